@@ -1,0 +1,214 @@
+//! Digests: sha256 and nothing else, as a value that can't be mistaken for text.
+//!
+//! In: bytes, or the text form `sha256:` + 64 lower-case hex digits (OCI image-spec, descriptor.md,
+//! "Digests"). Out: [`Digest`] and the ids that are digests of something particular: [`DiffId`],
+//! [`ChainId`], [`TreeDigest`], [`StepKey`].
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+
+/// A sha256 digest: of a blob's bytes unless a narrower type says otherwise.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+/// Text that is not `sha256:` and 64 lower-case hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a sha256 digest (`sha256:` and 64 lower-case hex digits)")]
+pub struct ParseError(pub String);
+
+impl Digest {
+    /// The digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Digest {
+        Digest(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// The digest as 64 lower-case hex digits, as blobs are named on disk.
+    pub fn hex(&self) -> String {
+        let mut text = String::with_capacity(64);
+        for byte in self.0 {
+            text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+            text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+        }
+        text
+    }
+
+    /// Twelve hex digits, for people.
+    pub fn short(&self) -> String {
+        self.hex()[..12].to_owned()
+    }
+
+    /// The reverse of [`Digest::hex`].
+    pub fn from_hex(hex: &str) -> Result<Digest, ParseError> {
+        let error = || ParseError(hex.to_owned());
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Ok(byte - b'0'),
+            b'a'..=b'f' => Ok(byte - b'a' + 10),
+            _ => Err(error()),
+        };
+        if hex.len() != 64 {
+            return Err(error());
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Ok(Digest(bytes))
+    }
+
+    /// The 32 bytes themselves.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A digest from its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sha256:{}", self.hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Digest {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Digest, ParseError> {
+        text.strip_prefix("sha256:")
+            .and_then(|hex| Digest::from_hex(hex).ok())
+            .ok_or_else(|| ParseError(text.to_owned()))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Hashes a stream piece by piece.
+#[derive(Clone, Default)]
+pub struct Hasher(sha2::Sha256);
+
+impl Hasher {
+    /// A hasher that has seen nothing.
+    pub fn new() -> Hasher {
+        Hasher::default()
+    }
+
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all that was taken in.
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+macro_rules! digest_of {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Digest);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    )*};
+}
+
+digest_of! {
+    /// A layer's name before compression: the digest of its tar (image-spec, config.md).
+    DiffId;
+    /// A stack of layers (image-spec, config.md, "Layer ChainID").
+    ChainId;
+    /// A table of entries in its text form (`layer::tree`).
+    TreeDigest;
+    /// A step together with what its inputs came out as (`plan::key`).
+    StepKey;
+}
+
+impl ChainId {
+    /// The chain of `diff_ids`, bottom first; none for an empty stack.
+    ///
+    /// image-spec, config.md: `ChainID(L₀|…|Lₙ) = Digest(ChainID(L₀|…|Lₙ₋₁) + " " + DiffID(Lₙ))`.
+    pub fn of(diff_ids: &[DiffId]) -> Option<ChainId> {
+        let (first, rest) = diff_ids.split_first()?;
+        let chain = rest.iter().fold(first.0, |chain, diff_id| {
+            Digest::of(format!("{chain} {diff_id}").as_bytes())
+        });
+        Some(ChainId(chain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_form_goes_there_and_back() {
+        // FIPS 180-2, appendix B.1.
+        let text = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let digest = Digest::of(b"abc");
+        assert_eq!(digest.to_string(), text);
+        assert_eq!(text.parse(), Ok(digest));
+    }
+
+    #[test]
+    fn anything_but_lower_case_sha256_is_refused() {
+        let hex = Digest::of(b"").hex();
+        for text in [
+            hex.clone(),
+            format!("sha256:{}", hex.to_uppercase()),
+            format!("sha256:{}", &hex[1..]),
+            format!("sha256:{hex}0"),
+            format!("sha512:{hex}"),
+            format!("sha256:../../{}", &hex[6..]),
+            String::new(),
+        ] {
+            assert!(text.parse::<Digest>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn chain_of_one_layer_is_its_diff_id() {
+        let first = DiffId(Digest::of(b"1"));
+        let second = DiffId(Digest::of(b"2"));
+        assert_eq!(ChainId::of(&[]), None);
+        assert_eq!(ChainId::of(&[first]), Some(ChainId(first.0)));
+        let both = format!("{first} {second}");
+        assert_eq!(
+            ChainId::of(&[first, second]),
+            Some(ChainId(Digest::of(both.as_bytes())))
+        );
+    }
+}

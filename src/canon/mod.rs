@@ -1,0 +1,19 @@
+//! The values that every room shares.
+//!
+//! In: text and bytes. Out: values that can only exist well-formed. Pure: this room never does
+//! I/O, and names no other room.
+
+pub mod digest;
+pub mod epoch;
+pub mod event;
+pub mod format;
+pub mod json;
+pub mod path;
+pub mod platform;
+pub mod reference;
+
+pub use digest::{ChainId, DiffId, Digest, StepKey, TreeDigest};
+pub use epoch::Epoch;
+pub use path::EntryPath;
+pub use platform::Platform;
+pub use reference::Reference;

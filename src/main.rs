@@ -1,0 +1,5 @@
+//! The `cairn` program: returns the exit code of [`cairn::cli::run`].
+
+fn main() -> std::process::ExitCode {
+    cairn::cli::run()
+}
