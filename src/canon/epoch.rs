@@ -36,7 +36,10 @@ impl FromStr for Epoch {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Epoch, ParseError> {
-        let seconds = text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text);
+        let seconds = text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then_some(text);
         seconds
             .and_then(|text| text.parse().ok())
             .filter(|seconds| (0..=LAST).contains(seconds))
@@ -59,7 +62,11 @@ impl fmt::Display for Epoch {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let month = if month_from_march < 10 {
+            month_from_march + 3
+        } else {
+            month_from_march - 9
+        };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         write!(
             f,

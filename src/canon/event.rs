@@ -69,7 +69,10 @@ pub struct Events {
 impl Events {
     /// Sends every event to `listener`.
     pub fn new(listener: impl Fn(Event) + Send + Sync + 'static) -> Events {
-        Events { listener: Arc::new(listener), next_id: Arc::default() }
+        Events {
+            listener: Arc::new(listener),
+            next_id: Arc::default(),
+        }
     }
 
     /// Nobody listens.
@@ -79,19 +82,32 @@ impl Events {
 
     /// Begins a piece of work; it counts as failed unless [`Work::finish`] is called.
     pub fn start(&self, name: impl Into<String>) -> Work {
-        let id = self.next_id.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        (self.listener)(Event::Started { id, name: name.into() });
-        Work { events: self.clone(), id, outcome: Outcome::Failed }
+        let id = self
+            .next_id
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        (self.listener)(Event::Started {
+            id,
+            name: name.into(),
+        });
+        Work {
+            events: self.clone(),
+            id,
+            outcome: Outcome::Failed,
+        }
     }
 
     /// Tells the user something.
     pub fn warn(&self, message: impl Into<String>) {
-        (self.listener)(Event::Warning { message: message.into() });
+        (self.listener)(Event::Warning {
+            message: message.into(),
+        });
     }
 
     /// Tells whoever looks for a fault something.
     pub fn debug(&self, message: impl Into<String>) {
-        (self.listener)(Event::Debug { message: message.into() });
+        (self.listener)(Event::Debug {
+            message: message.into(),
+        });
     }
 }
 
@@ -105,7 +121,11 @@ pub struct Work {
 impl Work {
     /// Says how many bytes are done, of how many.
     pub fn progress(&self, bytes: u64, total: Option<u64>) {
-        (self.events.listener)(Event::Progress { id: self.id, bytes, total });
+        (self.events.listener)(Event::Progress {
+            id: self.id,
+            bytes,
+            total,
+        });
     }
 
     /// Ends the work.
@@ -116,6 +136,9 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        (self.events.listener)(Event::Finished { id: self.id, outcome: self.outcome });
+        (self.events.listener)(Event::Finished {
+            id: self.id,
+            outcome: self.outcome,
+        });
     }
 }

@@ -122,7 +122,10 @@ mod tests {
 
     #[test]
     fn numbers_that_would_be_rounded_are_refused() {
-        assert_eq!(text(&json!([-1, 0, 9007199254740991_u64])), "[-1,0,9007199254740991]");
+        assert_eq!(
+            text(&json!([-1, 0, 9007199254740991_u64])),
+            "[-1,0,9007199254740991]"
+        );
         assert!(to_vec(&json!(9007199254740992_u64)).is_err());
         assert!(to_vec(&json!(0.5)).is_err());
     }

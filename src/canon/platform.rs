@@ -131,7 +131,15 @@ mod tests {
 
     #[test]
     fn what_is_no_platform_is_refused() {
-        for text in ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/am d64", "linux/amd64\n"] {
+        for text in [
+            "",
+            "linux",
+            "linux/",
+            "/amd64",
+            "a/b/c/d",
+            "linux/am d64",
+            "linux/amd64\n",
+        ] {
             assert!(text.parse::<Platform>().is_err(), "{text:?}");
         }
     }

@@ -51,7 +51,11 @@ impl Reference {
 
     /// The same repository at `digest`, without a tag.
     pub fn at(&self, digest: Digest) -> Reference {
-        Reference { tag: None, digest: Some(digest), ..self.clone() }
+        Reference {
+            tag: None,
+            digest: Some(digest),
+            ..self.clone()
+        }
     }
 }
 
@@ -59,7 +63,10 @@ impl FromStr for Reference {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Reference, ParseError> {
-        let refuse = |reason| ParseError { text: text.to_owned(), reason };
+        let refuse = |reason| ParseError {
+            text: text.to_owned(),
+            reason,
+        };
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 let digest = digest.parse().map_err(|_| {
@@ -74,7 +81,9 @@ impl FromStr for Reference {
             _ => (rest, None),
         };
         if tag.is_some_and(|tag| !is_tag(tag)) {
-            return Err(refuse("a tag has up to 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two"));
+            return Err(refuse(
+                "a tag has up to 128 letters, digits, `_`, `.` and `-`, and begins with none of the last two",
+            ));
         }
         let (registry, repository) = match name.split_once('/') {
             Some((first, rest)) if is_registry(first) => (first, rest.to_owned()),
@@ -90,7 +99,9 @@ impl FromStr for Reference {
             _ => repository,
         };
         if name.is_empty() || !repository.split('/').all(is_repository_component) {
-            return Err(refuse("a repository has lower-case letters, digits, and `.`, `_`, `__` or `-` between them, parted by `/`"));
+            return Err(refuse(
+                "a repository has lower-case letters, digits, and `.`, `_`, `__` or `-` between them, parted by `/`",
+            ));
         }
         if name.len() > 255 {
             return Err(refuse("its name is longer than 255 characters"));
@@ -105,7 +116,12 @@ impl FromStr for Reference {
             (None, None) => Some("latest".to_owned()),
             (tag, _) => tag.map(str::to_owned),
         };
-        Ok(Reference { registry: registry.to_owned(), repository, tag, digest })
+        Ok(Reference {
+            registry: registry.to_owned(),
+            repository,
+            tag,
+            digest,
+        })
     }
 }
 
@@ -128,11 +144,12 @@ pub fn is_repository_component(component: &str) -> bool {
     let bytes = component.as_bytes();
     let ends_are_plain =
         bytes.first().copied().is_some_and(is_plain) && bytes.last().copied().is_some_and(is_plain);
-    let mut separators = bytes.split(|&byte| is_plain(byte)).filter(|run| !run.is_empty());
+    let mut separators = bytes
+        .split(|&byte| is_plain(byte))
+        .filter(|run| !run.is_empty());
     ends_are_plain
-        && separators.all(|run| {
-            matches!(run, b"." | b"_" | b"__") || run.iter().all(|&byte| byte == b'-')
-        })
+        && separators
+            .all(|run| matches!(run, b"." | b"_" | b"__") || run.iter().all(|&byte| byte == b'-'))
 }
 
 impl fmt::Display for Reference {
@@ -163,14 +180,26 @@ mod tests {
         let digest = Digest::of(b"");
         for (text, normal) in [
             ("alpine", "docker.io/library/alpine:latest".to_owned()),
-            ("docker.io/alpine", "docker.io/library/alpine:latest".to_owned()),
+            (
+                "docker.io/alpine",
+                "docker.io/library/alpine:latest".to_owned(),
+            ),
             ("index.docker.io/a/b", "docker.io/a/b:latest".to_owned()),
             ("me/tool:1.0_x", "docker.io/me/tool:1.0_x".to_owned()),
             ("localhost/tool", "localhost/tool:latest".to_owned()),
-            ("localhost:5000/a/b/c:t", "localhost:5000/a/b/c:t".to_owned()),
+            (
+                "localhost:5000/a/b/c:t",
+                "localhost:5000/a/b/c:t".to_owned(),
+            ),
             ("[::1]:5000/a", "[::1]:5000/a:latest".to_owned()),
-            (&format!("r.example/a@{digest}"), format!("r.example/a@{digest}")),
-            (&format!("r.example/a:t@{digest}"), format!("r.example/a:t@{digest}")),
+            (
+                &format!("r.example/a@{digest}"),
+                format!("r.example/a@{digest}"),
+            ),
+            (
+                &format!("r.example/a:t@{digest}"),
+                format!("r.example/a:t@{digest}"),
+            ),
         ] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), normal);
         }
@@ -179,8 +208,22 @@ mod tests {
     #[test]
     fn what_is_no_reference_is_refused() {
         for text in [
-            "", ":t", "Alpine", "a//b", "a/", "/a", "a:", "a:.t", "a@sha256:12", "a b", "a__-b",
-            "a...b", "-a", "r.example/../x", "r.example:5000/A", "a\u{e9}",
+            "",
+            ":t",
+            "Alpine",
+            "a//b",
+            "a/",
+            "/a",
+            "a:",
+            "a:.t",
+            "a@sha256:12",
+            "a b",
+            "a__-b",
+            "a...b",
+            "-a",
+            "r.example/../x",
+            "r.example:5000/A",
+            "a\u{e9}",
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text:?}");
         }

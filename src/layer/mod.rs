@@ -1,1 +1,11 @@
-//! (room)
+//! Layers: a table of entries to a canonical tar and its compressed blob, and back.
+//!
+//! In: entries with their content. Out: a diff ID, a blob, and the table itself. Format 1 is
+//! written down in [`tar`] (the stream) and [`chunk`] (its compression) so exactly that somebody
+//! else can write it. Never does I/O but through the readers and writers that it is given.
+
+pub mod entry;
+pub mod tree;
+
+pub use entry::{Entry, Kind, Meta};
+pub use tree::Tree;

@@ -1,1 +1,179 @@
-//! (room)
+//! The content-addressed store on disk: an OCI image layout that any tool can read
+//! (image-spec, image-layout.md) with cairn's caches beside it.
+//!
+//! In: bytes and their expected digests. Out: verified blobs, records, names of images.
+//!
+//! ```text
+//! oci-layout  index.json  blobs/sha256/HEX     the image layout
+//! trees/HEX                                    tables of entries by their digest
+//! steps/HEX   layers/HEX.CODEC   chunks/HEX.CODEC   contexts/HEX   sources/HEX
+//! snapshots/HEX.tar                            layers unpacked, by diff ID
+//! tmp/                                         unfinished writes, each locked by its writer
+//! lock                                         shared by everyone at work, exclusive to remove blobs
+//! ```
+//! What is in `blobs` is written to a temporary file, checked against its digest, synced and
+//! renamed. Everything outside the image layout is a cache: its records are read with suspicion,
+//! and a missing or damaged one is a miss, so they are not synced.
+
+mod blob;
+mod lock;
+mod record;
+mod refs;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use blob::{Blob, BlobWriter, Verified};
+pub use record::Kind as RecordKind;
+pub use refs::Named;
+
+use crate::canon::Digest;
+
+/// The store.
+#[derive(Clone)]
+pub struct Store {
+    root: PathBuf,
+    /// Held as long as any clone of this value lives.
+    _lock: std::sync::Arc<Option<File>>,
+}
+
+/// What can go wrong in a store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system said no.
+    #[error("can't {action} `{}`: {source}", path.display())]
+    Io {
+        /// `read`, `write`, …
+        action: &'static str,
+        /// What.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Bytes that are not what their name says.
+    #[error("{what} is not what its digest says\n  expected {expected}\n  got      {got}")]
+    DigestMismatch {
+        /// What was read.
+        what: String,
+        /// The digest that it was asked by.
+        expected: Digest,
+        /// The digest that it has.
+        got: Digest,
+    },
+    /// A size other than the one announced.
+    #[error("{what} has {got} bytes where {expected} were announced")]
+    SizeMismatch {
+        /// What was read.
+        what: String,
+        /// Bytes announced.
+        expected: u64,
+        /// Bytes got, or more.
+        got: u64,
+    },
+    /// Something that isn't there.
+    #[error("the store has no {0}")]
+    Missing(String),
+    /// A document larger than any should be.
+    #[error("{0} is larger than {1} bytes")]
+    TooLarge(String, u64),
+    /// `index.json` can't be understood.
+    #[error("`index.json` of the store can't be read: {0}")]
+    Index(serde_json::Error),
+    /// A record could not be put into JSON.
+    #[error(transparent)]
+    Json(#[from] crate::canon::json::Error),
+}
+
+/// `map_err` for file-system errors, with what was done to which path.
+pub(crate) fn io_error<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> Error + 'a {
+    move |source| Error::Io {
+        action,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+const FOLDERS: [&str; 9] = [
+    "blobs/sha256",
+    "trees",
+    "steps",
+    "layers",
+    "chunks",
+    "contexts",
+    "sources",
+    "snapshots",
+    "tmp",
+];
+
+impl Store {
+    /// Opens the store at `root`, and makes it where nothing is yet. Waits while another process
+    /// removes blobs.
+    pub fn open(root: &Path) -> Result<Store, Error> {
+        for folder in FOLDERS {
+            let path = root.join(folder);
+            if !path.is_dir() {
+                std::fs::create_dir_all(&path).map_err(io_error("make", &path))?;
+            }
+        }
+        let lock = lock::shared(&root.join("lock"))?;
+        let store = Store {
+            root: root.to_owned(),
+            _lock: std::sync::Arc::new(lock),
+        };
+        let marker = root.join("oci-layout");
+        if !marker.exists() {
+            store.replace(&marker, br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        }
+        lock::remove_abandoned(&root.join("tmp"));
+        Ok(store)
+    }
+
+    /// Opens the store at `root` to look at it: nothing is made, a missing store is an empty one.
+    pub fn open_to_read(root: &Path) -> Store {
+        let lock = lock::shared(&root.join("lock")).ok().flatten();
+        Store {
+            root: root.to_owned(),
+            _lock: std::sync::Arc::new(lock),
+        }
+    }
+
+    /// Where the store is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// An unfinished file in the store's file system; it is gone when the value is dropped.
+    pub fn temporary(&self) -> Result<tempfile::NamedTempFile, Error> {
+        lock::temporary(&self.root.join("tmp"))
+    }
+
+    /// Writes a small file so that a crash leaves the old or the new one.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let mut file = self.temporary()?;
+        io::Write::write_all(&mut file, bytes).map_err(io_error("write", file.path()))?;
+        file.as_file()
+            .sync_data()
+            .map_err(io_error("sync", file.path()))?;
+        publish(file, path)?;
+        sync_parent(path)
+    }
+}
+
+/// Renames a finished file to where it is looked for.
+pub(crate) fn publish(file: tempfile::NamedTempFile, path: &Path) -> Result<(), Error> {
+    file.persist(path)
+        .map(drop)
+        .map_err(|error| io_error("write", path)(error.error))
+}
+
+/// Syncs the folder of `path`, so that a rename survives a crash.
+fn sync_parent(path: &Path) -> Result<(), Error> {
+    let parent = path.parent().unwrap_or(path);
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(io_error("sync", parent))
+}

@@ -1,0 +1,223 @@
+//! Steps: the nodes of a plan.
+//!
+//! In: an operation and its inputs. Out: [`Step`], whose canonical JSON, without names and places
+//! in the recipe, is the part of its key that doesn't come from its inputs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::canon::{Digest, EntryPath, Platform, Reference};
+
+/// A step of one plan: its place in [`super::Plan::steps`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StepId(pub usize);
+
+/// One node of the graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What it does.
+    pub operation: Operation,
+    /// What it works on; what each means, [`Operation`] says.
+    pub inputs: Vec<StepId>,
+    /// For people, and the image's history: `copy src → /app`.
+    pub name: String,
+    /// The stage that it belongs to, for people.
+    pub stage: Option<String>,
+    /// Bytes `start..end` of the recipe that say so, for messages.
+    pub span: std::ops::Range<usize>,
+}
+
+/// What a step does. A step gives either *layers* (a file system) or *files* (a set to copy from).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "operation", rename_all = "kebab-case")]
+pub enum Operation {
+    /// No layers. No inputs.
+    Scratch,
+    /// An image's layers. No inputs.
+    Image {
+        /// Where it is.
+        source: Source,
+        /// Which of an index.
+        platform: Platform,
+    },
+    /// Files of a context folder. No inputs.
+    Context {
+        /// Which context: `context` is the build's own.
+        name: String,
+        /// Which files.
+        selection: Selection,
+    },
+    /// Files of a stage or image. Input: layers.
+    Select {
+        /// Which files.
+        selection: Selection,
+    },
+    /// One file from an HTTP server. No inputs.
+    Http {
+        /// `http:` or `https:`.
+        url: String,
+        /// What it must have.
+        sha256: Digest,
+        /// Its name among the files.
+        file_name: String,
+    },
+    /// Files of a commit. No inputs.
+    Git {
+        /// Anything that git fetches from.
+        url: String,
+        /// 40 hex digits.
+        commit: String,
+        /// Which files.
+        selection: Selection,
+    },
+    /// Adds a layer with copied files, as `COPY` does. Inputs: layers, files.
+    Copy {
+        /// Where to.
+        to: Destination,
+        /// As they are in the files, patterns expanded by the step.
+        sources: Vec<String>,
+        /// Whether the parents of a source are kept below the destination (`COPY --parents`).
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        parents: bool,
+        /// Metadata in place of the files' own.
+        #[serde(flatten)]
+        ownership: Ownership,
+    },
+    /// Adds a layer with what archives hold; format and compression are told by their bytes.
+    /// Inputs: layers, files.
+    Unpack {
+        /// The folder that it is unpacked into.
+        to: Destination,
+        /// The archives among the files, patterns expanded by the step.
+        sources: Vec<String>,
+        /// How many leading components of each member's path are dropped.
+        #[serde(skip_serializing_if = "is_zero")]
+        strip: u32,
+        /// Metadata in place of the members' own.
+        #[serde(flatten)]
+        ownership: Ownership,
+    },
+    /// Adds a layer with one file. Input: layers.
+    File {
+        /// Where.
+        path: EntryPath,
+        /// All of it.
+        content: String,
+        /// Else 0644, 0:0.
+        #[serde(flatten)]
+        ownership: Ownership,
+    },
+    /// Adds a layer with a directory and those above it that don't exist. Input: layers.
+    Directory {
+        /// Where.
+        path: EntryPath,
+        /// Else 0755, 0:0.
+        #[serde(flatten)]
+        ownership: Ownership,
+    },
+    /// Adds a layer with a symbolic link. Input: layers.
+    Symlink {
+        /// Where.
+        path: EntryPath,
+        /// What it says, as it is.
+        target: String,
+    },
+    /// Adds a layer that removes paths. Input: layers.
+    Remove {
+        /// Patterns.
+        paths: Vec<String>,
+        /// Whether it is fine that a pattern matches nothing.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        missing_ok: bool,
+    },
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    /// A registry, or the store.
+    #[serde(serialize_with = "as_text")]
+    Registry(Reference),
+    /// An OCI image layout: a folder, or an archive of one (also `docker save`'s).
+    Layout {
+        /// Relative to the recipe's folder.
+        path: String,
+        /// Its name in the layout's index, where there are several.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
+}
+
+/// Where copied files go: Docker's rules need the trailing slash.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Destination {
+    /// Where.
+    pub path: EntryPath,
+    /// Whether it was written with a trailing slash, so that it is a directory.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_directory: bool,
+}
+
+/// Which files of a folder or stage.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Selection {
+    /// Patterns from the folder's root, as Go's `filepath.Match` has them; `.` is all of it.
+    pub sources: Vec<String>,
+    /// When not empty, only files that match one of these, relative to the source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// Files that match one of these are left out, relative to the source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+/// Metadata that the recipe sets.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Ownership {
+    /// Permission bits of files and directories.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u16>,
+    /// `user[:group]`, by number, or by name as the image's `/etc/passwd` and `/etc/group` have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+impl Step {
+    /// Whether both do the same to the same: names and places in the recipe aside.
+    pub fn is_same_work(&self, other: &Step) -> bool {
+        self.inputs == other.inputs && self.operation == other.operation
+    }
+}
+
+impl Operation {
+    /// Whether its output is layers, not files.
+    pub fn gives_layers(&self) -> bool {
+        !matches!(
+            self,
+            Operation::Context { .. }
+                | Operation::Select { .. }
+                | Operation::Http { .. }
+                | Operation::Git { .. }
+        )
+    }
+
+    /// Whether it adds a layer to those of its first input.
+    pub fn adds_layer(&self) -> bool {
+        self.gives_layers() && !matches!(self, Operation::Scratch | Operation::Image { .. })
+    }
+
+    /// Its canonical members, for keys and for people who read JSON.
+    pub fn members(&self) -> Result<BTreeMap<String, serde_json::Value>, serde_json::Error> {
+        serde_json::from_value(serde_json::to_value(self)?)
+    }
+}
+
+fn as_text<S: serde::Serializer>(value: &Reference, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

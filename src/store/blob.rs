@@ -1,0 +1,270 @@
+//! Blobs: bytes by the digest that they have.
+//!
+//! In: streams, with the digest and size that they should have. Out: [`Verified`] bytes and
+//! [`Blob`]s, which exist only once their bytes were checked.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Error, Store, io_error, publish};
+use crate::canon::Digest;
+use crate::canon::digest::Hasher;
+
+/// A blob in the store: its bytes were checked when they came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// Of its bytes.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    path: PathBuf,
+}
+
+impl Blob {
+    /// Opens it for reading.
+    pub fn open(&self) -> Result<File, Error> {
+        File::open(&self.path).map_err(io_error("read", &self.path))
+    }
+
+    /// The file that holds it: never to be written to.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Bytes that have just been checked against their digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified(Vec<u8>);
+
+impl Verified {
+    /// Checks `bytes` against `digest`; `what` names them in the error.
+    pub fn new(what: &str, bytes: Vec<u8>, digest: &Digest) -> Result<Verified, Error> {
+        let got = Digest::of(&bytes);
+        if got != *digest {
+            return Err(Error::DigestMismatch {
+                what: what.to_owned(),
+                expected: *digest,
+                got,
+            });
+        }
+        Ok(Verified(bytes))
+    }
+}
+
+impl std::ops::Deref for Verified {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A blob under way into the store. Dropped unfinished, it leaves nothing.
+pub struct BlobWriter {
+    file: tempfile::NamedTempFile,
+    hasher: Hasher,
+    size: u64,
+    store: Store,
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl BlobWriter {
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes in all of `source`, but no more than `expected` bytes where that is known.
+    pub fn fill(
+        &mut self,
+        what: &str,
+        source: &mut impl Read,
+        expected: Option<u64>,
+    ) -> Result<(), Error> {
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let read = match source.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(io_error("read", Path::new(what))(error)),
+            };
+            self.write_all(&buffer[..read])
+                .map_err(io_error("write", self.file.path()))?;
+            if let Some(expected) = expected.filter(|expected| self.size > *expected) {
+                let what = what.to_owned();
+                return Err(Error::SizeMismatch {
+                    what,
+                    expected,
+                    got: self.size,
+                });
+            }
+        }
+    }
+
+    /// Ends the blob, which must have `digest`, and puts it into the store.
+    pub fn finish_as(self, what: &str, digest: &Digest) -> Result<Blob, Error> {
+        let got = self.hasher.clone().finish();
+        if got != *digest {
+            return Err(Error::DigestMismatch {
+                what: what.to_owned(),
+                expected: *digest,
+                got,
+            });
+        }
+        self.finish()
+    }
+
+    /// Ends the blob and puts it into the store under the digest that it has.
+    pub fn finish(self) -> Result<Blob, Error> {
+        let digest = self.hasher.finish();
+        let path = self.store.blob_path(&digest);
+        if !path.exists() {
+            self.file
+                .as_file()
+                .sync_data()
+                .map_err(io_error("sync", self.file.path()))?;
+            publish(self.file, &path)?;
+        }
+        Ok(Blob {
+            digest,
+            size: self.size,
+            path,
+        })
+    }
+}
+
+impl Store {
+    fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("blobs/sha256").join(digest.hex())
+    }
+
+    /// The blob of that digest, where the store has it.
+    pub fn blob(&self, digest: &Digest) -> Option<Blob> {
+        let path = self.blob_path(digest);
+        let size = std::fs::metadata(&path)
+            .ok()
+            .filter(std::fs::Metadata::is_file)?
+            .len();
+        Some(Blob {
+            digest: *digest,
+            size,
+            path,
+        })
+    }
+
+    /// As [`Store::blob`], an error when it isn't there.
+    pub fn require_blob(&self, digest: &Digest) -> Result<Blob, Error> {
+        self.blob(digest)
+            .ok_or_else(|| Error::Missing(format!("blob {digest}")))
+    }
+
+    /// Begins a blob.
+    pub fn write_blob(&self) -> Result<BlobWriter, Error> {
+        let file = self.temporary()?;
+        Ok(BlobWriter {
+            file,
+            hasher: Hasher::new(),
+            size: 0,
+            store: self.clone(),
+        })
+    }
+
+    /// Puts `bytes` into the store.
+    pub fn put(&self, bytes: &[u8]) -> Result<Blob, Error> {
+        let digest = Digest::of(bytes);
+        if let Some(blob) = self.blob(&digest) {
+            return Ok(blob);
+        }
+        let mut writer = self.write_blob()?;
+        writer
+            .write_all(bytes)
+            .map_err(io_error("write", writer.file.path()))?;
+        writer.finish()
+    }
+
+    /// Reads a small blob (a document) of at most `limit` bytes and checks it again.
+    pub fn read(&self, digest: &Digest, limit: u64) -> Result<Verified, Error> {
+        let blob = self.require_blob(digest)?;
+        let what = format!("blob {digest}");
+        if blob.size > limit {
+            return Err(Error::TooLarge(what, limit));
+        }
+        let bytes = std::fs::read(&blob.path).map_err(io_error("read", &blob.path))?;
+        Verified::new(&what, bytes, digest)
+    }
+
+    /// Removes a blob; the caller holds the store alone.
+    pub(super) fn remove_blob(&self, digest: &Digest) -> Result<(), Error> {
+        let path = self.blob_path(digest);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_of_another_digest_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut writer = store.write_blob().unwrap();
+        writer.write_all(b"abc").unwrap();
+        let wanted = Digest::of(b"abd");
+        let error = writer.finish_as("it", &wanted).unwrap_err();
+        assert!(matches!(error, Error::DigestMismatch { expected, .. } if expected == wanted));
+        for folder in ["tmp", "blobs/sha256"] {
+            assert_eq!(walk(&store.root.join(folder)), 0);
+        }
+        assert_eq!(store.put(b"abc").unwrap().size, 3);
+        assert_eq!(&*store.read(&Digest::of(b"abc"), 3).unwrap(), b"abc");
+        assert!(matches!(
+            store.read(&Digest::of(b"abc"), 2),
+            Err(Error::TooLarge(..))
+        ));
+    }
+
+    #[test]
+    fn a_stream_longer_than_announced_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut writer = store.write_blob().unwrap();
+        let error = writer.fill("it", &mut io::repeat(0), Some(10)).unwrap_err();
+        assert!(matches!(error, Error::SizeMismatch { expected: 10, .. }));
+    }
+
+    #[test]
+    fn what_a_dead_writer_left_is_removed_and_what_a_live_one_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let live = store.write_blob().unwrap();
+        std::fs::write(folder.path().join("tmp/left"), b"x").unwrap();
+        Store::open(folder.path()).unwrap();
+        assert!(live.file.path().exists());
+        assert_eq!(walk(&folder.path().join("tmp")), 1);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "only counts")]
+    fn walk(folder: &Path) -> usize {
+        std::fs::read_dir(folder).unwrap().count()
+    }
+}

@@ -1,0 +1,88 @@
+//! Locks between processes: `flock` on files, which the kernel drops with their holder.
+//!
+//! In: paths. Out: open files whose life is the lock's.
+
+use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Error, io_error};
+
+/// Takes the lock at `path` together with everybody else at work; none where the store is
+/// read-only, since nobody can remove anything there.
+pub(super) fn shared(path: &Path) -> Result<Option<File>, Error> {
+    let opened = File::options().create(true).append(true).open(path);
+    let file = match opened.or_else(|_| File::open(path)) {
+        Ok(file) => file,
+        Err(error) if is_read_only(&error) => return Ok(None),
+        Err(error) => return Err(io_error("lock", path)(error)),
+    };
+    wait(&file, FlockOperation::LockShared).map_err(io_error("lock", path))?;
+    Ok(Some(file))
+}
+
+/// Takes the lock at `path` alone, waiting for it.
+pub(super) fn exclusive(path: &Path) -> Result<File, Error> {
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(io_error("lock", path))?;
+    wait(&file, FlockOperation::LockExclusive).map_err(io_error("lock", path))?;
+    Ok(file)
+}
+
+/// Turns a shared lock into an exclusive one, unless somebody else shares it.
+pub(super) fn try_upgrade(file: &File) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+/// The reverse of [`try_upgrade`].
+pub(super) fn downgrade(file: &File) {
+    // The lock is held, so this neither waits nor fails but for a signal, and then it is kept.
+    let _ = wait(file, FlockOperation::LockShared);
+}
+
+/// A temporary file in `folder` that [`remove_abandoned`] leaves alone while its writer lives.
+pub(super) fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, Error> {
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(io_error("write in", folder))?;
+    wait(file.as_file(), FlockOperation::LockShared).map_err(io_error("lock", file.path()))?;
+    Ok(file)
+}
+
+/// Removes what writers that no longer live have left in `folder`.
+pub(super) fn remove_abandoned(folder: &Path) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the order of removal shows nowhere"
+    )]
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for path in files.flatten().map(|file| file.path()) {
+        let is_abandoned = File::open(&path)
+            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+        if is_abandoned {
+            // Somebody else may have been faster, which is as good.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+fn wait(file: &File, operation: FlockOperation) -> std::io::Result<()> {
+    loop {
+        match flock(file, operation) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+fn is_read_only(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem};
+    matches!(
+        error.kind(),
+        ReadOnlyFilesystem | PermissionDenied | NotFound
+    )
+}
