@@ -4,8 +4,13 @@
 //! written down in [`tar`] (the stream) and [`chunk`] (its compression) so exactly that somebody
 //! else can write it. Never does I/O but through the readers and writers that it is given.
 
+pub mod chunk;
 pub mod entry;
+pub mod gzip;
+pub mod pack;
+pub mod tar;
 pub mod tree;
 
+pub use chunk::Codec;
 pub use entry::{Entry, Kind, Meta};
 pub use tree::Tree;
