@@ -5,9 +5,13 @@
 //! else can write it. Never does I/O but through the readers and writers that it is given.
 
 pub mod chunk;
+pub mod codec;
 pub mod entry;
 pub mod gzip;
 pub mod pack;
+pub mod read;
+pub mod rootfs;
+pub mod scan;
 pub mod tar;
 pub mod tree;
 

@@ -1,0 +1,124 @@
+//! Compressed streams as others write them.
+//!
+//! In: a stream that is gzip, zstd or neither, told by its first bytes. Out: what it holds, with
+//! a limit on how much that may be.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+/// How far a stream may expand: [`Expansion::FREE`] bytes, or `factor` times what came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expansion {
+    /// Times the compressed size.
+    pub factor: u64,
+}
+
+impl Expansion {
+    /// Bytes that any stream may hold: small ones of one byte repeated are no bombs.
+    pub const FREE: u64 = 64 << 20;
+}
+
+/// gzip can't expand more than 1032-fold, and real layers stay far below 200.
+impl Default for Expansion {
+    fn default() -> Expansion {
+        Expansion { factor: 200 }
+    }
+}
+
+/// Opens a stream of `size` bytes, whatever its compression.
+pub fn decompress<'a>(
+    source: impl Read + 'a,
+    size: u64,
+    limit: Expansion,
+) -> io::Result<Box<dyn Read + 'a>> {
+    let mut source = BufReader::with_capacity(128 << 10, source);
+    let first = source.fill_buf()?;
+    let plain: Box<dyn Read + 'a> = if first.starts_with(&[0x1f, 0x8b]) {
+        Box::new(flate2::bufread::MultiGzDecoder::new(source))
+    } else if first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || is_skippable_frame(first) {
+        Box::new(zstd::Decoder::with_buffer(source)?)
+    } else {
+        return Ok(Box::new(source));
+    };
+    let most = size.saturating_mul(limit.factor).max(Expansion::FREE);
+    Ok(Box::new(Limited {
+        plain,
+        left: most,
+        most,
+        factor: limit.factor,
+    }))
+}
+
+/// RFC 8878, section 3.1.2: zstd:chunked and seekable zstd may begin with one.
+fn is_skippable_frame(first: &[u8]) -> bool {
+    matches!(first, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+struct Limited<'a> {
+    plain: Box<dyn Read + 'a>,
+    left: u64,
+    most: u64,
+    factor: u64,
+}
+
+impl Read for Limited<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.plain.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            let Limited { most, factor, .. } = self;
+            io::Error::other(format!(
+                "it expands to more than {most} bytes, {factor} times its size; if that is meant, raise the limit with `--max-expansion`"
+            ))
+        })?;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn zeros(length: u64) -> Vec<u8> {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        io::copy(&mut io::repeat(0).take(length), &mut encoder).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_expands_beyond_the_limit_is_cut_off() {
+        let bomb = zeros(200 << 20);
+        let size = bomb.len() as u64;
+        assert!((200 << 20) / size > 5000);
+        let read = |factor| {
+            let mut stream = decompress(&bomb[..], size, Expansion { factor }).unwrap();
+            io::copy(&mut stream, &mut io::sink())
+        };
+        let error = read(200).unwrap_err().to_string();
+        assert!(error.contains("--max-expansion"), "{error}");
+        assert_eq!(read(100_000).unwrap(), 200 << 20);
+    }
+
+    #[test]
+    fn members_and_frames_that_follow_are_read_too() {
+        let mut gzip = Vec::new();
+        for text in ["one ", "two"] {
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(text.as_bytes()).unwrap();
+            gzip.extend(encoder.finish().unwrap());
+        }
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9];
+        let zstd = [
+            &skippable[..],
+            &zstd::encode_all(&b"one "[..], 3).unwrap(),
+            &zstd::encode_all(&b"two"[..], 3).unwrap(),
+        ]
+        .concat();
+        for stream in [&gzip[..], &zstd, b"one two"] {
+            let mut text = String::new();
+            let mut plain = decompress(stream, stream.len() as u64, Expansion::default()).unwrap();
+            plain.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "one two");
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! An archive to a table of entries.
+//!
+//! In: the tar of a layer, or of an archive that is to be unpacked, from anywhere. Out:
+//! [`Scanned`]. Paths are checked here: nothing that comes out leads out of the image.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+
+use super::entry::{Entry, Kind, Meta};
+use super::read::{self, Member, MemberKind, Reader};
+use super::{Tree, tree};
+use crate::canon::digest::Hasher;
+use crate::canon::{DiffId, Digest, EntryPath, path};
+
+/// What an archive holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    /// Its entries; of members of one path the last.
+    pub tree: Tree,
+    /// Directories of which nothing from below is seen (image-spec, layer.md, "Opaque Whiteout").
+    pub opaque: Vec<EntryPath>,
+    /// Where the content of each entry of `tree` begins in the stream; 0 of what has none.
+    pub offsets: Vec<u64>,
+    /// Digest of the stream.
+    pub diff_id: DiffId,
+    /// Bytes of the stream.
+    pub size: u64,
+}
+
+/// What the archive is, which decides what its names may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// An image's layer: `.wh.` names remove, a leading slash is the image's root.
+    Layer,
+    /// Something to unpack: absolute paths, `.wh.` names, and symlinks that climb out of the
+    /// archive are refused.
+    Archive,
+}
+
+/// Why an archive is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The archive itself.
+    #[error(transparent)]
+    Read(#[from] read::Error),
+    /// The stream under it.
+    #[error("the archive can't be read: {0}")]
+    Io(#[from] io::Error),
+    /// A name that is no path inside an image.
+    #[error("the archive's member `{name}` is refused: {reason}")]
+    Name {
+        /// As it stands there, escaped.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// More members than any image has.
+    #[error("the archive has more than {MOST_ENTRIES} members")]
+    TooMany,
+    /// The entries don't make a table: a bug, as they were checked.
+    #[error(transparent)]
+    Tree(#[from] tree::Error),
+}
+
+/// Most members of an archive.
+pub const MOST_ENTRIES: usize = 20_000_000;
+
+/// A member on its way into the table; regular files by inode, so that a hard link keeps its
+/// content when its target's name is taken by a later member.
+enum Node {
+    Inode(usize),
+    Other(Kind, Meta),
+}
+
+struct Inode {
+    size: u64,
+    digest: Digest,
+    offset: u64,
+    meta: Meta,
+}
+
+#[derive(Default)]
+struct Scan {
+    nodes: BTreeMap<EntryPath, Node>,
+    inodes: Vec<Inode>,
+    whiteouts: BTreeSet<EntryPath>,
+    opaque: BTreeSet<EntryPath>,
+}
+
+/// Reads all of `source`, which is not compressed.
+pub fn scan(source: impl Read, purpose: Purpose) -> Result<Scanned, Error> {
+    let hashed = Hashed {
+        source,
+        hasher: Hasher::new(),
+        size: 0,
+    };
+    let mut reader = Reader::new(hashed);
+    let mut scan = Scan::default();
+    while let Some(member) = reader.next_member()? {
+        scan.add(member, &mut reader, purpose)?;
+        if scan.nodes.len() + scan.whiteouts.len() > MOST_ENTRIES {
+            return Err(Error::TooMany);
+        }
+    }
+    let mut hashed = reader.into_source();
+    io::copy(&mut hashed, &mut io::sink())?;
+    let (diff_id, size) = (DiffId(hashed.hasher.finish()), hashed.size);
+    let (tree, opaque, offsets) = scan.finish()?;
+    Ok(Scanned {
+        tree,
+        opaque,
+        offsets,
+        diff_id,
+        size,
+    })
+}
+
+impl Scan {
+    fn add(
+        &mut self,
+        member: Member,
+        reader: &mut impl Read,
+        purpose: Purpose,
+    ) -> Result<(), Error> {
+        let refuse = |reason: &str| refused(&member.path, reason);
+        let path = checked_path(&member.path, purpose)?;
+        if let Some(removed) = path.name().and_then(|name| name.strip_prefix(b".wh.")) {
+            if purpose == Purpose::Archive {
+                return Err(refuse("no layer can hold a name that begins with `.wh.`"));
+            }
+            return self
+                .add_whiteout(&path, removed)
+                .ok_or_else(|| refuse("it removes nothing"));
+        }
+        let through = path.ancestors().find(|above| match self.nodes.get(above) {
+            Some(Node::Other(Kind::Directory, _)) | None => false,
+            Some(_) => true,
+        });
+        if let Some(through) = through {
+            return Err(refuse(&format!(
+                "`{through}`, which it passes through, is no directory"
+            )));
+        }
+        let bad_xattr = bad_xattr(&member.meta);
+        let Member {
+            meta, size, offset, ..
+        } = member;
+        let node = match member.kind {
+            MemberKind::File => {
+                let digest = digest_of(reader)?;
+                self.inodes.push(Inode {
+                    size,
+                    digest,
+                    offset,
+                    meta,
+                });
+                Node::Inode(self.inodes.len() - 1)
+            }
+            MemberKind::Hardlink(ref target) => {
+                let target = checked_path(target, purpose)?;
+                match self.nodes.get(&target) {
+                    Some(Node::Inode(inode)) => Node::Inode(*inode),
+                    _ => {
+                        return Err(refuse(&format!(
+                            "it is a hard link to `{target}`, which is no file before it"
+                        )));
+                    }
+                }
+            }
+            MemberKind::Symlink(ref target) => {
+                let is_sound =
+                    !target.is_empty() && target.len() <= path::LONGEST && !target.contains(&0);
+                if !is_sound {
+                    return Err(refuse(
+                        "its link target is empty, too long or holds a NUL byte",
+                    ));
+                }
+                if purpose == Purpose::Archive && climbs_out(&path, target) {
+                    return Err(refuse("it is a link that points out of the archive"));
+                }
+                Node::Other(Kind::Symlink(target.as_slice().into()), meta)
+            }
+            MemberKind::Directory => Node::Other(Kind::Directory, meta),
+            MemberKind::CharacterDevice(device) => Node::Other(Kind::CharacterDevice(device), meta),
+            MemberKind::BlockDevice(device) => Node::Other(Kind::BlockDevice(device), meta),
+            MemberKind::Fifo => Node::Other(Kind::Fifo, meta),
+        };
+        let is_directory = matches!(node, Node::Other(Kind::Directory, _));
+        if path.is_root() && !is_directory {
+            return Err(refuse("the root can only be a directory"));
+        }
+        if let Some(xattr) = bad_xattr {
+            return Err(refuse(&format!(
+                "its extended attribute `{xattr}` has no name that a layer can hold"
+            )));
+        }
+        let old = self.nodes.insert(path.clone(), node);
+        if !is_directory && !matches!(old, Some(Node::Inode(_))) {
+            let from = (std::ops::Bound::Excluded(&path), std::ops::Bound::Unbounded);
+            let lost = self.nodes.range(from).map(|(other, _)| other);
+            let lost = lost.take_while(|other| other.below(&path).is_some());
+            for other in lost.cloned().collect::<Vec<_>>() {
+                self.nodes.remove(&other);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_whiteout(&mut self, path: &EntryPath, removed: &[u8]) -> Option<()> {
+        let parent = path.parent()?;
+        if removed == b".wh..opq" {
+            self.opaque.insert(parent);
+        } else if removed.starts_with(b".wh.") {
+            // AUFS keeps its own things under such names, and no engine takes them for entries.
+        } else {
+            let removed = EntryPath::new(removed)
+                .ok()
+                .filter(|removed| !removed.is_root())?;
+            self.whiteouts.insert(parent.join(&removed).ok()?);
+        }
+        Some(())
+    }
+
+    fn finish(self) -> Result<(Tree, Vec<EntryPath>, Vec<u64>), Error> {
+        let Scan {
+            nodes,
+            inodes,
+            whiteouts,
+            mut opaque,
+        } = self;
+        let mut first_names: BTreeMap<usize, EntryPath> = BTreeMap::new();
+        let mut entries = Vec::with_capacity(nodes.len() + whiteouts.len());
+        for removed in whiteouts {
+            match nodes.get(&removed) {
+                None => entries.push((Entry::whiteout(removed), 0)),
+                // Removed and made anew: what was below it is gone all the same.
+                Some(Node::Other(Kind::Directory, _)) => {
+                    opaque.insert(removed);
+                }
+                Some(_) => {}
+            }
+        }
+        for (path, node) in nodes {
+            entries.push(match node {
+                Node::Other(kind, meta) => (Entry { path, kind, meta }, 0),
+                Node::Inode(number) => {
+                    let inode = &inodes[number];
+                    let meta = inode.meta.clone();
+                    match first_names.get(&number) {
+                        Some(first) => (
+                            Entry {
+                                path,
+                                kind: Kind::Hardlink(first.clone()),
+                                meta,
+                            },
+                            0,
+                        ),
+                        None => {
+                            first_names.insert(number, path.clone());
+                            let kind = Kind::File {
+                                size: inode.size,
+                                digest: inode.digest,
+                            };
+                            (Entry { path, kind, meta }, inode.offset)
+                        }
+                    }
+                }
+            });
+        }
+        entries.sort_by(|(a, _), (b, _)| a.order(b));
+        let (entries, offsets) = entries.into_iter().unzip();
+        Ok((Tree::new(entries)?, opaque.into_iter().collect(), offsets))
+    }
+}
+
+fn refused(name: &[u8], reason: &str) -> Error {
+    let name = String::from_utf8_lossy(name).escape_debug().to_string();
+    Error::Name {
+        name,
+        reason: reason.to_owned(),
+    }
+}
+
+fn checked_path(name: &[u8], purpose: Purpose) -> Result<EntryPath, Error> {
+    if purpose == Purpose::Archive && name.starts_with(b"/") {
+        return Err(refused(name, "its path is absolute"));
+    }
+    EntryPath::new(name).map_err(|error| refused(name, &error.to_string()))
+}
+
+/// Whether a relative link goes above the archive's root.
+fn climbs_out(path: &EntryPath, target: &[u8]) -> bool {
+    if target.starts_with(b"/") {
+        return false;
+    }
+    let mut depth = path.components().count() as i64 - 1;
+    target.split(|&byte| byte == b'/').any(|component| {
+        match component {
+            b"" | b"." => {}
+            b".." => depth -= 1,
+            _ => depth += 1,
+        }
+        depth < 0
+    })
+}
+
+fn bad_xattr(meta: &Meta) -> Option<String> {
+    let names = meta.xattrs.iter().flat_map(|xattrs| xattrs.keys());
+    let bad = names
+        .into_iter()
+        .find(|name| name.is_empty() || name.contains(&0) || name.contains(&b'='))?;
+    Some(String::from_utf8_lossy(bad).escape_debug().to_string())
+}
+
+fn digest_of(reader: &mut impl Read) -> Result<Digest, io::Error> {
+    let mut hasher = Hasher::new();
+    let mut buffer = [0; 32 << 10];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+struct Hashed<R> {
+    source: R,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        self.size += read as u64;
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive of `(path, type, link or content)`.
+    fn archive(members: &[(&str, u8, &str)]) -> Vec<u8> {
+        let mut builder = ::tar::Builder::new(Vec::new());
+        for (path, kind, text) in members {
+            let mut header = ::tar::Header::new_ustar();
+            header.set_entry_type(::tar::EntryType::new(*kind));
+            header.set_mode(0o644);
+            (header.set_uid(1), header.set_gid(2), header.set_mtime(3));
+            // Straight into the field, as the crate would refuse hostile names.
+            header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+            let is_file = *kind == b'0';
+            if !is_file {
+                header.as_old_mut().linkname[..text.len()].copy_from_slice(text.as_bytes());
+            }
+            header.set_size(if is_file { text.len() as u64 } else { 0 });
+            header.set_cksum();
+            builder
+                .append(&header, if is_file { text.as_bytes() } else { b"" })
+                .unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn scanned(members: &[(&str, u8, &str)], purpose: Purpose) -> Result<Scanned, Error> {
+        scan(&archive(members)[..], purpose)
+    }
+
+    fn lines(scanned: &Scanned) -> Vec<String> {
+        let tree = scanned.tree.entries().iter();
+        tree.map(|entry| match &entry.kind {
+            Kind::Whiteout => format!("!{}", entry.path),
+            Kind::Hardlink(target) => format!("{} = {target}", entry.path),
+            _ => entry.path.to_string(),
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_last_member_of_a_path_counts_and_links_keep_their_content() {
+        let members = [
+            ("z", b'0', "old"),
+            ("a", b'1', "z"),
+            ("b", b'1', "z"),
+            ("z", b'0', "new"),
+            ("d", b'5', ""),
+            ("d/x", b'0', ""),
+            ("d", b'2', "elsewhere"),
+        ];
+        let scanned = scanned(&members, Purpose::Layer).unwrap();
+        assert_eq!(lines(&scanned), ["/a", "/b = /a", "/d", "/z"]);
+        let digest = |at: usize| match scanned.tree.entries()[at].kind {
+            Kind::File { digest, .. } => digest,
+            _ => panic!("no file"),
+        };
+        assert_eq!(
+            (digest(0), digest(3)),
+            (Digest::of(b"old"), Digest::of(b"new"))
+        );
+        let bytes = archive(&members);
+        assert_eq!(&bytes[scanned.offsets[3] as usize..][..3], b"new");
+        assert_eq!(scanned.diff_id.0, Digest::of(&bytes));
+        assert_eq!(scanned.size, bytes.len() as u64);
+    }
+
+    #[test]
+    fn whiteouts_remove_and_opaque_ones_empty() {
+        let members = [
+            ("a/.wh.b", b'0', ""),
+            ("c/.wh..wh..opq", b'0', ""),
+            (".wh..wh.plnk", b'5', ""),
+            ("d", b'5', ""),
+            (".wh.d", b'0', ""),
+        ];
+        let scanned = scanned(&members, Purpose::Layer).unwrap();
+        assert_eq!(lines(&scanned), ["!/a/b", "/d"]);
+        let opaque: Vec<_> = scanned.opaque.iter().map(EntryPath::to_string).collect();
+        assert_eq!(opaque, ["/c", "/d"]);
+    }
+
+    #[test]
+    fn hostile_names_are_refused() {
+        for members in [
+            &[("../x", b'0', "")][..],
+            &[("a/../../x", b'0', "")],
+            &[("/etc/x", b'0', "")],
+            &[("l", b'2', "/etc"), ("l/passwd", b'0', "")],
+            &[("l", b'2', "../../x")],
+            &[("a/l", b'2', "b/../../../x")],
+            &[("h", b'1', "../x")],
+            &[("h", b'1', "missing")],
+            &[("f", b'0', ""), ("f/x", b'0', "")],
+            &[("l", b'2', "")],
+            &[(".wh.x", b'0', "")],
+            &[(".", b'0', "")],
+            &[("s", b'S', "")],
+            &[("v", b'V', "")],
+        ] {
+            assert!(scanned(members, Purpose::Archive).is_err(), "{members:?}");
+        }
+        let absolute = scanned(&[("/etc/x", b'0', "")], Purpose::Layer).unwrap();
+        assert_eq!(lines(&absolute), ["/etc/x"]);
+        assert!(
+            scanned(
+                &[("a/l", b'2', "../x"), ("m", b'2', "/x")],
+                Purpose::Archive
+            )
+            .is_ok()
+        );
+    }
+
+    #[test]
+    fn case_makes_another_name() {
+        let scanned = scanned(&[("A", b'0', "1"), ("a", b'0', "2")], Purpose::Archive).unwrap();
+        assert_eq!(lines(&scanned), ["/A", "/a"]);
+    }
+
+    #[test]
+    fn an_archive_cut_anywhere_within_a_member_is_refused() {
+        let bytes = archive(&[("a", b'0', "content"), ("b", b'0', "more")]);
+        for end in [1, 511, 513, 518, 519, 1023, 1025, 1600] {
+            assert!(scan(&bytes[..end], Purpose::Layer).is_err(), "{end}");
+        }
+        let mut flipped = bytes.clone();
+        flipped[1] ^= 1;
+        assert!(scan(&flipped[..], Purpose::Layer).is_err());
+    }
+
+    #[test]
+    fn a_header_that_claims_a_huge_extension_costs_no_memory() {
+        let mut header = ::tar::Header::new_ustar();
+        header.set_entry_type(::tar::EntryType::new(b'x'));
+        header.set_size(8 << 30);
+        header.set_cksum();
+        assert!(matches!(
+            scan(&header.as_bytes()[..], Purpose::Layer),
+            Err(Error::Read(read::Error::Extension(0)))
+        ));
+    }
+}
