@@ -1,1 +1,22 @@
-//! (room)
+//! What a plan names, as digests and bytes.
+//!
+//! In: the operations of a plan that have no inputs, and the folders, layouts and registries that
+//! they name. Out: [`Files`], sets of files to copy from, and [`Stack`], layers to build on. All
+//! that is read here comes from outside and is hostile.
+
+pub mod beneath;
+pub mod context;
+pub mod files;
+pub mod host_file;
+pub mod image;
+pub mod layers;
+pub mod layout;
+pub mod select;
+pub mod stat;
+mod stat_cache;
+mod walk;
+
+pub use context::Context;
+pub use files::{Files, Origin, Pick};
+pub use image::BaseImage;
+pub use layers::{Layer, Stack};

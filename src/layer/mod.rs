@@ -14,7 +14,9 @@ pub mod rootfs;
 pub mod scan;
 pub mod tar;
 pub mod tree;
+pub mod view;
 
 pub use chunk::Codec;
 pub use entry::{Entry, Kind, Meta};
+pub use rootfs::Rootfs;
 pub use tree::Tree;

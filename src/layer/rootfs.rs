@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Tree;
 use super::entry::{Entry, Kind, Meta};
+use super::view::{Seen, View};
 use crate::canon::EntryPath;
 
 /// A merged file system. The root and every parent are there, if need be as directories that no
@@ -36,17 +37,6 @@ pub struct Inode {
     pub layer: u32,
     /// Index of the entry in its table.
     pub entry: u32,
-}
-
-/// A path that can't be resolved.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// As ELOOP: more than 40 links (Linux, `MAXSYMLINKS`).
-    #[error("`{0}` leads through too many symbolic links")]
-    Loop(EntryPath),
-    /// A link's target is no path.
-    #[error("`{0}` leads to a path that is too long")]
-    TooLong(EntryPath),
 }
 
 impl Rootfs {
@@ -138,46 +128,18 @@ impl Rootfs {
         self.below(path)
             .filter(move |(other, _)| other.components().count() == depth)
     }
+}
 
-    /// Where `path` leads when links on the way are followed, within this file system: the last
-    /// component's link only with `follow_last`. What doesn't exist leads to itself.
-    pub fn resolve(&self, path: &EntryPath, follow_last: bool) -> Result<EntryPath, Error> {
-        const MOST_LINKS: usize = 40;
-        let mut links = 0;
-        let mut done: Vec<Vec<u8>> = Vec::new();
-        let mut todo: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
-        while let Some(component) = todo.pop() {
-            if component == b".." {
-                done.pop();
-                continue;
-            }
-            done.push(component);
-            let here =
-                EntryPath::new(&done.join(&b'/')).map_err(|_| Error::TooLong(path.clone()))?;
-            let Some(Node {
-                kind: Kind::Symlink(target),
-                ..
-            }) = self.get(&here)
-            else {
-                continue;
-            };
-            if todo.is_empty() && !follow_last {
-                continue;
-            }
-            links += 1;
-            if links > MOST_LINKS {
-                return Err(Error::Loop(path.clone()));
-            }
-            if target.starts_with(b"/") {
-                done.clear();
-            } else {
-                done.pop();
-            }
-            let components = target.split(|&byte| byte == b'/');
-            let components = components.filter(|component| !matches!(*component, b"" | b"."));
-            todo.extend(components.rev().map(<[u8]>::to_vec));
-        }
-        EntryPath::new(&done.join(&b'/')).map_err(|_| Error::TooLong(path.clone()))
+impl View for Rootfs {
+    fn seen(&self, path: &EntryPath) -> Option<Seen<'_>> {
+        self.get(path).map(Node::seen)
+    }
+
+    fn seen_below<'a>(
+        &'a self,
+        path: &'a EntryPath,
+    ) -> Box<dyn Iterator<Item = (&'a EntryPath, Seen<'a>)> + 'a> {
+        Box::new(self.below(path).map(|(path, node)| (path, node.seen())))
     }
 }
 
@@ -187,6 +149,15 @@ impl Node {
             kind: Kind::Directory,
             meta: Meta::plain(0o755, 0),
             inode: None,
+        }
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        match &self.kind {
+            Kind::File { .. } => Seen::File,
+            Kind::Directory => Seen::Directory,
+            Kind::Symlink(target) => Seen::Symlink(target),
+            _ => Seen::Other,
         }
     }
 
@@ -202,17 +173,17 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::canon::Digest;
 
-    fn path(text: &str) -> EntryPath {
+    pub(in crate::layer) fn path(text: &str) -> EntryPath {
         EntryPath::new(text.as_bytes()).unwrap()
     }
 
     /// `name/` is a directory, `name>target` a symlink, `name=target` a hard link, `!name` a
     /// whiteout, else a file.
-    fn tree(texts: &[&str]) -> Tree {
+    pub(in crate::layer) fn tree(texts: &[&str]) -> Tree {
         let entry = |text: &&str| {
             let meta = Meta::plain(0o700, 0);
             if let Some(removed) = text.strip_prefix('!') {
@@ -284,42 +255,5 @@ mod tests {
             rootfs.get(&path("b")).unwrap().kind,
             Kind::File { .. }
         ));
-    }
-
-    #[test]
-    fn links_are_followed_within_the_root() {
-        let mut rootfs = Rootfs::default();
-        rootfs.push(
-            &tree(&[
-                "usr/",
-                "usr/bin/",
-                "bin>usr/bin",
-                "out>../../usr",
-                "abs>/usr/bin",
-                "l1>l2",
-                "l2>l1",
-                "usr/up>..",
-            ]),
-            &[],
-        );
-        for (asked, expected) in [
-            ("bin/sh", "/usr/bin/sh"),
-            ("out/x", "/usr/x"),
-            ("abs/x", "/usr/bin/x"),
-            ("usr/up/bin/x", "/usr/bin/x"),
-            ("none/x", "/none/x"),
-            ("bin", "/usr/bin"),
-        ] {
-            assert_eq!(
-                rootfs.resolve(&path(asked), true).unwrap().to_string(),
-                expected
-            );
-        }
-        assert_eq!(rootfs.resolve(&path("bin"), false), Ok(path("bin")));
-        assert_eq!(
-            rootfs.resolve(&path("l1/x"), true),
-            Err(Error::Loop(path("l1/x")))
-        );
-        assert_eq!(rootfs.children(&path("usr")).count(), 2);
     }
 }

@@ -1,0 +1,323 @@
+//! Layers to build on, and what is in them.
+//!
+//! In: layers by diff ID and blob, in the store. Out: [`Stack`], whose tables are read only when
+//! somebody asks what is in them, and [`LayerContent`], the content of single files.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::{Arc, OnceLock};
+
+use serde::{Deserialize, Serialize};
+
+use crate::canon::path::{escape, unescape};
+use crate::canon::{ChainId, DiffId, EntryPath, TreeDigest};
+use crate::image::Descriptor;
+use crate::layer::codec::{Expansion, decompress};
+use crate::layer::scan::{self, Purpose, Scanned, scan};
+use crate::layer::{Rootfs, Tree};
+use crate::store::{RecordKind, Store};
+
+/// A layer whose blob is in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Of its tar.
+    pub diff_id: DiffId,
+    /// Its blob, as a manifest names it.
+    pub descriptor: Descriptor,
+    /// Its table, where it is known.
+    pub tree: Option<TreeDigest>,
+}
+
+/// What is in a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Its entries.
+    pub tree: Tree,
+    /// Its opaque directories; none in layers that cairn made.
+    pub opaque: Vec<EntryPath>,
+}
+
+/// Layers, bottom first.
+#[derive(Clone, Default)]
+pub struct Stack {
+    layers: Vec<Arc<Layer>>,
+    rootfs: OnceLock<Arc<Rootfs>>,
+}
+
+/// Why a layer can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// The blob under it.
+    #[error("layer {digest} can't be read: {source}")]
+    Io {
+        /// Of the blob.
+        digest: crate::canon::Digest,
+        /// Why.
+        source: io::Error,
+    },
+    /// The archive in it.
+    #[error("layer {digest} is refused: {source}")]
+    Scan {
+        /// Of the blob.
+        digest: crate::canon::Digest,
+        /// Why.
+        source: scan::Error,
+    },
+    /// It is not what the config says.
+    #[error(
+        "layer {digest} is not what the image's config says\n  diff ID in the config {expected}\n  of the layer          {got}"
+    )]
+    DiffId {
+        /// Of the blob.
+        digest: crate::canon::Digest,
+        /// As the config has it.
+        expected: DiffId,
+        /// As it is.
+        got: DiffId,
+    },
+}
+
+/// A table as a record has it.
+#[derive(Serialize, Deserialize)]
+struct TableRecord {
+    tree: TreeDigest,
+    opaque: Vec<String>,
+}
+
+impl Stack {
+    /// A stack of `layers`, bottom first.
+    pub fn new(layers: Vec<Layer>) -> Stack {
+        Stack {
+            layers: layers.into_iter().map(Arc::new).collect(),
+            rootfs: OnceLock::new(),
+        }
+    }
+
+    /// This stack with one layer more on top.
+    pub fn with(&self, layer: Layer) -> Stack {
+        let mut layers = self.layers.clone();
+        layers.push(Arc::new(layer));
+        Stack {
+            layers,
+            rootfs: OnceLock::new(),
+        }
+    }
+
+    /// The layers, bottom first.
+    pub fn layers(&self) -> &[Arc<Layer>] {
+        &self.layers
+    }
+
+    /// What names the whole stack; none where it is empty.
+    pub fn chain_id(&self) -> Option<ChainId> {
+        let diff_ids: Vec<_> = self.layers.iter().map(|layer| layer.diff_id).collect();
+        ChainId::of(&diff_ids)
+    }
+
+    /// The layers as one file system, read when first asked for.
+    pub fn rootfs(&self, store: &Store, limit: Expansion) -> Result<Arc<Rootfs>, Error> {
+        if let Some(rootfs) = self.rootfs.get() {
+            return Ok(rootfs.clone());
+        }
+        let mut rootfs = Rootfs::default();
+        for layer in &self.layers {
+            let table = layer.table(store, limit)?;
+            rootfs.push(&table.tree, &table.opaque);
+        }
+        Ok(self.rootfs.get_or_init(|| Arc::new(rootfs)).clone())
+    }
+}
+
+impl Layer {
+    /// What is in it: from the store's records, else from the blob.
+    pub fn table(&self, store: &Store, limit: Expansion) -> Result<Table, Error> {
+        if let Some(tree) = self.tree.and_then(|digest| store.tree(&digest)) {
+            return Ok(Table {
+                tree,
+                opaque: Vec::new(),
+            });
+        }
+        if let Some(table) = self.recorded_table(store) {
+            return Ok(table);
+        }
+        let blob = store.require_blob(&self.descriptor.digest)?;
+        let plain = decompress(blob.open()?, blob.size, limit).map_err(|source| self.io(source))?;
+        let Scanned { tree, opaque, .. } = self.scan(plain)?;
+        let record = TableRecord {
+            tree: store.put_tree(&tree)?,
+            opaque: opaque.iter().map(|path| escape(path.as_bytes())).collect(),
+        };
+        store.put_record(RecordKind::Source, &self.diff_id.0, ".table", &record)?;
+        Ok(Table { tree, opaque })
+    }
+
+    fn recorded_table(&self, store: &Store) -> Option<Table> {
+        let record: TableRecord = store.record(RecordKind::Source, &self.diff_id.0, ".table")?;
+        let path = |text: &String| EntryPath::new(&unescape(text)?).ok();
+        let opaque = record.opaque.iter().map(path).collect::<Option<_>>()?;
+        Some(Table {
+            tree: store.tree(&record.tree)?,
+            opaque,
+        })
+    }
+
+    /// Reads a tar and checks that it is this layer's.
+    fn scan(&self, tar: impl Read) -> Result<Scanned, Error> {
+        let digest = self.descriptor.digest;
+        let scanned = scan(tar, Purpose::Layer).map_err(|source| Error::Scan { digest, source })?;
+        if scanned.diff_id != self.diff_id {
+            let (expected, got) = (self.diff_id, scanned.diff_id);
+            return Err(Error::DiffId {
+                digest,
+                expected,
+                got,
+            });
+        }
+        Ok(scanned)
+    }
+
+    fn io(&self, source: io::Error) -> Error {
+        Error::Io {
+            digest: self.descriptor.digest,
+            source,
+        }
+    }
+}
+
+/// Gives the content of a layer's files, unpacking the layer when the first is asked for.
+pub struct LayerContent {
+    layer: Arc<Layer>,
+    store: Store,
+    limit: Expansion,
+    unpacked: OnceLock<Unpacked>,
+}
+
+impl LayerContent {
+    /// The content of `layer`.
+    pub fn new(layer: Arc<Layer>, store: &Store, limit: Expansion) -> LayerContent {
+        LayerContent {
+            layer,
+            store: store.clone(),
+            limit,
+            unpacked: OnceLock::new(),
+        }
+    }
+
+    /// Opens the content of the entry of that number in the layer's table.
+    pub fn open(&self, entry: u32) -> io::Result<impl Read + '_> {
+        let unpacked = match self.unpacked.get() {
+            Some(unpacked) => unpacked,
+            None => {
+                let unpacked = self.unpack().map_err(io::Error::other)?;
+                self.unpacked.get_or_init(|| unpacked)
+            }
+        };
+        unpacked.open(entry)
+    }
+
+    /// Takes the layer's snapshot, if it is there and right, or makes it.
+    fn unpack(&self) -> Result<Unpacked, Error> {
+        let path = self.store.snapshot_path(&self.layer.diff_id);
+        if let Ok(file) = File::open(&path) {
+            let scanned = self
+                .layer
+                .scan(io::BufReader::with_capacity(256 << 10, &file));
+            if let Ok(scanned) = scanned {
+                return Ok(Unpacked::new(file, scanned));
+            }
+        }
+        let blob = self.store.require_blob(&self.layer.descriptor.digest)?;
+        let plain = decompress(blob.open()?, blob.size, self.limit)
+            .map_err(|source| self.layer.io(source))?;
+        let (temporary, scanned) = spool(plain, &self.store, |tar| self.layer.scan(tar))?;
+        let file = temporary.reopen().map_err(|source| self.layer.io(source))?;
+        crate::store::publish(temporary, &path)?;
+        Ok(Unpacked::new(file, scanned))
+    }
+}
+
+/// Copies a stream into a temporary file while `scan` looks at it.
+pub fn spool<E: From<crate::store::Error>>(
+    plain: impl Read,
+    store: &Store,
+    scan: impl FnOnce(&mut dyn Read) -> Result<Scanned, E>,
+) -> Result<(tempfile::NamedTempFile, Scanned), E> {
+    let mut temporary = store.temporary()?;
+    let mut tee = Tee {
+        source: plain,
+        copy: io::BufWriter::with_capacity(256 << 10, &mut temporary),
+    };
+    let scanned = scan(&mut tee)?;
+    let flushed = io::Write::flush(&mut tee.copy);
+    drop(tee);
+    flushed.map_err(crate::store::io_error("write", temporary.path()))?;
+    Ok((temporary, scanned))
+}
+
+struct Tee<R, W: io::Write> {
+    source: R,
+    copy: W,
+}
+
+impl<R: Read, W: io::Write> Read for Tee<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.copy.write_all(&buffer[..read])?;
+        Ok(read)
+    }
+}
+
+/// A tar in a file, with the places of its content.
+pub struct Unpacked {
+    file: File,
+    scanned: Scanned,
+}
+
+impl Unpacked {
+    /// `scanned` is of what `file` holds.
+    pub fn new(file: File, scanned: Scanned) -> Unpacked {
+        Unpacked { file, scanned }
+    }
+
+    /// Its entries.
+    pub fn tree(&self) -> &Tree {
+        &self.scanned.tree
+    }
+
+    /// Opens the content of the entry of that number.
+    pub fn open(&self, entry: u32) -> io::Result<FilePart<'_>> {
+        let index = entry as usize;
+        let found = self
+            .scanned
+            .tree
+            .entries()
+            .get(index)
+            .zip(self.scanned.offsets.get(index));
+        let (entry, &offset) = found.ok_or(io::ErrorKind::NotFound)?;
+        Ok(FilePart {
+            file: &self.file,
+            at: offset,
+            left: entry.size(),
+        })
+    }
+}
+
+/// A part of a file; several may be read at a time.
+pub struct FilePart<'a> {
+    file: &'a File,
+    at: u64,
+    left: u64,
+}
+
+impl Read for FilePart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = self.left.min(buffer.len() as u64) as usize;
+        let read = std::os::unix::fs::FileExt::read_at(self.file, &mut buffer[..want], self.at)?;
+        self.at += read as u64;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}

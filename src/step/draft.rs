@@ -1,0 +1,267 @@
+//! A layer in the making.
+//!
+//! In: what should be where, over a file system. Out: [`Change`]: only what differs from what is
+//! there already (format 1, "Entries"), parents that had to be made among it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Error;
+use crate::canon::{EntryPath, Epoch};
+use crate::inputs::Origin;
+use crate::layer::rootfs::Node;
+use crate::layer::view::resolve;
+use crate::layer::{Entry, Kind, Meta, Rootfs, Tree};
+
+/// A layer in the making.
+pub struct Draft<'a> {
+    base: &'a Rootfs,
+    epoch: Epoch,
+    /// Owner of parents that have to be made.
+    owner: (u32, u32),
+    entries: BTreeMap<EntryPath, (Kind, Meta, Origin)>,
+}
+
+/// What a step changes.
+pub struct Change {
+    /// The layer's table.
+    pub tree: Tree,
+    /// Where the content of each entry is, in the table's order.
+    pub origins: Vec<Origin>,
+}
+
+impl<'a> Draft<'a> {
+    /// Nothing changed over `base`. Parents that have to be made belong to `owner`.
+    pub fn new(base: &'a Rootfs, epoch: Epoch, owner: (u32, u32)) -> Draft<'a> {
+        Draft {
+            base,
+            epoch,
+            owner,
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// The file system below.
+    pub fn base(&self) -> &Rootfs {
+        self.base
+    }
+
+    /// Where `path` is when links to directories are followed: its last component's link too,
+    /// where it leads to a directory.
+    pub fn place(&self, path: &EntryPath) -> Result<EntryPath, Error> {
+        let followed = resolve(self.base, path, true)?;
+        if self.base.get(&followed).is_some_and(Node::is_directory) {
+            return Ok(followed);
+        }
+        Ok(resolve(self.base, path, false)?)
+    }
+
+    /// Whether a directory is at `path`.
+    pub fn is_directory(&self, path: &EntryPath) -> bool {
+        match self.entries.get(path) {
+            Some((kind, ..)) => matches!(kind, Kind::Directory),
+            None => self.base.get(path).is_some_and(Node::is_directory),
+        }
+    }
+
+    /// Whether anything but a directory is at `path`.
+    fn is_other(&self, path: &EntryPath) -> bool {
+        match self.entries.get(path) {
+            Some((kind, ..)) => !matches!(kind, Kind::Directory | Kind::Whiteout),
+            None => self.base.get(path).is_some_and(|node| !node.is_directory()),
+        }
+    }
+
+    /// Puts something other than a directory at `path`, in place of what is there.
+    pub fn put(
+        &mut self,
+        path: &EntryPath,
+        kind: Kind,
+        meta: Meta,
+        origin: Origin,
+    ) -> Result<(), Error> {
+        if path.is_root() {
+            return Err(Error::Root);
+        }
+        if self.is_directory(path) {
+            return Err(Error::FileOver(path.clone()));
+        }
+        self.make_parents(path)?;
+        self.entries.insert(path.clone(), (kind, meta, origin));
+        Ok(())
+    }
+
+    /// Puts a directory at `path`, or gives the one that is there this metadata.
+    pub fn put_directory(&mut self, path: &EntryPath, meta: Meta) -> Result<(), Error> {
+        if self.is_other(path) {
+            return Err(Error::DirectoryOver(path.clone()));
+        }
+        self.make_parents(path)?;
+        self.entries
+            .insert(path.clone(), (Kind::Directory, meta, Origin::None));
+        Ok(())
+    }
+
+    /// Makes a directory at `path` unless one is there.
+    pub fn make_directory(&mut self, path: &EntryPath, meta: Meta) -> Result<(), Error> {
+        if self.is_directory(path) {
+            Ok(())
+        } else {
+            self.put_directory(path, meta)
+        }
+    }
+
+    /// Metadata of a directory that nobody described.
+    pub fn plain_directory(&self) -> Meta {
+        let (uid, gid) = self.owner;
+        Meta {
+            uid,
+            gid,
+            ..Meta::plain(0o755, self.epoch.seconds())
+        }
+    }
+
+    fn make_parents(&mut self, path: &EntryPath) -> Result<(), Error> {
+        for parent in path.ancestors() {
+            if self.is_directory(&parent) {
+                continue;
+            }
+            if self.is_other(&parent) {
+                return Err(Error::NoDirectory {
+                    path: path.clone(),
+                    parent,
+                });
+            }
+            let meta = self.plain_directory();
+            self.entries
+                .insert(parent, (Kind::Directory, meta, Origin::None));
+        }
+        Ok(())
+    }
+
+    /// Removes what is at `path` in the file system below.
+    pub fn remove(&mut self, path: &EntryPath) -> Result<(), Error> {
+        if path.is_root() {
+            return Err(Error::Root);
+        }
+        self.entries
+            .insert(path.clone(), (Kind::Whiteout, Meta::WHITEOUT, Origin::None));
+        Ok(())
+    }
+
+    /// The layer: what differs from the file system below. Hard links always count as different,
+    /// as it doesn't tell them from files; and so do the files that they name, since a link needs
+    /// its file in the same layer.
+    pub fn finish(self) -> Result<Change, Error> {
+        let base = self.base;
+        let link_targets: BTreeSet<EntryPath> = self
+            .entries
+            .values()
+            .filter_map(|(kind, ..)| match kind {
+                Kind::Hardlink(target) => Some(target.clone()),
+                _ => None,
+            })
+            .collect();
+        let mut changed: Vec<(Entry, Origin)> = self
+            .entries
+            .into_iter()
+            .map(|(path, (kind, meta, origin))| (Entry { path, kind, meta }, origin))
+            .filter(|(entry, _)| {
+                let is_same = base
+                    .get(&entry.path)
+                    .is_some_and(|node| node.is_same(entry));
+                !is_same || link_targets.contains(&entry.path)
+            })
+            .collect();
+        changed.sort_by(|(a, _), (b, _)| a.order(b));
+        let (entries, origins) = changed.into_iter().unzip();
+        Ok(Change {
+            tree: Tree::new(entries)?,
+            origins,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::Digest;
+
+    fn path(text: &str) -> EntryPath {
+        EntryPath::new(text.as_bytes()).unwrap()
+    }
+
+    fn file(content: &str) -> Kind {
+        Kind::File {
+            size: content.len() as u64,
+            digest: Digest::of(content.as_bytes()),
+        }
+    }
+
+    fn base() -> Rootfs {
+        let meta = || Meta::plain(0o755, 315_532_800);
+        let mut rootfs = Rootfs::default();
+        let entry = |text: &str, kind| Entry {
+            path: path(text),
+            kind,
+            meta: meta(),
+        };
+        let entries = vec![
+            entry("usr", Kind::Directory),
+            entry("usr/bin", Kind::Directory),
+            entry("bin", Kind::Symlink((*b"usr/bin").into())),
+            entry("same", file("same")),
+        ];
+        rootfs.push(&Tree::new(entries).unwrap(), &[]);
+        rootfs
+    }
+
+    fn paths(draft: Draft) -> Vec<String> {
+        draft
+            .finish()
+            .unwrap()
+            .tree
+            .entries()
+            .iter()
+            .map(|entry| entry.path.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn only_what_differs_is_in_the_layer() {
+        let base = base();
+        let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
+        let meta = Meta::plain(0o755, 315_532_800);
+        draft
+            .put(&path("same"), file("same"), meta.clone(), Origin::None)
+            .unwrap();
+        draft.put_directory(&path("usr"), meta.clone()).unwrap();
+        draft
+            .put(&path("usr/lib/x/y"), file("y"), meta, Origin::None)
+            .unwrap();
+        assert_eq!(paths(draft), ["/usr/lib", "/usr/lib/x", "/usr/lib/x/y"]);
+    }
+
+    #[test]
+    fn links_to_directories_are_followed_and_others_replaced() {
+        let base = base();
+        let draft = Draft::new(&base, Epoch::default(), (0, 0));
+        assert_eq!(draft.place(&path("bin")).unwrap(), path("usr/bin"));
+        assert_eq!(draft.place(&path("bin/sh")).unwrap(), path("usr/bin/sh"));
+    }
+
+    #[test]
+    fn files_and_directories_don_t_take_each_others_place() {
+        let base = base();
+        let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
+        let meta = || Meta::plain(0o644, 0);
+        let put = draft.put(&path("usr"), file(""), meta(), Origin::None);
+        assert!(matches!(put, Err(Error::FileOver(_))));
+        assert!(matches!(
+            draft.put_directory(&path("same"), meta()),
+            Err(Error::DirectoryOver(_))
+        ));
+        let below = draft.put(&path("same/x"), file(""), meta(), Origin::None);
+        assert!(matches!(below, Err(Error::NoDirectory { parent, .. }) if parent == path("same")));
+        assert!(matches!(draft.remove(&EntryPath::root()), Err(Error::Root)));
+    }
+}
