@@ -9,6 +9,7 @@ pub mod event;
 pub mod format;
 pub mod json;
 pub mod path;
+pub mod pattern;
 pub mod platform;
 pub mod reference;
 

@@ -1,0 +1,6 @@
+//! The only harness of whole-program tests: one file a subject, what they share in `support`.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod rooms;
+mod support;

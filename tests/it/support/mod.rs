@@ -1,0 +1,82 @@
+//! What whole-program tests share: the program itself, folders, ports, other people's tools.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Whether `program` can be run. Where it can't, the test that asks is to return at once; with
+/// `CI=true` in the environment nothing may be skipped, and the test fails here.
+#[expect(clippy::disallowed_methods, reason = "CI says so in the environment")]
+#[expect(
+    clippy::print_stderr,
+    reason = "whoever runs the tests is to see what is skipped"
+)]
+pub fn require(program: &str) -> bool {
+    let starts = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok();
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(
+        starts || !is_ci,
+        "`{program}` is missing, and CI skips nothing"
+    );
+    if !starts {
+        eprintln!("skipped: `{program}` is not installed");
+    }
+    starts
+}
+
+/// An empty folder that goes when the test ends.
+pub fn temp() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// The program, with its store in `home` and nothing from the environment but what it needs to
+/// find other programs.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "helpers of the program are found by PATH"
+)]
+pub fn cairn(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cairn"));
+    command
+        .env_clear()
+        .env("CAIRN_HOME", home)
+        .env("HOME", home);
+    if let Some(path) = std::env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A port of the loopback that nobody listens on: free when asked, so bind it soon.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn the_program_runs() {
+    let home = temp();
+    assert!(
+        cairn(home.path())
+            .arg("--version")
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn a_free_port_can_be_bound() {
+    std::net::TcpListener::bind(("127.0.0.1", free_port())).unwrap();
+}
+
+#[test]
+fn what_is_installed_is_found() {
+    assert!(require("cargo"));
+}
