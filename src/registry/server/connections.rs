@@ -1,8 +1,11 @@
 //! Connections, as many as there may be.
 //!
-//! In: a listening socket. Out: connections that send at once and count until they are dropped;
-//! beyond the limit they wait in the kernel's queue.
+//! In: a listening socket, a sign to stop. Out: connections that send at once and count until they
+//! are dropped; beyond the limit they wait in the kernel's queue. At the sign, hyper closes those
+//! that wait for their next request; those on which nothing ever came, as clients keep them in
+//! reserve, are closed here.
 
+use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -13,18 +16,24 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A listener with a limit.
 pub(super) struct Limited {
     listener: TcpListener,
     free: Arc<Semaphore>,
+    stop: CancellationToken,
 }
 
 impl Limited {
-    /// Lets `most` connections exist at once.
-    pub(super) fn new(listener: TcpListener, most: usize) -> Limited {
+    /// Lets `most` connections exist at once, and ends unused ones at `stop`.
+    pub(super) fn new(listener: TcpListener, most: usize, stop: CancellationToken) -> Limited {
         let free = Arc::new(Semaphore::new(most));
-        Limited { listener, free }
+        Limited {
+            listener,
+            free,
+            stop,
+        }
     }
 }
 
@@ -42,6 +51,7 @@ impl Listener for Limited {
         let _ = stream.set_nodelay(true);
         let connection = Connection {
             stream,
+            unused: Some(Box::pin(self.stop.clone().cancelled_owned())),
             _counted: counted,
         };
         (connection, address)
@@ -55,6 +65,8 @@ impl Listener for Limited {
 /// A connection that counts.
 pub(super) struct Connection {
     stream: TcpStream,
+    /// The sign to stop, until something came.
+    unused: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     _counted: Option<OwnedSemaphorePermit>,
 }
 
@@ -64,7 +76,21 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        match (
+            Pin::new(&mut self.stream).poll_read(cx, buffer),
+            &mut self.unused,
+        ) {
+            (Poll::Pending, Some(stop)) => {
+                // Nothing was read: its end.
+                stop.as_mut().poll(cx).map(Ok)
+            }
+            (result, unused) => {
+                if result.is_ready() {
+                    *unused = None;
+                }
+                result
+            }
+        }
     }
 }
 

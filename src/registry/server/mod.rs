@@ -202,14 +202,12 @@ impl Server {
     async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
         let limits = self.shared.limits;
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let listener = connections::Limited::new(listener, limits.connections);
+        let stopping = tokio_util::sync::CancellationToken::new();
+        let listener = connections::Limited::new(listener, limits.connections, stopping.clone());
         let shared = Arc::new(self.shared);
         let router = Router::new().fallback(answer).with_state(shared.clone());
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let serving = axum::serve(listener, router).with_graceful_shutdown(async {
-            // An error is a sender that was dropped, at the end all the same.
-            let _ = told.await;
-        });
+        let serving = axum::serve(listener, router)
+            .with_graceful_shutdown(stopping.clone().cancelled_owned());
         let mut serving = std::pin::pin!(serving.into_future());
         tokio::select! {
             result = &mut serving => return Ok(result?),
@@ -217,7 +215,7 @@ impl Server {
             () = stop => {}
             () = self.stop.0.notified() => {}
         }
-        let _ = tell.send(());
+        stopping.cancel();
         match tokio::time::timeout(limits.grace, serving).await {
             Ok(result) => Ok(result?),
             // Whoever is still at it was given its time.
