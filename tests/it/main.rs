@@ -3,4 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod rooms;
+mod serve;
+mod serve_names;
+mod serve_peers;
 mod support;

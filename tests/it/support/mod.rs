@@ -1,33 +1,13 @@
 //! What whole-program tests share: the program itself, folders, ports, other people's tools.
 
+pub mod http;
+pub mod programs;
+pub mod served;
+
+pub use programs::require;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// Whether `program` can be run. Where it can't, the test that asks is to return at once; with
-/// `CI=true` in the environment nothing may be skipped, and the test fails here.
-#[expect(clippy::disallowed_methods, reason = "CI says so in the environment")]
-#[expect(
-    clippy::print_stderr,
-    reason = "whoever runs the tests is to see what is skipped"
-)]
-pub fn require(program: &str) -> bool {
-    let starts = Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok();
-    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    assert!(
-        starts || !is_ci,
-        "`{program}` is missing, and CI skips nothing"
-    );
-    if !starts {
-        eprintln!("skipped: `{program}` is not installed");
-    }
-    starts
-}
 
 /// An empty folder that goes when the test ends.
 pub fn temp() -> tempfile::TempDir {
