@@ -349,7 +349,9 @@ mod tests {
             let mut header = ::tar::Header::new_ustar();
             header.set_entry_type(::tar::EntryType::new(*kind));
             header.set_mode(0o644);
-            (header.set_uid(1), header.set_gid(2), header.set_mtime(3));
+            header.set_uid(1);
+            header.set_gid(2);
+            header.set_mtime(3);
             // Straight into the field, as the crate would refuse hostile names.
             header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
             let is_file = *kind == b'0';
