@@ -11,10 +11,14 @@ pub mod json;
 pub mod path;
 pub mod pattern;
 pub mod platform;
+pub mod problem;
 pub mod reference;
+pub mod source;
 
 pub use digest::{ChainId, DiffId, Digest, StepKey, TreeDigest};
 pub use epoch::Epoch;
 pub use path::EntryPath;
 pub use platform::Platform;
+pub use problem::Problem;
 pub use reference::Reference;
+pub use source::Source;

@@ -1,24 +1,34 @@
 //! The build graph as a pure value.
 //!
-//! In: what a frontend understood of a recipe. Out: [`Plan`]: steps in an order in which each
-//! stands after its inputs, and the images made of them; keys ([`key`]) and print-outs ([`print`]).
+//! In: what a frontend understood of a recipe. Out: `Plan`: steps in an order in which each
+//! stands after its inputs, and the images made of them; keys (`key`) and print-outs (`print`).
 //! Never does I/O.
 
 pub mod config;
+pub mod key;
+pub mod print;
 pub mod step;
 
 pub use config::ConfigChange;
+pub use key::{OutputDigest, step_key};
 pub use step::{Operation, Selection, Source, Step, StepId};
+
+use std::collections::BTreeMap;
 
 use crate::canon::Platform;
 
 /// What to build.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
-    /// Each after its inputs.
+    /// Each after its inputs; [`Plan::add`] adds one.
     pub steps: Vec<Step>,
     /// One a platform, in the recipe's order; more than one make an index.
     pub images: Vec<PlannedImage>,
+    /// Folders of the named contexts that the steps use, relative to the recipe's folder unless
+    /// absolute. The build's own context is not among them.
+    pub contexts: BTreeMap<String, String>,
+    /// The work of every step, to find equal ones by.
+    known: BTreeMap<(Operation, Vec<StepId>), StepId>,
 }
 
 /// One image of a plan.
@@ -39,16 +49,29 @@ impl Plan {
         &self.steps[id.0]
     }
 
-    /// Adds a step, or finds the equal one that is there already: one key, one step.
+    /// Adds a step, or finds the one that is there already and does the same to the same: one
+    /// key, one step. The first one's name, stage and place stay.
     pub fn add(&mut self, step: Step) -> StepId {
-        if let Some(found) = self
-            .steps
-            .iter()
-            .position(|other| other.is_same_work(&step))
-        {
-            return StepId(found);
+        let work = (step.operation.clone(), step.inputs.clone());
+        *self.known.entry(work).or_insert_with(|| {
+            self.steps.push(step);
+            StepId(self.steps.len() - 1)
+        })
+    }
+
+    /// The steps that stack the layers of `id`, bottom first, itself last: the chain of first
+    /// inputs. A step that gives files stands alone.
+    pub fn stack(&self, id: StepId) -> Vec<StepId> {
+        let mut stack = vec![id];
+        let mut top = id;
+        while self.step(top).operation.adds_layer() {
+            let Some(&below) = self.step(top).inputs.first() else {
+                break;
+            };
+            stack.push(below);
+            top = below;
         }
-        self.steps.push(step);
-        StepId(self.steps.len() - 1)
+        stack.reverse();
+        stack
     }
 }

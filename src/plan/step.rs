@@ -29,7 +29,7 @@ pub struct Step {
 }
 
 /// What a step does. A step gives either *layers* (a file system) or *files* (a set to copy from).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "operation", rename_all = "kebab-case")]
 pub enum Operation {
     /// No layers. No inputs.
@@ -134,7 +134,7 @@ pub enum Operation {
 }
 
 /// Where an image comes from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// A registry, or the store.
@@ -151,7 +151,7 @@ pub enum Source {
 }
 
 /// Where copied files go: Docker's rules need the trailing slash.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Destination {
     /// Where.
     pub path: EntryPath,
@@ -161,7 +161,7 @@ pub struct Destination {
 }
 
 /// Which files of a folder or stage.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 pub struct Selection {
     /// Patterns from the folder's root, as Go's `filepath.Match` has them; `.` is all of it.
     pub sources: Vec<String>,
@@ -174,7 +174,7 @@ pub struct Selection {
 }
 
 /// Metadata that the recipe sets.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 pub struct Ownership {
     /// Permission bits of files and directories.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -182,13 +182,6 @@ pub struct Ownership {
     /// `user[:group]`, by number, or by name as the image's `/etc/passwd` and `/etc/group` have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-}
-
-impl Step {
-    /// Whether both do the same to the same: names and places in the recipe aside.
-    pub fn is_same_work(&self, other: &Step) -> bool {
-        self.inputs == other.inputs && self.operation == other.operation
-    }
 }
 
 impl Operation {
@@ -206,6 +199,38 @@ impl Operation {
     /// Whether it adds a layer to those of its first input.
     pub fn adds_layer(&self) -> bool {
         self.gives_layers() && !matches!(self, Operation::Scratch | Operation::Image { .. })
+    }
+
+    /// Whether its key alone decides its output. Where it doesn't, the key names a question whose
+    /// answer may change: the step is resolved in every build, and only what it came out as
+    /// enters the keys of the steps after it.
+    pub fn is_decided_by_key(&self) -> bool {
+        match self {
+            Operation::Context { .. } => false,
+            Operation::Image { source, .. } => {
+                matches!(source, Source::Registry(reference) if reference.digest.is_some())
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether it gives entries whose time is the epoch, so that the epoch enters its key.
+    pub fn writes_times(&self) -> bool {
+        match self {
+            Operation::Scratch
+            | Operation::Image { .. }
+            | Operation::Select { .. }
+            | Operation::Remove { .. } => false,
+            // Their own entries, and the directories above them that aren't there yet.
+            Operation::Context { .. }
+            | Operation::Http { .. }
+            | Operation::Git { .. }
+            | Operation::Copy { .. }
+            | Operation::Unpack { .. }
+            | Operation::File { .. }
+            | Operation::Directory { .. }
+            | Operation::Symlink { .. } => true,
+        }
     }
 
     /// Its canonical members, for keys and for people who read JSON.

@@ -1,0 +1,321 @@
+//! Step keys: what a step's result is stored under.
+//!
+//! In: a step, the digest of each input's *output*, the epoch. Out: [`StepKey`], the sha256 of
+//! canonical JSON (`canon::json`). As the inputs' outputs enter and not their keys, a change that
+//! comes out the same ends there: nothing after it runs.
+//!
+//! ```text
+//! {"epoch":315532800,"format":1,"inputs":["sha256:…"],"step":{"operation":"copy",…}}
+//! ```
+//!
+//! | member | what enters | steps |
+//! | --- | --- | --- |
+//! | `format` | `canon::format::CURRENT` | all |
+//! | `step` | every member of the [`Operation`] | all |
+//! | `inputs` | [`OutputDigest`]s in the order of [`Step::inputs`] | those with inputs |
+//! | `epoch` | seconds since 1970 | those that write times ([`Operation::writes_times`]): all but `scratch`, `image`, `select`, `remove` |
+//!
+//! Names, stages and places in the recipe don't enter: they change no byte of a layer.
+//!
+//! The keys of `context`, and of an `image` without a digest, name a question and not its answer
+//! ([`Operation::is_decided_by_key`]).
+
+use serde::Serialize;
+
+use super::{Operation, Step};
+use crate::canon::{ChainId, DiffId, Digest, Epoch, StepKey, TreeDigest, format, json};
+
+/// What a step came out as: all that the steps after it can see of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct OutputDigest(pub Digest);
+
+impl OutputDigest {
+    /// Of layers, bottom first: their chain ID; the digest of no bytes where there are none.
+    pub fn of_layers(diff_ids: &[DiffId]) -> OutputDigest {
+        OutputDigest(ChainId::of(diff_ids).map_or_else(|| Digest::of(b""), |chain| chain.0))
+    }
+
+    /// Of files: their table's digest, which covers names, metadata and contents.
+    pub fn of_files(tree: TreeDigest) -> OutputDigest {
+        OutputDigest(tree.0)
+    }
+}
+
+/// Why a step has no key.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A caller's fault.
+    #[error("this is a bug in cairn: a step has {expected} inputs, and {got} outputs were given")]
+    Inputs {
+        /// Inputs of the step.
+        expected: usize,
+        /// Outputs given.
+        got: usize,
+    },
+    /// A number that JSON can't hold exactly.
+    #[error("a step can't be written as canonical JSON: {0}")]
+    Json(#[from] json::Error),
+}
+
+/// The key of `step`, whose inputs came out as `inputs`, in a build with `epoch`.
+pub fn step_key(step: &Step, inputs: &[OutputDigest], epoch: Epoch) -> Result<StepKey, Error> {
+    #[derive(Serialize)]
+    struct Preimage<'a> {
+        format: u32,
+        step: &'a Operation,
+        inputs: &'a [OutputDigest],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        epoch: Option<i64>,
+    }
+    if inputs.len() != step.inputs.len() {
+        return Err(Error::Inputs {
+            expected: step.inputs.len(),
+            got: inputs.len(),
+        });
+    }
+    let preimage = Preimage {
+        format: format::CURRENT.number(),
+        step: &step.operation,
+        inputs,
+        epoch: step.operation.writes_times().then(|| epoch.seconds()),
+    };
+    Ok(StepKey(Digest::of(&json::to_vec(&preimage)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::step::{Destination, Ownership, Selection, Source, StepId};
+    use super::*;
+    use crate::canon::{EntryPath, Platform};
+
+    fn step(operation: Operation, inputs: usize) -> Step {
+        Step {
+            operation,
+            inputs: (0..inputs).map(StepId).collect(),
+            name: String::new(),
+            stage: None,
+            span: 0..0,
+        }
+    }
+
+    fn output(text: &str) -> OutputDigest {
+        OutputDigest(Digest::of(text.as_bytes()))
+    }
+
+    fn key(operation: Operation) -> StepKey {
+        step_key(&step(operation, 0), &[], Epoch::default()).unwrap()
+    }
+
+    fn path(text: &str) -> EntryPath {
+        EntryPath::new(text.as_bytes()).unwrap()
+    }
+
+    fn to(text: &str, is_directory: bool) -> Destination {
+        Destination {
+            path: path(text),
+            is_directory,
+        }
+    }
+
+    fn owned(mode: Option<u16>, owner: Option<&str>) -> Ownership {
+        let owner = owner.map(str::to_owned);
+        Ownership { mode, owner }
+    }
+
+    fn select(sources: &str, include: &[&str], exclude: &[&str]) -> Selection {
+        let list = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        Selection {
+            sources: vec![sources.to_owned()],
+            include: list(include),
+            exclude: list(exclude),
+        }
+    }
+
+    #[test]
+    fn key_is_the_digest_of_canonical_json() {
+        let file = Operation::File {
+            path: path("etc/motd"),
+            content: "hi\n".to_owned(),
+            ownership: owned(Some(0o600), None),
+        };
+        let input = output("below");
+        let expected = format!(
+            r#"{{"epoch":7,"format":1,"inputs":["{}"],"step":{{"content":"hi\n","mode":384,"operation":"file","path":"etc/motd"}}}}"#,
+            input.0
+        );
+        let found = step_key(&step(file, 1), &[input], "7".parse().unwrap()).unwrap();
+        assert_eq!(found, StepKey(Digest::of(expected.as_bytes())));
+    }
+
+    #[test]
+    fn every_field_changes_the_key() {
+        let image = |source: &str, platform: &str| Operation::Image {
+            source: Source::Registry(source.parse().unwrap()),
+            platform: platform.parse::<Platform>().unwrap(),
+        };
+        let layout = |path: &str, name: Option<&str>| Operation::Image {
+            source: Source::Layout {
+                path: path.to_owned(),
+                name: name.map(str::to_owned),
+            },
+            platform: "arm64".parse().unwrap(),
+        };
+        let context = |name: &str, selection| Operation::Context {
+            name: name.to_owned(),
+            selection,
+        };
+        let http = |url: &str, bytes: &[u8], name: &str| Operation::Http {
+            url: url.to_owned(),
+            sha256: Digest::of(bytes),
+            file_name: name.to_owned(),
+        };
+        let git = |url: &str, commit: &str, selection| Operation::Git {
+            url: url.to_owned(),
+            commit: commit.to_owned(),
+            selection,
+        };
+        let copy = |to, source: &str, parents, ownership| Operation::Copy {
+            to,
+            sources: vec![source.to_owned()],
+            parents,
+            ownership,
+        };
+        let unpack = |to, source: &str, strip, ownership| Operation::Unpack {
+            to,
+            sources: vec![source.to_owned()],
+            strip,
+            ownership,
+        };
+        let file = |at: &str, content: &str, ownership| Operation::File {
+            path: path(at),
+            content: content.to_owned(),
+            ownership,
+        };
+        let directory = |at: &str, ownership| Operation::Directory {
+            path: path(at),
+            ownership,
+        };
+        let symlink = |at: &str, target: &str| Operation::Symlink {
+            path: path(at),
+            target: target.to_owned(),
+        };
+        let remove = |pattern: &str, missing_ok| Operation::Remove {
+            paths: vec![pattern.to_owned()],
+            missing_ok,
+        };
+        let (plain, moded) = (owned(None, None), owned(Some(0o644), None));
+        let all = [
+            Operation::Scratch,
+            image("a", "amd64"),
+            image("b", "amd64"),
+            image("a", "arm64"),
+            layout("a", None),
+            layout("b", None),
+            layout("a", Some("n")),
+            context("a", select("s", &[], &[])),
+            context("b", select("s", &[], &[])),
+            context("a", select("t", &[], &[])),
+            context("a", select("s", &["i"], &[])),
+            context("a", select("s", &[], &["i"])),
+            Operation::Select {
+                selection: select("s", &[], &[]),
+            },
+            http("u", b"1", "f"),
+            http("v", b"1", "f"),
+            http("u", b"2", "f"),
+            http("u", b"1", "g"),
+            git("u", "c", select("s", &[], &[])),
+            git("v", "c", select("s", &[], &[])),
+            git("u", "d", select("s", &[], &[])),
+            git("u", "c", select("t", &[], &[])),
+            copy(to("a", false), "s", false, plain.clone()),
+            copy(to("b", false), "s", false, plain.clone()),
+            copy(to("a", true), "s", false, plain.clone()),
+            copy(to("a", false), "t", false, plain.clone()),
+            copy(to("a", false), "s", true, plain.clone()),
+            copy(to("a", false), "s", false, moded.clone()),
+            copy(to("a", false), "s", false, owned(None, Some("0"))),
+            unpack(to("a", false), "s", 0, plain.clone()),
+            unpack(to("a", false), "s", 1, plain.clone()),
+            unpack(to("a", false), "t", 0, plain.clone()),
+            unpack(to("a", false), "s", 0, moded.clone()),
+            file("a", "c", plain.clone()),
+            file("b", "c", plain.clone()),
+            file("a", "d", plain.clone()),
+            file("a", "c", moded.clone()),
+            directory("a", plain),
+            directory("a", moded),
+            symlink("a", "t"),
+            symlink("b", "t"),
+            symlink("a", "u"),
+            remove("a", false),
+            remove("b", false),
+            remove("a", true),
+        ];
+        let keys: BTreeSet<_> = all.iter().cloned().map(key).collect();
+        assert_eq!(keys.len(), all.len());
+    }
+
+    #[test]
+    fn inputs_and_their_order_change_the_key() {
+        let copy = step(
+            Operation::Copy {
+                to: to("a", false),
+                sources: vec![".".to_owned()],
+                parents: false,
+                ownership: owned(None, None),
+            },
+            2,
+        );
+        let key = |a, b| step_key(&copy, &[output(a), output(b)], Epoch::default()).unwrap();
+        let keys: BTreeSet<_> = [key("1", "2"), key("2", "1"), key("1", "3")].into();
+        assert_eq!(keys.len(), 3);
+        assert!(step_key(&copy, &[output("1")], Epoch::default()).is_err());
+    }
+
+    #[test]
+    fn names_stages_and_places_do_not_change_the_key() {
+        let plain = step(Operation::Scratch, 0);
+        let named = Step {
+            name: "another".to_owned(),
+            stage: Some("build".to_owned()),
+            span: 3..9,
+            ..plain.clone()
+        };
+        let key = |step| step_key(step, &[], Epoch::default()).unwrap();
+        assert_eq!(key(&plain), key(&named));
+    }
+
+    #[test]
+    fn epoch_changes_keys_of_steps_that_write_times_alone() {
+        let key = |operation: &Operation, epoch: &str| {
+            step_key(&step(operation.clone(), 0), &[], epoch.parse().unwrap()).unwrap()
+        };
+        let remove = Operation::Remove {
+            paths: vec!["a".to_owned()],
+            missing_ok: false,
+        };
+        let directory = Operation::Directory {
+            path: path("a"),
+            ownership: owned(None, None),
+        };
+        for (operation, writes) in [
+            (Operation::Scratch, false),
+            (remove, false),
+            (directory, true),
+        ] {
+            let differs = key(&operation, "1") != key(&operation, "2");
+            assert_eq!(differs, writes, "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn no_layers_have_a_digest_too() {
+        assert_eq!(OutputDigest::of_layers(&[]), OutputDigest(Digest::of(b"")));
+        let layer = DiffId(Digest::of(b"tar"));
+        assert_eq!(OutputDigest::of_layers(&[layer]), OutputDigest(layer.0));
+    }
+}
