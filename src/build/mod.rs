@@ -1,1 +1,84 @@
-//! (room)
+//! A plan to an image.
+//!
+//! In: a [`Plan`], and [`Settings`]: the store, the folders, the epoch. Out: [`Built`]: documents
+//! and blobs in the store. Each step runs only when the store has no result under its key.
+
+pub mod assemble;
+pub mod error;
+mod evaluate;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use error::Error;
+
+use crate::canon::event::Events;
+use crate::canon::{Digest, Epoch, Platform};
+use crate::image::Descriptor;
+use crate::inputs::base::Registries;
+use crate::layer::Codec;
+use crate::layer::codec::Expansion;
+use crate::plan::Plan;
+use crate::store::Store;
+
+/// All that a build depends on beside its plan.
+pub struct Settings {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Where bases come from.
+    pub registries: Registries,
+    /// The recipe's folder, which layouts and named contexts are relative to.
+    pub folder: PathBuf,
+    /// The build's context.
+    pub context: PathBuf,
+    /// The one timestamp.
+    pub epoch: Epoch,
+    /// How layers are compressed.
+    pub codec: Codec,
+    /// Threads that compress: never a part of the result.
+    pub threads: usize,
+    /// How far layers and archives may expand.
+    pub expansion: Expansion,
+    /// Whether registries are asked even for names that the store has.
+    pub pull: bool,
+    /// Whether steps run although the store has their results.
+    pub no_cache: bool,
+    /// `PATH`, by which git is found.
+    pub search_path: OsString,
+    /// Whoever watches.
+    pub events: Events,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Built {
+    /// The manifest, or the index of several.
+    pub descriptor: Descriptor,
+    /// One a platform, in the plan's order.
+    pub images: Vec<BuiltImage>,
+}
+
+/// One image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuiltImage {
+    /// What it is for.
+    pub platform: Platform,
+    /// Its manifest.
+    pub manifest: Descriptor,
+    /// Its config.
+    pub config: Digest,
+}
+
+/// Builds the images of `plan`.
+pub fn build(plan: &Plan, settings: &Settings) -> Result<Built, Error> {
+    let outputs = evaluate::evaluate(plan, settings)?;
+    let mut images = Vec::new();
+    for planned in &plan.images {
+        images.push(assemble::image(plan, planned, &outputs, settings)?);
+    }
+    let descriptor = match &images[..] {
+        [only] => only.manifest.clone(),
+        _ => assemble::index(&images, &settings.store)?,
+    };
+    Ok(Built { descriptor, images })
+}

@@ -3,10 +3,13 @@
 //! In: a descriptor in the store, and a platform. Out: [`BaseImage`]: config, manifest and
 //! layers, checked against each other.
 
+use std::collections::BTreeSet;
+
 use super::layers::{Layer, Stack};
 use crate::canon::{Digest, Platform};
-use crate::image::manifest::{self, LARGEST_DOCUMENT, PlatformObject, media_type};
+use crate::image::manifest::{self, LARGEST_DOCUMENT, media_type};
 use crate::image::{Descriptor, Document, ImageConfig, Index, Manifest};
+use crate::registry::resolve;
 use crate::store::Store;
 
 /// An image that others begin with.
@@ -159,27 +162,21 @@ fn find_manifest(
 }
 
 /// The member of an index for `platform`; one without a platform, where it is the only one.
-pub fn choose<'a>(index: &'a Index, platform: &Platform) -> Result<&'a Descriptor, Error> {
-    let normal = |object: &PlatformObject| {
-        Platform::new(&object.os, &object.architecture, object.variant.as_deref())
-    };
-    let members = || index.manifests.iter().filter(|member| member.is_document());
-    let with_platform =
-        || members().filter_map(|member| Some((member, normal(member.platform.as_ref()?))));
-    let exact = with_platform().find(|(_, has)| has == platform);
-    if let Some((member, _)) = exact {
+fn choose<'a>(index: &'a Index, platform: &Platform) -> Result<&'a Descriptor, Error> {
+    if let Some(member) = resolve::choose(index, platform) {
         return Ok(member);
     }
-    let mut all = members();
-    if let (Some(only), None) = (all.next(), all.next())
+    if let [only] = &index.manifests[..]
         && only.platform.is_none()
     {
         return Ok(only);
     }
-    let has = with_platform().filter(|(_, has)| has.os != "unknown");
-    let mut has: Vec<_> = has.map(|(_, has)| has.to_string()).collect();
-    has.sort();
-    has.dedup();
+    let has = index.manifests.iter().filter_map(resolve::platform_of);
+    let has: BTreeSet<_> = has
+        .filter(|has| has.os != "unknown")
+        .map(|has| has.to_string())
+        .collect();
+    let mut has: Vec<_> = has.into_iter().collect();
     if has.is_empty() {
         has.push("no image at all".to_owned());
     }

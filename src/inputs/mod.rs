@@ -4,14 +4,18 @@
 //! they name. Out: [`Files`], sets of files to copy from, and [`Stack`], layers to build on. All
 //! that is read here comes from outside and is hostile.
 
+pub mod base;
 pub mod beneath;
 pub mod context;
 pub mod files;
+pub mod git;
 pub mod host_file;
+pub mod http;
 pub mod image;
 pub mod layers;
 pub mod layout;
 pub mod select;
+pub mod stage;
 pub mod stat;
 mod stat_cache;
 mod walk;

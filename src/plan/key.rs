@@ -87,9 +87,9 @@ pub fn step_key(step: &Step, inputs: &[OutputDigest], epoch: Epoch) -> Result<St
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::step::{Destination, Ownership, Selection, Source, StepId};
     use super::*;
     use crate::canon::{EntryPath, Platform};
+    use crate::plan::step::{Destination, Ownership, Selection, Source, StepId};
 
     fn step(operation: Operation, inputs: usize) -> Step {
         Step {

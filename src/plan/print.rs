@@ -178,9 +178,9 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::step::{Destination, Operation, Ownership, Selection};
     use super::*;
     use crate::plan::PlannedImage;
+    use crate::plan::step::{Destination, Operation, Ownership, Selection};
 
     /// Two platforms that share all steps; a copy from a stage whose layers stand on a file.
     fn plan() -> Plan {

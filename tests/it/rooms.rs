@@ -16,7 +16,7 @@ const TABLE: &str = "
     store: canon layer image
     registry: canon image store
     inputs: canon plan layer image store registry
-    step: canon plan layer store inputs
+    step: canon plan layer image store inputs
     build: canon plan frontend layer image store registry inputs step
     export: canon layer image store
     ui: canon

@@ -1,0 +1,291 @@
+//! Layers and config changes to an image's documents.
+//!
+//! In: a planned image and what its steps came out as. Out: config, manifest and index in the
+//! store, canonical, times at the epoch.
+
+use std::collections::BTreeMap;
+
+use super::error::Cause;
+use super::evaluate::Outputs;
+use super::{BuiltImage, Settings};
+use crate::canon::{Platform, json};
+use crate::image::config::{Empty, Execution, Foreign, Healthcheck, History, RootFs};
+use crate::image::manifest::{PlatformObject, media_type};
+use crate::image::{Descriptor, ImageConfig, Index, Manifest};
+use crate::plan::config::{Field, Unset};
+use crate::plan::{ConfigChange, Plan, PlannedImage};
+use crate::store::Store;
+
+type Map = BTreeMap<String, String>;
+
+/// Puts the documents of one image into the store.
+pub(super) fn image(
+    plan: &Plan,
+    planned: &PlannedImage,
+    outputs: &Outputs,
+    settings: &Settings,
+) -> Result<BuiltImage, Cause> {
+    let layers = outputs.layers(planned.root)?;
+    let base = layers.base.as_deref();
+    let mut config = base.map_or_else(
+        || empty_config(&planned.platform),
+        |base| base.config.clone(),
+    );
+    let mut annotations = base
+        .and_then(|base| base.manifest.annotations.clone())
+        .unwrap_or_default();
+    for change in &planned.config {
+        apply(&mut config, &mut annotations, change);
+    }
+    let created = settings.epoch.to_string();
+    let mut history = config.history.take().unwrap_or_default();
+    for step in plan.stack(planned.root) {
+        if plan.step(step).operation.adds_layer() {
+            history.push(History {
+                created: Some(created.clone()),
+                created_by: Some(plan.step(step).name.clone()),
+                empty_layer: !outputs.layers(step)?.has_added,
+                foreign: Foreign::new(),
+            });
+        }
+    }
+    config.history = (!history.is_empty()).then_some(history);
+    config.created = Some(created);
+    let stack = layers.stack.layers();
+    let diff_ids = stack.iter().map(|layer| layer.diff_id).collect();
+    config.rootfs = RootFs {
+        diff_ids,
+        ..RootFs::default()
+    };
+
+    let config_blob = settings.store.put(&json::to_vec(&config)?)?;
+    let manifest = Manifest {
+        schema_version: 2,
+        media_type: Some(media_type::MANIFEST.to_owned()),
+        config: Descriptor::new(media_type::CONFIG, config_blob.digest, config_blob.size),
+        layers: stack.iter().map(|layer| layer.descriptor.clone()).collect(),
+        annotations: (!annotations.is_empty()).then_some(annotations),
+        foreign: Foreign::new(),
+    };
+    let blob = settings.store.put(&json::to_vec(&manifest)?)?;
+    Ok(BuiltImage {
+        platform: planned.platform.clone(),
+        manifest: Descriptor::new(media_type::MANIFEST, blob.digest, blob.size),
+        config: config_blob.digest,
+    })
+}
+
+/// Puts an index of `images` into the store.
+pub(super) fn index(images: &[BuiltImage], store: &Store) -> Result<Descriptor, Cause> {
+    let members = images.iter().map(|image| Descriptor {
+        platform: Some(platform_object(&image.platform)),
+        ..image.manifest.clone()
+    });
+    let index = Index {
+        schema_version: 2,
+        media_type: Some(media_type::INDEX.to_owned()),
+        manifests: members.collect(),
+        annotations: None,
+        foreign: Foreign::new(),
+    };
+    let blob = store.put(&json::to_vec(&index)?)?;
+    Ok(Descriptor::new(media_type::INDEX, blob.digest, blob.size))
+}
+
+fn platform_object(platform: &Platform) -> PlatformObject {
+    PlatformObject {
+        architecture: platform.architecture.clone(),
+        os: platform.os.clone(),
+        variant: platform.variant.clone(),
+        foreign: Foreign::new(),
+    }
+}
+
+fn empty_config(platform: &Platform) -> ImageConfig {
+    ImageConfig {
+        architecture: platform.architecture.clone(),
+        os: platform.os.clone(),
+        variant: platform.variant.clone(),
+        ..ImageConfig::default()
+    }
+}
+
+/// Changes a config, and the annotations of its manifest.
+pub fn apply(config: &mut ImageConfig, annotations: &mut Map, change: &ConfigChange) {
+    let mut execution = config.config.take().unwrap_or_default();
+    for unset in &change.unset {
+        match unset {
+            Unset::All(Field::Author) => drop(config.foreign.remove("author")),
+            Unset::All(field) => unset_all(&mut execution, annotations, *field),
+            Unset::Member(field, name) => unset_member(&mut execution, annotations, *field, name),
+        }
+    }
+    set(&mut execution, change);
+    if let Some(author) = &change.author {
+        config
+            .foreign
+            .insert("author".to_owned(), author.clone().into());
+    }
+    annotations.extend(change.annotations.clone());
+    config.config = (execution != Execution::default()).then_some(execution);
+}
+
+fn unset_all(execution: &mut Execution, annotations: &mut Map, field: Field) {
+    match field {
+        Field::Entrypoint => execution.entrypoint = None,
+        Field::Cmd => execution.cmd = None,
+        Field::Env => execution.env = None,
+        Field::User => execution.user = None,
+        Field::Workdir => execution.working_dir = None,
+        Field::Ports => execution.exposed_ports = None,
+        Field::Volumes => execution.volumes = None,
+        Field::Labels => execution.labels = None,
+        Field::StopSignal => execution.stop_signal = None,
+        Field::Healthcheck => execution.healthcheck = None,
+        Field::OnBuild => drop(execution.foreign.remove("OnBuild")),
+        Field::Shell => drop(execution.foreign.remove("Shell")),
+        Field::Annotations => annotations.clear(),
+        Field::Author => {}
+    }
+}
+
+fn unset_member(execution: &mut Execution, annotations: &mut Map, field: Field, name: &str) {
+    fn remove<T>(map: &mut Option<BTreeMap<String, T>>, name: &str) {
+        if let Some(map) = map {
+            map.remove(name);
+        }
+        if map.as_ref().is_some_and(BTreeMap::is_empty) {
+            *map = None;
+        }
+    }
+    match field {
+        Field::Env => {
+            let env = execution.env.take().unwrap_or_default();
+            let kept: Vec<_> = env
+                .into_iter()
+                .filter(|variable| name_of(variable) != name)
+                .collect();
+            execution.env = (!kept.is_empty()).then_some(kept);
+        }
+        Field::Ports => remove(&mut execution.exposed_ports, name),
+        Field::Volumes => remove(&mut execution.volumes, name),
+        Field::Labels => remove(&mut execution.labels, name),
+        Field::Annotations => drop(annotations.remove(name)),
+        _ => {}
+    }
+}
+
+fn set(execution: &mut Execution, change: &ConfigChange) {
+    if let Some(entrypoint) = &change.entrypoint {
+        execution.entrypoint = Some(entrypoint.clone());
+        execution.cmd = None;
+    }
+    let replace = |to: &mut Option<String>, from: &Option<String>| {
+        if from.is_some() {
+            to.clone_from(from);
+        }
+    };
+    if change.cmd.is_some() {
+        execution.cmd.clone_from(&change.cmd);
+    }
+    replace(&mut execution.user, &change.user);
+    replace(&mut execution.working_dir, &change.workdir);
+    replace(&mut execution.stop_signal, &change.stop_signal);
+    for (name, value) in &change.env {
+        let env = execution.env.get_or_insert_default();
+        let variable = format!("{name}={value}");
+        match env.iter_mut().find(|old| name_of(old) == name) {
+            Some(old) => *old = variable,
+            None => env.push(variable),
+        }
+    }
+    let add = |to: &mut Option<BTreeMap<String, Empty>>, names: &[String]| {
+        if !names.is_empty() {
+            let names = names.iter().map(|name| (name.clone(), Empty {}));
+            to.get_or_insert_default().extend(names);
+        }
+    };
+    add(&mut execution.exposed_ports, &change.ports);
+    add(&mut execution.volumes, &change.volumes);
+    if !change.labels.is_empty() {
+        execution
+            .labels
+            .get_or_insert_default()
+            .extend(change.labels.clone());
+    }
+    if let Some(check) = &change.healthcheck {
+        execution.healthcheck = Some(Healthcheck {
+            test: Some(check.test.clone()),
+            interval: check.interval,
+            timeout: check.timeout,
+            start_period: check.start_period,
+            start_interval: check.start_interval,
+            retries: check.retries,
+        });
+    }
+}
+
+fn name_of(variable: &str) -> &str {
+    variable.split_once('=').map_or(variable, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> ImageConfig {
+        let text = r#"{"architecture":"amd64","os":"linux","author":"them","rootfs":{"type":"layers","diff_ids":[]},
+            "config":{"Env":["PATH=/bin","A=1"],"Entrypoint":["e"],"Cmd":["c"],"Volumes":{"/v":{}},"OnBuild":["RUN x"],
+            "Labels":{"l":"1","m":"2"},"ExposedPorts":{"80/tcp":{}}}}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn applied(change: ConfigChange) -> serde_json::Value {
+        let mut config = base();
+        apply(&mut config, &mut Map::new(), &change);
+        serde_json::to_value(config).unwrap()
+    }
+
+    #[test]
+    fn anything_inherited_can_be_unset() {
+        let member = |field, name: &str| Unset::Member(field, name.to_owned());
+        let unset = vec![
+            Unset::All(Field::Author),
+            Unset::All(Field::Entrypoint),
+            Unset::All(Field::Cmd),
+            Unset::All(Field::OnBuild),
+            member(Field::Env, "A"),
+            member(Field::Volumes, "/v"),
+            member(Field::Labels, "l"),
+            Unset::All(Field::Ports),
+        ];
+        let config = applied(ConfigChange {
+            unset,
+            ..ConfigChange::default()
+        });
+        assert_eq!(
+            config["config"],
+            serde_json::json!({"Env": ["PATH=/bin"], "Labels": {"m": "2"}})
+        );
+        assert!(config.get("author").is_none());
+    }
+
+    #[test]
+    fn variables_keep_their_place_and_an_entrypoint_drops_the_command() {
+        let env = vec![
+            ("B".to_owned(), "2".to_owned()),
+            ("PATH".to_owned(), "/usr/bin".to_owned()),
+        ];
+        let config = applied(ConfigChange {
+            env,
+            entrypoint: Some(vec!["n".to_owned()]),
+            ..ConfigChange::default()
+        });
+        assert_eq!(
+            config["config"]["Env"],
+            serde_json::json!(["PATH=/usr/bin", "A=1", "B=2"])
+        );
+        assert_eq!(config["config"]["Entrypoint"], serde_json::json!(["n"]));
+        assert!(config["config"].get("Cmd").is_none());
+    }
+}

@@ -1,0 +1,153 @@
+//! Why a build failed: where in the recipe, and of what kind.
+//!
+//! In: errors of the rooms that a build calls. Out: [`Error`], whose [`Cause`] tells the kinds
+//! apart that a script may want to tell apart.
+
+use std::ops::Range;
+
+use crate::canon::json;
+use crate::inputs::{base, context, git, http, image, layers, layout, select, stage};
+use crate::{layer, plan, registry, step, store};
+
+/// A build that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// At a step.
+    #[error("{name}: {cause}")]
+    Step {
+        /// The step's name.
+        name: String,
+        /// Its place in the recipe.
+        span: Range<usize>,
+        /// Why.
+        #[source]
+        cause: Cause,
+    },
+    /// Elsewhere.
+    #[error(transparent)]
+    Other(#[from] Cause),
+}
+
+/// Why.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// A base image.
+    #[error(transparent)]
+    Base(#[from] base::Error),
+    /// The context.
+    #[error(transparent)]
+    Context(#[from] context::Error),
+    /// Ignore rules.
+    #[error("{0}")]
+    Ignore(String),
+    /// A context that nobody gave.
+    #[error("there is no context `{0}`")]
+    NoContext(String),
+    /// A stage's files.
+    #[error(transparent)]
+    Stage(#[from] stage::Error),
+    /// A layer.
+    #[error(transparent)]
+    Layers(#[from] layers::Error),
+    /// A download.
+    #[error(transparent)]
+    Http(#[from] http::Error),
+    /// A commit.
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    /// What the step does.
+    #[error(transparent)]
+    Step(#[from] step::Error),
+    /// The key.
+    #[error(transparent)]
+    Key(#[from] plan::key::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// JSON.
+    #[error(transparent)]
+    Json(#[from] json::Error),
+    /// A plan that makes no sense.
+    #[error("this is a bug in cairn: {0}")]
+    Bug(&'static str),
+}
+
+/// What kind of failure it is, as exit codes tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The build itself.
+    Failed,
+    /// An input that can't be had.
+    Unavailable,
+    /// An input, or a blob, that is not what its digest says.
+    DigestMismatch,
+}
+
+impl Error {
+    /// Its cause.
+    pub fn cause(&self) -> &Cause {
+        match self {
+            Error::Step { cause, .. } | Error::Other(cause) => cause,
+        }
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> Kind {
+        self.cause().kind()
+    }
+}
+
+impl Cause {
+    fn kind(&self) -> Kind {
+        use base::Error as Base;
+        match self {
+            Cause::Store(error)
+            | Cause::Base(
+                Base::Store(error)
+                | Base::Layout(layout::Error::Store(error))
+                | Base::Image(image::Error::Store(error)),
+            )
+            | Cause::Layers(layers::Error::Store(error))
+            | Cause::Stage(stage::Error::Layers(layers::Error::Store(error)))
+            | Cause::Http(http::Error::Store(error))
+            | Cause::Step(step::Error::Store(error)) => of_store(error),
+            Cause::Base(Base::Registry(error)) => of_registry(error),
+            Cause::Base(_) => Kind::Unavailable,
+            Cause::Layers(layers::Error::DiffId { .. })
+            | Cause::Stage(stage::Error::Layers(layers::Error::DiffId { .. }))
+            | Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
+            Cause::Layers(_) | Cause::Stage(stage::Error::Layers(_)) => Kind::Unavailable,
+            Cause::Http(_) | Cause::Git(_) | Cause::NoContext(_) => Kind::Unavailable,
+            Cause::Context(context::Error::Folder { .. } | context::Error::Read { .. }) => {
+                Kind::Unavailable
+            }
+            Cause::Context(context::Error::Select(
+                select::Error::Missing(_) | select::Error::NoMatch(_),
+            )) => Kind::Unavailable,
+            Cause::Context(context::Error::Store(error)) => of_store(error),
+            Cause::Step(step::Error::Pack(layer::pack::Error::Read { .. })) => Kind::Unavailable,
+            _ => Kind::Failed,
+        }
+    }
+}
+
+/// What kind of failure an error of the store is.
+pub fn of_store(error: &store::Error) -> Kind {
+    match error {
+        store::Error::DigestMismatch { .. } | store::Error::SizeMismatch { .. } => {
+            Kind::DigestMismatch
+        }
+        store::Error::Missing(_) => Kind::Unavailable,
+        _ => Kind::Failed,
+    }
+}
+
+/// What kind of failure an error of a registry is.
+pub fn of_registry(error: &registry::Error) -> Kind {
+    match error {
+        registry::Error::DigestMismatch { .. } | registry::Error::SizeMismatch { .. } => {
+            Kind::DigestMismatch
+        }
+        _ => Kind::Unavailable,
+    }
+}

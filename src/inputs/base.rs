@@ -1,0 +1,125 @@
+//! The image that a stage begins with: from a registry, the store, or a layout.
+//!
+//! In: a [`Source`]. Out: a [`BaseImage`] whose blobs are in the store.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use super::image::{self, BaseImage};
+use super::layout;
+use crate::canon::event::Events;
+use crate::canon::{Platform, Reference};
+use crate::layer::codec::Expansion;
+use crate::plan::Source;
+use crate::registry::{self, Client};
+use crate::store::Store;
+
+/// A client of registries that is made when the first is needed.
+pub struct Registries {
+    make: Box<dyn Fn() -> Result<Client, registry::Error> + Send + Sync>,
+    client: OnceLock<Client>,
+}
+
+/// Why a base can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A registry.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    /// A layout.
+    #[error(transparent)]
+    Layout(#[from] layout::Error),
+    /// What the image is made of.
+    #[error(transparent)]
+    Image(#[from] image::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+}
+
+impl Registries {
+    /// A client made by `make`.
+    pub fn new(
+        make: impl Fn() -> Result<Client, registry::Error> + Send + Sync + 'static,
+    ) -> Registries {
+        Registries {
+            make: Box::new(make),
+            client: OnceLock::new(),
+        }
+    }
+
+    /// The client.
+    pub fn client(&self) -> Result<&Client, registry::Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = (self.make)()?;
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+/// What is needed to get bases.
+pub struct Bases<'a> {
+    /// Where they are kept.
+    pub store: &'a Store,
+    /// Where they come from.
+    pub registries: &'a Registries,
+    /// The recipe's folder, which layouts are relative to.
+    pub folder: &'a Path,
+    /// Whether a registry is asked even for a name that the store has.
+    pub pull: bool,
+    /// How far a layout's archive may expand.
+    pub limit: Expansion,
+    /// Whoever watches.
+    pub events: &'a Events,
+}
+
+impl Bases<'_> {
+    /// The image of `source` for `platform`.
+    ///
+    /// A name that the store has, because it was built or pulled by that name, is taken from
+    /// there; any other is asked for at its registry each time, as a tag may have moved. What has
+    /// a digest is only fetched when the store lacks something of it.
+    pub fn get(&self, source: &Source, platform: &Platform) -> Result<BaseImage, Error> {
+        match source {
+            Source::Registry(reference) => self.from_registry(reference, platform),
+            Source::Layout { path, name } => {
+                let descriptor = layout::import(
+                    &self.folder.join(path),
+                    name.as_deref(),
+                    self.store,
+                    self.limit,
+                )?;
+                Ok(BaseImage::read(self.store, &descriptor, platform)?)
+            }
+        }
+    }
+
+    fn from_registry(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<BaseImage, Error> {
+        if !self.pull
+            && reference.digest.is_none()
+            && let Some(descriptor) = self.store.image(reference)?
+        {
+            self.events.debug(format!(
+                "{reference}: taken from the store, {}",
+                descriptor.digest
+            ));
+            return Ok(BaseImage::read(self.store, &descriptor, platform)?);
+        }
+        let descriptor = self
+            .registries
+            .client()?
+            .pull(self.store, reference, Some(platform))?;
+        if reference.digest.is_none() {
+            self.events.warn(format!(
+                "{reference} is a name that can move; today it is @{}",
+                descriptor.digest
+            ));
+        }
+        Ok(BaseImage::read(self.store, &descriptor, platform)?)
+    }
+}

@@ -1,0 +1,142 @@
+//! One file from an HTTP server, by the digest that it must have.
+//!
+//! In: a URL and a sha256. Out: a blob in the store. What the store has is not fetched again.
+
+use std::io::Write;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+
+use crate::canon::Digest;
+use crate::canon::event::Events;
+use crate::store::{Blob, Store};
+
+/// Why a file can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The transfer.
+    #[error("can't fetch `{url}`: {reason}")]
+    Fetch {
+        /// From where, without its query, which may hold a secret.
+        url: String,
+        /// Why.
+        reason: String,
+    },
+    /// Other bytes than the recipe says.
+    #[error(
+        "`{url}` is not what the recipe says\n  expected {expected}\n  got      {got}\n  cause: the server changed it, or the transfer was tampered with; nothing was stored\nhint: if the new bytes are meant, put their digest into the recipe"
+    )]
+    DigestMismatch {
+        /// From where.
+        url: String,
+        /// As the recipe has it.
+        expected: Digest,
+        /// As it is.
+        got: Digest,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+}
+
+const TRIES: u32 = 4;
+
+/// Largest file that is fetched, in bytes.
+const LARGEST: u64 = 1 << 40;
+
+/// The file at `url`, which must have that digest.
+pub fn fetch(url: &str, digest: &Digest, store: &Store, events: &Events) -> Result<Blob, Error> {
+    if let Some(blob) = store.blob(digest) {
+        return Ok(blob);
+    }
+    let shown = url.split(['?', '#']).next().unwrap_or(url).to_owned();
+    let failed = |reason: String| Error::Fetch {
+        url: shown.clone(),
+        reason,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| failed(error.to_string()))?;
+    let mut delay = Duration::from_millis(200);
+    for attempt in 1.. {
+        match runtime.block_on(attempt_once(url, &shown, digest, store)) {
+            Err(Attempt::Again(reason)) if attempt < TRIES => {
+                events.debug(format!("`{shown}`: {reason}; trying again"));
+                runtime.block_on(tokio::time::sleep(delay));
+                delay *= 4;
+            }
+            Err(Attempt::Again(reason)) => return Err(failed(reason)),
+            Err(Attempt::Never(error)) => return Err(error),
+            Ok(blob) => return Ok(blob),
+        }
+    }
+    unreachable!("the loop returns at the last attempt")
+}
+
+enum Attempt {
+    Again(String),
+    Never(Error),
+}
+
+async fn attempt_once(
+    url: &str,
+    shown: &str,
+    digest: &Digest,
+    store: &Store,
+) -> Result<Blob, Attempt> {
+    let never = |reason: String| {
+        Attempt::Never(Error::Fetch {
+            url: shown.to_owned(),
+            reason,
+        })
+    };
+    let again = |error: reqwest::Error| {
+        let error = error.without_url();
+        let causes =
+            std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+        let all: Vec<_> = std::iter::once(error.to_string())
+            .chain(causes.map(ToString::to_string))
+            .collect();
+        Attempt::Again(all.join(": "))
+    };
+    // A second installation is refused, and the first serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .user_agent("cairn")
+        .connect_timeout(Duration::from_secs(30))
+        .read_timeout(Duration::from_secs(60))
+        .build()
+        .map_err(again)?;
+    let response = client.get(url).send().await.map_err(again)?;
+    let status = response.status();
+    if status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+        return Err(Attempt::Again(format!("the server answers {status}")));
+    }
+    if !status.is_success() {
+        return Err(never(format!("the server answers {status}")));
+    }
+    let mut writer = store
+        .write_blob()
+        .map_err(|error| Attempt::Never(error.into()))?;
+    let mut body = response.bytes_stream();
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(again)?;
+        writer
+            .write_all(&bytes)
+            .map_err(|error| never(error.to_string()))?;
+        if writer.size() > LARGEST {
+            return Err(never(format!("it is larger than {LARGEST} bytes")));
+        }
+    }
+    match writer.finish_as(shown, digest) {
+        Err(crate::store::Error::DigestMismatch { expected, got, .. }) => {
+            Err(Attempt::Never(Error::DigestMismatch {
+                url: shown.to_owned(),
+                expected,
+                got,
+            }))
+        }
+        other => other.map_err(|error| Attempt::Never(error.into())),
+    }
+}
