@@ -137,3 +137,21 @@ pub(super) async fn blocking<T: Send + 'static>(
         Err(error) => Err(Failure::internal(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_hears_of_a_full_disk_but_not_where_it_is() {
+        let error = store::Error::Io {
+            action: "write",
+            path: "/secret/place".into(),
+            source: io::ErrorKind::StorageFull.into(),
+        };
+        let failure = Failure::from(error);
+        assert_eq!(failure.status, StatusCode::INSUFFICIENT_STORAGE);
+        assert!(!failure.message.contains("secret"));
+        assert!(failure.cause.is_some_and(|cause| cause.contains("secret")));
+    }
+}

@@ -186,10 +186,13 @@ impl Server {
     /// Serves until `stop` is ready (it may use tokio) or its [`Stop`] is used. Uploads that are
     /// unfinished then are gone. Not to be called from asynchronous code.
     pub fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
-        let grace = self.shared.limits.grace;
+        let Limits {
+            grace, connections, ..
+        } = self.shared.limits;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            .max_blocking_threads(64)
+            // Each upload keeps one while its body comes, and the rest must not wait for those.
+            .max_blocking_threads(connections + 64)
             .thread_name("cairn-serve")
             .enable_all()
             .build()?;
