@@ -80,7 +80,7 @@ pub enum Error {
     },
     /// A certificate that is not to be trusted, or no TLS at all.
     #[error(
-        "the TLS connection to {host} fails: {cause}\nhint: if you trust it, put its CA's certificate into `/etc/containers/certs.d/{host}/ca.crt` (or docker's `/etc/docker/certs.d/{host}/ca.crt`), or name it in SSL_CERT_FILE"
+        "the TLS connection to {host} fails: {cause}\nhint: if you trust it, put its CA's certificate into `/etc/containers/certs.d/{host}/ca.crt` (or docker's `/etc/docker/certs.d/{host}/ca.crt`), or name it in SSL_CERT_FILE; if it speaks plain HTTP, call it `insecure` in registries.conf"
     )]
     Tls {
         /// Who.

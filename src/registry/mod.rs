@@ -28,6 +28,7 @@ mod connection;
 mod link;
 mod pull;
 mod push;
+mod tasks;
 mod upload;
 
 pub use client::{Client, Settings};

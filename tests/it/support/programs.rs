@@ -1,0 +1,47 @@
+//! Other people's programs.
+
+use std::io::Write as _;
+use std::process::Command;
+
+/// Whether `program` can be run. Where it can't, the test that asks is [`skipped`].
+#[expect(clippy::disallowed_methods, reason = "programs are found in PATH")]
+pub fn require(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !is_there {
+        skipped(&format!("`{program}` is not installed"));
+    }
+    is_there
+}
+
+/// Says, past the harness that swallows what tests print, why one is skipped; fails in CI, where
+/// nothing may be.
+#[expect(clippy::disallowed_methods, reason = "CI says so in the environment")]
+pub fn skipped(why: &str) {
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!is_ci, "CI skips nothing: {why}");
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// A program that talks to registries on this machine alone, whatever proxy the machine has.
+pub fn program(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(name);
+    command.args(arguments);
+    for variable in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs a command that must succeed, and gives its standard output.
+#[track_caller]
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
