@@ -188,7 +188,7 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
         text = Some(error.to_string());
         source = error.source();
     }
-    super::plain(&text.unwrap_or_else(|| "the request failed".to_owned()))
+    super::error::plain(&text.unwrap_or_else(|| "the request failed".to_owned()))
 }
 
 #[cfg(test)]

@@ -236,3 +236,12 @@ fn login_hint(host: &str) -> String {
     };
     format!("run `docker login {server}` or `podman login {server}`, then try again")
 }
+
+/// What a server said, fit for a terminal: one line, no control characters, not long.
+pub(super) fn plain(text: &str) -> String {
+    let shown = text.chars().map(|character| match character.is_control() {
+        true => ' ',
+        false => character,
+    });
+    shown.take(300).collect()
+}

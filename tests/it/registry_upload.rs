@@ -263,6 +263,49 @@ fn a_redirect_to_another_host_gets_no_credentials() {
     assert!(!heard.text().contains("s3cret") && !heard.text().contains(BASIC));
 }
 
+#[test]
+fn headers_of_hosts_toml_go_to_their_host_and_the_registrys_name_with_them() {
+    let here = TestStore::new();
+    let top = here.image("amd64", &[]);
+    let store = here.store.clone();
+    let storage = Rude::new(move |request, _| {
+        let name = request.path.rsplit('/').next().unwrap();
+        let blob = store.blob(&name.parse().unwrap()).unwrap();
+        Reply::new(200, std::fs::read(blob.path()).unwrap())
+    });
+    let (address, store) = (storage.address, here.store.clone());
+    let mirror = Rude::new(move |request, _| {
+        if let Some((_, name)) = request.path.split_once("/blobs/") {
+            let name = name.split('?').next().unwrap();
+            return Reply::new(302, "").with("Location", format!("http://{address}/{name}"));
+        }
+        Reply::new(200, store.read(&top.digest, 1 << 20).unwrap().to_vec())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        &folder.path().join("r.example/hosts.toml"),
+        &format!(
+            "[host.\"http://{}/p\"]\nheader = {{ x-key = \"s3cret\" }}",
+            mirror.address
+        ),
+    );
+    let heard = Heard::with(Paths {
+        certs_dirs: vec![folder.path().to_owned()],
+        ..Paths::default()
+    });
+    let there = TestStore::new();
+    let reference = "r.example/a:1".parse().unwrap();
+    heard.client.pull(&there.store, &reference, None).unwrap();
+    let seen = mirror.seen("GET", "/p/v2/a/");
+    assert_eq!(seen.len(), 2);
+    for request in seen {
+        assert_eq!(request.header("x-key"), Some("s3cret"));
+        assert!(request.path.ends_with("?ns=r.example"), "{}", request.path);
+    }
+    assert_eq!(storage.seen("GET", "")[0].header("x-key"), None);
+    assert!(!heard.text().contains("s3cret"), "{}", heard.text());
+}
+
 /// A registry whose tokens are named after what they are for. With `is_hidden` its `/v2/` is open.
 fn token_registry(is_hidden: bool) -> (Rude, TestStore) {
     let here = TestStore::new();
