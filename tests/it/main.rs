@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod registry_client;
+mod registry_hostile;
+mod registry_trust;
+mod registry_upload;
 mod rooms;
 mod serve;
 mod serve_names;
