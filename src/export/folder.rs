@@ -3,8 +3,10 @@
 //! In: an image of the store, its names, a folder. Out: the layout; what is there already by its
 //! digest stays, and `index.json` is replaced last.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use super::{Error, OCI_LAYOUT, blobs, layout_index};
 use crate::canon::{Reference, json};
@@ -42,6 +44,21 @@ pub fn write(
     Ok(())
 }
 
+/// Files that [`put`] has begun and not ended.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Removes what [`put`] has begun and not ended: for a process that is told to end.
+pub fn remove_unfinished() {
+    for path in std::mem::take(&mut *unfinished()) {
+        // It may just have been finished.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn unfinished() -> std::sync::MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Writes a file whole or not at all.
 pub fn put(path: &Path, fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
@@ -52,7 +69,10 @@ pub fn put(path: &Path, fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>)
     // As for any new file, the umask takes from this what it takes.
     builder.permissions(std::fs::Permissions::from_mode(0o666));
     let mut file = builder.tempfile_in(parent.unwrap_or(Path::new(".")))?;
-    fill(file.as_file_mut())?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    let temporary = file.path().to_owned();
+    unfinished().insert(temporary.clone());
+    let filled = fill(file.as_file_mut());
+    let finished = filled.and_then(|()| file.persist(path).map(drop).map_err(|error| error.error));
+    unfinished().remove(&temporary);
+    finished
 }
