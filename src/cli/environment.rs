@@ -160,6 +160,10 @@ impl Environment {
     }
 
     /// What programs of engines see.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "engines need the user's environment"
+    )]
     pub fn for_programs(&self) -> Vec<(OsString, OsString)> {
         std::env::vars_os().collect()
     }
