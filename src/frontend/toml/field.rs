@@ -64,9 +64,8 @@ pub struct Table<T>(pub Vec<(At<String>, T)>);
 #[serde(rename = "$text-or")]
 #[schemars(untagged, inline)]
 pub enum TextOr<T> {
-    /// Text.
+    // Without documentation, which would stand before the key's own in the schema.
     Text(String),
-    /// The other.
     Other(T),
 }
 

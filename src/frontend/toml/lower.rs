@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, Files, Layers, Stage};
-use super::lower_step::OWN_CONTEXT;
+use super::lower_step::{OWN_CONTEXT, several};
 use super::suggest;
 use crate::canon::{Platform, Problem};
 use crate::frontend::Options;
@@ -194,11 +194,16 @@ impl Planner<'_> {
             }
         };
         let name = match &operation {
-            Operation::Context { name, .. } if name == OWN_CONTEXT => "read the context".to_owned(),
-            Operation::Context { name, .. } => format!("read context {name}"),
+            Operation::Context { name, selection } if name == OWN_CONTEXT => {
+                format!("read {}", several(&selection.sources))
+            }
+            Operation::Context { name, selection } => {
+                format!("read {} of context {name}", several(&selection.sources))
+            }
+            Operation::Select { selection } => format!("select {}", several(&selection.sources)),
             Operation::Http { url, .. } => format!("fetch {url}"),
             Operation::Git { url, commit, .. } => format!("fetch {url} {commit}"),
-            _ => "select files".to_owned(),
+            _ => String::new(),
         };
         Some(self.add(operation, inputs, name, stage, &step.span))
     }
@@ -218,5 +223,185 @@ impl Planner<'_> {
             stage: stage.name.clone(),
             span: span.clone(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::Source;
+    use crate::frontend::toml::{LARGEST, plan};
+    use crate::plan::print;
+
+    fn options() -> Options {
+        Options::new("linux/amd64".parse().unwrap())
+    }
+
+    fn planned(text: &str, options: &Options) -> Result<Plan, Vec<String>> {
+        let source = Source::new("cairn.toml", text.into(), LARGEST).unwrap();
+        plan(&source, options).map_err(|problems| {
+            let messages = problems.into_iter().map(|problem| problem.message);
+            messages.collect()
+        })
+    }
+
+    fn platforms(text: &str, options: &Options) -> Result<Vec<String>, Vec<String>> {
+        let images = planned(text, options)?.images;
+        Ok(images.iter().map(|i| i.platform.to_string()).collect())
+    }
+
+    const STAGES: &str = r#"
+        from = "alpine@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        steps = [
+            { copy = { from = { stage = "build" }, paths = ["/out"], to = "/usr/bin/" } },
+            { http = { url = "https://a.example/b%2Ac.tgz?x", sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", to = "/opt/" } },
+        ]
+        config.user = "app"
+
+        [stages.unneeded]
+        from = "debian"
+
+        [stages.build]
+        from = { stage = "tools" }
+        steps = [{ copy = { paths = ["src"], to = "/src" } }]
+        config.env.A = "build"
+
+        [stages.tools]
+        from = "scratch"
+        steps = [{ git = { url = "https://a.example/t", commit = "0123456789012345678901234567890123456789", to = "/t" } }]
+        config.env.A = "tools"
+    "#;
+
+    #[test]
+    fn steps_stand_after_their_inputs_and_only_needed_stages_are_there() {
+        let plan = planned(STAGES, &options()).unwrap();
+        for (id, step) in plan.steps.iter().enumerate() {
+            assert!(step.inputs.iter().all(|input| input.0 < id), "{id}");
+        }
+        insta::assert_snapshot!(print::tree(&plan), @r#"
+        image linux/amd64
+        ├─ 0 image docker.io/library/alpine@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        ├─ 7 copy out → /usr/bin/ from stage build
+        │  └─ 6 select out
+        │     ├─ 1 scratch  [tools]
+        │     ├─ 3 git https://a.example/t 012345678901 → /t  [tools]
+        │     │  └─ 2 fetch https://a.example/t 0123456789012345678901234567890123456789  [tools]
+        │     └─ 5 copy src → /src  [build]
+        │        └─ 4 read src  [build]
+        ├─ 9 http https://a.example/b%2Ac.tgz?x → /opt/
+        │  └─ 8 fetch https://a.example/b%2Ac.tgz?x
+        └─ config user = "app"
+        "#);
+    }
+
+    #[test]
+    fn target_brings_the_configs_below_it() {
+        let target = Some("build".to_owned());
+        let options = Options {
+            target,
+            labels: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+            ..options()
+        };
+        let plan = planned(STAGES, &options).unwrap();
+        let config = &plan.images[0].config;
+        let values: Vec<_> = config.iter().flat_map(|change| &change.env).collect();
+        assert_eq!(
+            values,
+            [&("A".into(), "tools".into()), &("A".into(), "build".into())]
+        );
+        assert_eq!(config.last().unwrap().labels, options.labels);
+        assert!(config.iter().all(|change| change.user.is_none()));
+    }
+
+    #[test]
+    fn platforms_share_all_that_does_not_depend_on_them() {
+        let text = "platforms = [\"amd64\", \"arm64\"]\n".to_owned() + STAGES;
+        let one = planned(STAGES, &options()).unwrap();
+        let two = planned(&text, &options()).unwrap();
+        // An image of its own, and the two steps on top of it.
+        assert_eq!(two.steps.len(), one.steps.len() + 3);
+        assert_eq!(two.images.len(), 2);
+    }
+
+    #[test]
+    fn caller_then_recipe_then_config_then_default_names_the_platform() {
+        let from = "from = \"scratch\"\n";
+        let listed = format!("platforms = [\"arm64\", \"arm\"]\n{from}");
+        let parts = format!("{from}config = {{ architecture = \"arm\", variant = \"v6\" }}");
+        let called = Options {
+            platforms: vec!["riscv64".parse().unwrap()],
+            ..options()
+        };
+        let expect = |platforms: &[&str]| Ok(platforms.iter().map(|&p| p.to_owned()).collect());
+        assert_eq!(platforms(from, &options()), expect(&["linux/amd64"]));
+        assert_eq!(
+            platforms(&listed, &options()),
+            expect(&["linux/arm64", "linux/arm/v7"])
+        );
+        assert_eq!(platforms(&listed, &called), expect(&["linux/riscv64"]));
+        assert_eq!(platforms(&parts, &options()), expect(&["linux/arm/v6"]));
+        let both = ["the config is for `linux/arm/v6`, and the image for `linux/riscv64`"];
+        assert_eq!(
+            platforms(&parts, &called),
+            Err(both.map(str::to_owned).to_vec())
+        );
+    }
+
+    #[test]
+    fn os_alone_changes_the_operating_system() {
+        let text = "from = \"scratch\"\nconfig.os = \"FreeBSD\"";
+        let found = platforms(text, &options());
+        assert_eq!(found, Ok(vec!["freebsd/amd64".to_owned()]));
+    }
+
+    #[test]
+    fn contexts_of_the_caller_come_first_and_only_used_ones_are_named() {
+        let text = r#"
+            from = "scratch"
+            contexts = { a = "../a", b = "b", unused = "c" }
+            steps = [
+                { copy = { from = { context = "a" }, paths = ["."], to = "/a" } },
+                { copy = { from = { context = "b" }, paths = ["."], to = "/b" } },
+                { copy = { from = { context = "own" }, paths = ["."], to = "/c" } },
+                { copy = { from = { context = "context" }, paths = ["."], to = "/d" } },
+            ]
+        "#;
+        let message = ["there is no context `own`".to_owned()];
+        assert_eq!(planned(text, &options()), Err(message.to_vec()));
+        let given = [("own", "/own"), ("b", "/b")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let options = Options {
+            contexts: given.into(),
+            ..options()
+        };
+        let contexts = planned(text, &options).unwrap().contexts;
+        let expected = [("a", "../a"), ("b", "/b"), ("own", "/own")];
+        assert!(contexts.iter().map(|(k, v)| (&**k, &**v)).eq(expected));
+    }
+
+    #[test]
+    fn http_name_is_no_pattern() {
+        let plan = planned(STAGES, &options()).unwrap();
+        let names = plan.steps.iter().filter_map(|step| match &step.operation {
+            Operation::Http { file_name, .. } => Some(file_name.clone()),
+            Operation::Copy { sources, to, .. } if to.path.as_bytes() == b"opt" => {
+                Some(sources.concat())
+            }
+            _ => None,
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["b*c.tgz", "b\\*c.tgz"]);
+    }
+
+    #[test]
+    fn unknown_target_is_no_panic() {
+        let target = Some("biuld".to_owned());
+        let options = Options {
+            target,
+            ..options()
+        };
+        let source = Source::new("cairn.toml", STAGES.into(), LARGEST).unwrap();
+        let problems = plan(&source, &options).unwrap_err();
+        let message = "the recipe has no stage `biuld` to be the target";
+        assert_eq!(problems[0].message, message);
+        assert_eq!(problems[0].hint.as_deref(), Some("did you mean `build`?"));
     }
 }

@@ -9,7 +9,7 @@ use super::draft::{Files, Layers, Step};
 use super::field::{At, Field, Keyed, List};
 use super::recipe::{Base, Origin};
 use super::step::{Copy, Git, Http, Unpack, Verb};
-use super::{suggest, value};
+use super::{address, pattern, suggest, value};
 use crate::canon::Problem;
 use crate::plan::step::{Destination, Ownership};
 use crate::plan::{Operation, Selection, Source};
@@ -102,7 +102,7 @@ impl Lowering<'_> {
                 self.step(name, None, Operation::Symlink { path, target })
             }
             Verb::Remove(remove) => {
-                let paths = self.paths(&remove.paths, value::absolute_pattern);
+                let paths = self.paths(&remove.paths, pattern::absolute_pattern);
                 let missing_ok = remove.missing_ok.given().copied().unwrap_or_default();
                 let paths = paths?;
                 let shown: Vec<_> = paths.iter().map(|path| format!("/{path}")).collect();
@@ -162,8 +162,8 @@ impl Lowering<'_> {
     }
 
     fn http(&mut self, http: &Http) -> Option<Step> {
-        let url = self.required("url", &http.url, value::http_url);
-        let sha256 = self.required("sha256", &http.sha256, value::sha256);
+        let url = self.required("url", &http.url, address::http_url);
+        let sha256 = self.required("sha256", &http.sha256, address::sha256);
         let to = self.required("to", &http.to, value::destination);
         let ownership = self.ownership(&http.mode, &http.owner);
         let is_archive = http.unpack.given().copied().unwrap_or_default();
@@ -174,7 +174,7 @@ impl Lowering<'_> {
                 .fault(span, message, "add `unpack = true`, or leave `strip` out");
         }
         let (url, sha256, to) = (url?, sha256?, to?);
-        let file_name = match value::url_file_name(&url) {
+        let file_name = match address::url_file_name(&url) {
             Some(name) => name,
             None if is_archive || !to.is_directory => "download".to_owned(),
             None => {
@@ -186,7 +186,7 @@ impl Lowering<'_> {
             }
         };
         let name = format!("http {url} → {}", shown(&to));
-        let sources = vec![value::literal(&file_name)];
+        let sources = vec![pattern::literal(&file_name)];
         let files = Files::Source(Operation::Http {
             url,
             sha256,
@@ -211,12 +211,12 @@ impl Lowering<'_> {
     }
 
     fn git(&mut self, git: &Git) -> Option<Step> {
-        let url = self.required("url", &git.url, value::git_url);
-        let commit = self.required("commit", &git.commit, value::commit);
+        let url = self.required("url", &git.url, address::git_url);
+        let commit = self.required("commit", &git.commit, address::commit);
         let to = self.required("to", &git.to, value::destination);
         let sources = match git.paths.is_absent() {
             true => Some(vec![".".to_owned()]),
-            false => self.paths(&git.paths, value::source),
+            false => self.paths(&git.paths, pattern::source),
         };
         let selection = self.selection(sources, (&git.include, &git.exclude));
         let ownership = self.ownership(&git.mode, &git.owner);
@@ -278,8 +278,8 @@ impl Lowering<'_> {
         sources: Option<Vec<String>>,
         (include, exclude): (&Texts, &Texts),
     ) -> Option<Selection> {
-        let include = self.checker.items(include.items(), value::filter);
-        let exclude = self.checker.items(exclude.items(), value::filter);
+        let include = self.checker.items(include.items(), pattern::filter);
+        let exclude = self.checker.items(exclude.items(), pattern::filter);
         Some(Selection {
             sources: sources?,
             include,
@@ -293,7 +293,7 @@ impl Lowering<'_> {
         paths: &NonEmptyTexts,
         filters: (&Texts, &Texts),
     ) -> Option<Chosen> {
-        let sources = self.paths(paths, value::source);
+        let sources = self.paths(paths, pattern::source);
         let selection = self.selection(sources, filters);
         let own = || OWN_CONTEXT.to_owned();
         let (files, from): (_, String) = match from {
@@ -452,7 +452,7 @@ fn shown(to: &Destination) -> String {
 }
 
 /// A few of them, and how many more there are.
-fn several(names: &[String]) -> String {
+pub fn several(names: &[String]) -> String {
     const MOST: usize = 3;
     let few = names[..names.len().min(MOST)].join(" ");
     match names.len().saturating_sub(MOST) {

@@ -8,6 +8,7 @@
 //! what the caller wants of it. Each says what is wrong and goes on, so that one run tells all.
 
 mod access;
+mod address;
 mod check;
 mod config;
 mod de;
@@ -16,6 +17,7 @@ mod field;
 mod lower;
 mod lower_config;
 mod lower_step;
+mod pattern;
 mod recipe;
 mod schema;
 mod stages;

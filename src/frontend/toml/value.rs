@@ -1,10 +1,10 @@
-//! Single values of a recipe: paths, patterns, modes, owners, addresses, times.
+//! Single values of a recipe: paths, modes, owners, times, ports, names.
 //!
 //! In: text without NUL. Out: the plan's values in their one normal form, or a [`Fault`] that
 //! says what is wrong and the way out.
 
+use crate::canon::EntryPath;
 use crate::canon::path::Error as PathError;
-use crate::canon::{Digest, EntryPath};
 use crate::plan::step::Destination;
 
 /// What is wrong with a value.
@@ -16,7 +16,8 @@ pub struct Fault {
     pub hint: String,
 }
 
-fn fault<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Fault> {
+/// A fault with a message and a hint.
+pub fn fault<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T, Fault> {
     Err(Fault {
         message: message.into(),
         hint: hint.into(),
@@ -35,7 +36,8 @@ pub fn absolute(text: &str) -> Result<EntryPath, Fault> {
     EntryPath::new(text.as_bytes()).map_err(|error| path_fault(text, error))
 }
 
-fn path_fault(text: &str, error: PathError) -> Fault {
+/// The fault of a path that is none.
+pub fn path_fault(text: &str, error: PathError) -> Fault {
     let hint = match error {
         PathError::Parent => "write the path that is meant",
         PathError::Nul | PathError::TooLong => "",
@@ -71,106 +73,6 @@ pub fn destination(text: &str) -> Result<Destination, Fault> {
     Ok(Destination { path, is_directory })
 }
 
-/// A source below a folder's root: leading, double and trailing slashes and `.` components go;
-/// `.` is all of it.
-pub fn source(text: &str) -> Result<String, Fault> {
-    if text.is_empty() {
-        return fault("the path is empty", "`\".\"` is all of it");
-    }
-    let mut components = Vec::new();
-    for component in text.split('/') {
-        match component {
-            "" | "." => {}
-            ".." => {
-                let hint = "name another folder in `[contexts]`, and copy from that";
-                return fault(format!("`{text}` leads out of the folder"), hint);
-            }
-            _ => {
-                pattern_component(component)
-                    .or_else(|why| fault(format!("`{text}` is no pattern: {why}"), BACKSLASH))?;
-                components.push(component);
-            }
-        }
-    }
-    Ok(match components.as_slice() {
-        [] => ".".to_owned(),
-        _ => components.join("/"),
-    })
-}
-
-const BACKSLASH: &str = "a backslash in front takes a character as it is";
-
-/// A pattern of absolute paths; comes out without the leading slash.
-pub fn absolute_pattern(text: &str) -> Result<String, Fault> {
-    if !text.starts_with('/') {
-        return absolute(text).map(|_| String::new());
-    }
-    if text.split('/').any(|component| component == "..") {
-        return Err(path_fault(text, PathError::Parent));
-    }
-    match source(text)?.as_str() {
-        "." => fault("the root can't be removed", "`\"/*\"` is all that it holds"),
-        pattern => Ok(pattern.to_owned()),
-    }
-}
-
-/// A line of `include` or `exclude`, as `.dockerignore` has them; stays as it is.
-pub fn filter(text: &str) -> Result<String, Fault> {
-    if text.trim().is_empty() {
-        return fault("the pattern is empty", "`\"**\"` matches everything");
-    }
-    for component in text.split('/') {
-        pattern_component(component)
-            .or_else(|why| fault(format!("`{text}` is no pattern: {why}"), BACKSLASH))?;
-    }
-    Ok(text.to_owned())
-}
-
-/// Checks what Go's `filepath.Match` calls a bad pattern: a bracket or an escape without its end.
-fn pattern_component(text: &str) -> Result<(), &'static str> {
-    const BACKSLASH: &str = "nothing follows the `\\`";
-    const BRACKET: &str = "a `[` has no `]`, or an empty range";
-    let mut rest = text.chars().peekable();
-    while let Some(character) = rest.next() {
-        match character {
-            '\\' => drop(rest.next().ok_or(BACKSLASH)?),
-            '[' => {
-                rest.next_if_eq(&'^');
-                let mut ranges = 0;
-                while ranges == 0 || rest.next_if_eq(&']').is_none() {
-                    range_end(&mut rest).ok_or(BRACKET)?;
-                    if rest.next_if_eq(&'-').is_some() {
-                        range_end(&mut rest).ok_or(BRACKET)?;
-                    }
-                    ranges += 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn range_end(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
-    match rest.next()? {
-        '\\' => rest.next(),
-        '-' | ']' => None,
-        other => Some(other),
-    }
-}
-
-/// A name taken as it is, as a pattern.
-pub fn literal(name: &str) -> String {
-    let mut pattern = String::with_capacity(name.len());
-    for character in name.chars() {
-        if matches!(character, '*' | '?' | '[' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern
-}
-
 /// Permission bits: three or four octal digits.
 pub fn mode(text: &str) -> Result<u16, Fault> {
     let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
@@ -200,114 +102,6 @@ pub fn owner(text: &str) -> Result<String, Fault> {
         format!("`{text}` is no owner"),
         "write `user` or `user:group`, by number or name: `\"0:0\"`, `\"app:app\"`",
     )
-}
-
-/// A sha256, with or without the algorithm in front.
-pub fn sha256(text: &str) -> Result<Digest, Fault> {
-    let hex = text.strip_prefix("sha256:").unwrap_or(text);
-    Digest::from_hex(hex).or_else(|_| {
-        fault(
-            format!("`{text}` is no sha256"),
-            "write the 64 lower-case hex digits that `sha256sum` prints",
-        )
-    })
-}
-
-/// A git commit.
-pub fn commit(text: &str) -> Result<String, Fault> {
-    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if text.len() == 40 && text.bytes().all(is_hex) {
-        return Ok(text.to_owned());
-    }
-    let hint = "write all 40 lower-case hex digits: `git rev-parse NAME` prints them";
-    fault(format!("`{text}` is no commit"), hint)
-}
-
-/// `http:` or `https:` with a host and without a password.
-pub fn http_url(text: &str) -> Result<String, Fault> {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    match rest {
-        Some(rest) => url_rest(text, rest),
-        None => fault(
-            format!("`{text}` is no HTTP address"),
-            "begin it with `https://` or `http://`",
-        ),
-    }
-}
-
-/// What git fetches from, but for its transports that start programs (`ext::…`).
-pub fn git_url(text: &str) -> Result<String, Fault> {
-    for scheme in ["https://", "http://", "ssh://", "git://"] {
-        if let Some(rest) = text.strip_prefix(scheme) {
-            return url_rest(text, rest);
-        }
-    }
-    let is_clean = |text: &str| !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    if text.starts_with("file:///") && is_clean(text) {
-        return Ok(text.to_owned());
-    }
-    let is_word = |text: &str| {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        !text.is_empty() && !text.starts_with('-') && text.bytes().all(is_plain)
-    };
-    if let Some((login, path)) = text.split_once(':')
-        && let Some((user, host)) = login.split_once('@')
-    {
-        let is_path = !path.is_empty() && !path.starts_with([':', '-']) && is_clean(path);
-        if is_word(user) && is_word(host) && is_path {
-            return Ok(text.to_owned());
-        }
-    }
-    fault(
-        format!("`{text}` is no address that git fetches from"),
-        "write it as `https://host/path` or `user@host:path`",
-    )
-}
-
-fn url_rest(text: &str, rest: &str) -> Result<String, Fault> {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    if host.is_empty() || host.starts_with('-') || login.starts_with('-') {
-        return fault(format!("`{text}` names no host"), "");
-    }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        let hint = "write a space as `%20`";
-        return fault("the address holds white space or control characters", hint);
-    }
-    if login.contains(':') || (text.starts_with("http") && !login.is_empty()) {
-        let hint = "a recipe is no place for secrets: the image's history would show it";
-        return fault("the address holds a user's name or password", hint);
-    }
-    Ok(text.to_owned())
-}
-
-/// The last component of an address's path, decoded; none where it has none that can name a file.
-pub fn url_file_name(url: &str) -> Option<String> {
-    let rest = url.split_once("://")?.1;
-    let path = rest.split(['?', '#']).next()?;
-    let name = path.split_once('/')?.1.rsplit('/').next()?;
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match tail {
-            [a, b, tail @ ..] if *first == b'%' => {
-                let digit = |byte: &u8| char::from(*byte).to_digit(16);
-                bytes.push(u8::try_from(digit(a)? * 16 + digit(b)?).ok()?);
-                rest = tail;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    let name = String::from_utf8(bytes).ok()?;
-    let is_sound = !matches!(name.as_str(), "" | "." | "..")
-        && name.len() <= crate::canon::path::LONGEST_COMPONENT
-        && !name.chars().any(|c| c == '/' || c.is_control());
-    is_sound.then_some(name)
 }
 
 /// A time such as `1m30s`, in nanoseconds.
@@ -404,4 +198,142 @@ pub fn relative(text: &str) -> Result<String, Fault> {
         return fault(format!("`{text}` is the path of one machine"), hint);
     }
     Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text form of what comes out, or the message.
+    fn read<T: std::fmt::Debug>(result: Result<T, Fault>) -> String {
+        match result {
+            Ok(value) => format!("{value:?}"),
+            Err(fault) => format!("! {}", fault.message),
+        }
+    }
+
+    #[test]
+    fn paths_are_absolute_and_plain() {
+        for (text, expected) in [
+            ("/a//b/./c", "`/a/b/c`"),
+            ("/", "`/`"),
+            ("a/b", "! `a/b` is not an absolute path"),
+            ("", "! the path is empty"),
+            (
+                "/a/../b",
+                "! `/a/../b` is no path of an image: it holds `..`",
+            ),
+        ] {
+            assert_eq!(read(absolute(text)), expected, "{text}");
+        }
+        assert_eq!(absolute("./a").unwrap_err().hint, "`/a`");
+        assert_eq!(read(absolute_name("/a/")), "! `/a/` names a directory");
+        assert_eq!(read(absolute_name("/")), "! `/` names a directory");
+    }
+
+    #[test]
+    fn destination_with_a_slash_is_a_directory() {
+        for (text, is_directory) in [("/a", false), ("/a/", true), ("/a/.", true), ("/", true)] {
+            assert_eq!(
+                destination(text).unwrap().is_directory,
+                is_directory,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn modes_are_three_or_four_octal_digits() {
+        for (text, mode_bits) in [
+            ("0755", Some(0o755)),
+            ("644", Some(0o644)),
+            ("7777", Some(0o7777)),
+            ("0000", Some(0)),
+            ("0o755", None),
+            ("+755", None),
+            ("75", None),
+            ("00755", None),
+            ("0788", None),
+            ("u+x", None),
+            ("", None),
+        ] {
+            assert_eq!(mode(text).ok(), mode_bits, "{text}");
+        }
+    }
+
+    #[test]
+    fn owners_are_one_or_two_names_or_numbers() {
+        for text in ["0", "0:0", "app", "app:staff", "1000:staff", "4294967294"] {
+            assert_eq!(owner(text).as_deref(), Ok(text));
+        }
+        for text in [
+            "",
+            ":",
+            "a:",
+            ":b",
+            "a:b:c",
+            "a b",
+            "4294967295",
+            "99999999999",
+            "a\n",
+        ] {
+            assert!(owner(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_whole_numbers_with_units() {
+        for (text, nanoseconds) in [
+            ("30s", Some(30_000_000_000)),
+            ("1m30s", Some(90_000_000_000)),
+            ("500ms", Some(500_000_000)),
+            ("1h", Some(3_600_000_000_000)),
+            ("0s", None),
+            ("", None),
+            ("30", None),
+            ("s", None),
+            ("1.5s", None),
+            ("-1s", None),
+            ("1d", None),
+            ("99999999999h", None),
+            ("2502h", None),
+            ("9223372036854775807s", None),
+        ] {
+            assert_eq!(duration(text).ok(), nanoseconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn ports_and_signals_have_one_form() {
+        for (text, expected) in [
+            ("80", Some("80/tcp")),
+            ("53/udp", Some("53/udp")),
+            ("1/sctp", Some("1/sctp")),
+            ("0", None),
+            ("65536", None),
+            ("+80", None),
+            ("080", None),
+            ("80/TCP", None),
+            ("80-90", None),
+            ("", None),
+        ] {
+            assert_eq!(port(text).ok().as_deref(), expected, "{text}");
+        }
+        for text in ["SIGTERM", "SIGRTMIN+3", "9", "64"] {
+            assert_eq!(signal(text).as_deref(), Ok(text));
+        }
+        for text in ["", "TERM", "SIG", "sigterm", "0", "65", "-9", "SIGTERM "] {
+            assert!(signal(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_words() {
+        for text in ["a", "build-1", "A.b_c", "0"] {
+            assert!(name(text).is_ok(), "{text}");
+        }
+        for text in ["", "-a", ".a", "a b", "a/b", "é", &"a".repeat(129)] {
+            assert!(name(text).is_err(), "{text:?}");
+        }
+    }
 }
