@@ -29,7 +29,7 @@ use super::printable;
 use crate::canon::{Problem, Source};
 
 /// Most problems that are drawn; the rest are counted.
-const MOST_SHOWN: usize = 50;
+const MOST_SHOWN: usize = 20;
 
 /// The problems of a recipe, one below the other.
 pub fn problems(problems: &[Problem], source: &Source, colour: bool) -> String {
@@ -54,7 +54,7 @@ pub fn problem(problem: &Problem, source: Option<&Source>, colour: bool) -> Stri
 
 fn draw(problem: &Problem, source: Option<&Source>, colour: bool) -> String {
     let mut group = Level::ERROR
-        .primary_title(printable(&problem.message))
+        .primary_title(words(&problem.message))
         .elements(source.and_then(|source| snippet(problem, source)));
     group = with_notes(group, problem);
     let renderer = if colour {
@@ -67,10 +67,19 @@ fn draw(problem: &Problem, source: Option<&Source>, colour: bool) -> String {
 
 fn with_notes<'a>(group: Group<'a>, problem: &'a Problem) -> Group<'a> {
     let causes = problem.causes.iter();
-    let causes = causes.map(|cause| Level::NOTE.with_name("cause").message(printable(cause)));
+    let causes = causes.map(|cause| Level::NOTE.with_name("cause").message(words(cause)));
     let hint = problem.hint.iter();
-    let hint = hint.map(|hint| Level::HELP.with_name("hint").message(printable(hint)));
+    let hint = hint.map(|hint| Level::HELP.with_name("hint").message(words(hint)));
     group.elements(causes).elements(hint)
+}
+
+/// Text of a problem: printable, and cut where a hostile name would fill the screen.
+fn words(text: &str) -> String {
+    const MOST: usize = 600;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", printable(&text[..end])),
+        None => printable(text),
+    }
 }
 
 /// The lines that the problem is about. Only they are handed on: drawing takes time with the
@@ -102,12 +111,12 @@ fn snippet<'a>(
     let shift = |span: &Range<usize>| span.start - begin..span.end - begin;
     let mut annotation = AnnotationKind::Primary.span(shift(&primary));
     if !problem.label.is_empty() {
-        annotation = annotation.label(printable(&problem.label));
+        annotation = annotation.label(words(&problem.label));
     }
     let others = others.iter().map(|(span, label)| {
         AnnotationKind::Context
             .span(shift(span))
-            .label(printable(label))
+            .label(words(label))
     });
     // The renderer shows ASCII's control characters as pictures, but not those of Latin-1, two
     // bytes each in UTF-8 as what stands for them here.
@@ -207,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn problems_beyond_the_fiftieth_are_counted() {
+    fn problems_beyond_the_twentieth_are_counted() {
         let problem = Problem::new("wrong").at(0..1);
-        let text = problems(&vec![problem; 53], &source("x"), false);
-        assert_eq!(text.matches("error: wrong").count(), 50);
+        let text = problems(&vec![problem; 23], &source("x"), false);
+        assert_eq!(text.matches("error: wrong").count(), 20);
         assert!(text.ends_with("error: and 3 more like these\n"), "{text}");
     }
 

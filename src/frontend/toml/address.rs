@@ -3,7 +3,7 @@
 //! In: text without NUL. Out: the text, checked, or a [`Fault`]. A secret in an address is
 //! refused: it would be in the image's history.
 
-use super::value::{Fault, fault};
+use super::value::{Fault, fault, quoted};
 use crate::canon::Digest;
 
 /// A sha256, with or without the algorithm in front.
@@ -11,7 +11,7 @@ pub fn sha256(text: &str) -> Result<Digest, Fault> {
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     Digest::from_hex(hex).or_else(|_| {
         fault(
-            format!("`{text}` is no sha256"),
+            format!("{} is no sha256", quoted(text)),
             "write the 64 lower-case hex digits that `sha256sum` prints",
         )
     })
@@ -24,7 +24,7 @@ pub fn commit(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     let hint = "write all 40 lower-case hex digits: `git rev-parse NAME` prints them";
-    fault(format!("`{text}` is no commit"), hint)
+    fault(format!("{} is no commit", quoted(text)), hint)
 }
 
 /// `http:` or `https:` with a host and without a password.
@@ -35,7 +35,7 @@ pub fn http_url(text: &str) -> Result<String, Fault> {
     match rest {
         Some(rest) => url_rest(text, rest),
         None => fault(
-            format!("`{text}` is no HTTP address"),
+            format!("{} is no HTTP address", quoted(text)),
             "begin it with `https://` or `http://`",
         ),
     }
@@ -65,7 +65,7 @@ pub fn git_url(text: &str) -> Result<String, Fault> {
         }
     }
     fault(
-        format!("`{text}` is no address that git fetches from"),
+        format!("{} is no address that git fetches from", quoted(text)),
         "write it as `https://host/path` or `user@host:path`",
     )
 }
@@ -74,7 +74,7 @@ fn url_rest(text: &str, rest: &str) -> Result<String, Fault> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (login, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     if host.is_empty() || host.starts_with('-') || login.starts_with('-') {
-        return fault(format!("`{text}` names no host"), "");
+        return fault(format!("{} names no host", quoted(text)), "");
     }
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         let hint = "write a space as `%20`";

@@ -108,7 +108,11 @@ impl<'a> Value<'a> {
             (key, true) => format!("an element of `{key}`"),
         };
         let expected = words(expected);
-        let message = format!("{subject} must be {expected}, not {}", self.kind());
+        let found = match self.value {
+            DeValue::Integer(number) if expected.starts_with("a whole") => number.to_string(),
+            _ => self.kind().to_owned(),
+        };
+        let message = format!("{subject} must be {expected}, not {found}");
         let problem = Problem::new(message).at(self.range());
         match self.way_out(expected) {
             Some(hint) => problem.hint(hint),
@@ -200,7 +204,7 @@ impl<'a> Value<'a> {
         };
         let word = key.get_ref();
         let problem = Problem::new(format!("{owner} has no key `{word}`")).at(key.span());
-        match suggest::hint(word, known.iter().copied(), "its keys") {
+        match suggest::hint(word, known.iter().copied(), "its keys are") {
             Some(hint) => problem.hint(hint),
             None => problem,
         }
@@ -361,8 +365,15 @@ impl<'a> Value<'a> {
             .partition(|(key, _)| verbs.contains(&key.get_ref().as_ref()));
         for (key, _) in &unknown {
             let word = key.get_ref();
+            if let Some((verb, _)) = known.first() {
+                let message = format!("`{word}` stands beside the verb of the step");
+                let problem = Problem::new(message).at(key.span());
+                let verb = verb.get_ref();
+                self.told(problem.hint(format!("what belongs to `{verb}` stands in its table")));
+                continue;
+            }
             let problem = Problem::new(format!("there is no step `{word}`")).at(key.span());
-            let hint = suggest::hint(word, verbs.iter().copied(), "steps");
+            let hint = suggest::hint(word, verbs.iter().copied(), "the steps are");
             self.told(match hint {
                 Some(hint) => problem.hint(hint),
                 None => problem,
@@ -371,7 +382,7 @@ impl<'a> Value<'a> {
         match known[..] {
             [] if unknown.is_empty() => {
                 let problem = Problem::new("the step does nothing").at(self.range());
-                let hint = suggest::hint("", verbs.iter().copied(), "give it one of these");
+                let hint = suggest::hint("", verbs.iter().copied(), "give it one of");
                 Err(self.told(problem.hint(hint.unwrap_or_default())))
             }
             [only] if unknown.is_empty() => Ok(only),

@@ -53,7 +53,7 @@ fn target(draft: &Draft, options: &Options) -> Result<usize, Box<Problem>> {
         let problem = Problem::new(format!(
             "the recipe has no stage `{wanted}` to be the target"
         ));
-        let hint = suggest::hint(wanted, names(), "its stages");
+        let hint = suggest::hint(wanted, names(), "its stages are");
         Box::new(problem.hint(hint.unwrap_or_else(|| "it has no stages".to_owned())))
     })
 }

@@ -10,7 +10,7 @@ use super::field::{At, Field, Keyed, List};
 use super::recipe::{Base, Origin};
 use super::step::{Copy, Git, Http, Unpack, Verb};
 use super::{address, pattern, suggest, value};
-use crate::canon::Problem;
+use crate::canon::{Problem, Reference};
 use crate::plan::step::{Destination, Ownership};
 use crate::plan::{Operation, Selection, Source};
 
@@ -118,6 +118,7 @@ impl Lowering<'_> {
         let to = self.required("to", &copy.to, value::destination);
         let ownership = self.ownership(&copy.mode, &copy.owner);
         let parents = copy.parents.given().copied().unwrap_or_default();
+        self.several_need_a_directory(&copy.paths, &copy.to);
         let (
             Chosen {
                 files,
@@ -219,6 +220,7 @@ impl Lowering<'_> {
             false => self.paths(&git.paths, pattern::source),
         };
         let selection = self.selection(sources, (&git.include, &git.exclude));
+        self.several_need_a_directory(&git.paths, &git.to);
         let ownership = self.ownership(&git.mode, &git.owner);
         let (url, commit, to, selection) = (url?, commit?, to?, selection?);
         let name = format!("git {url} {} → {}", &commit[..12], shown(&to));
@@ -264,6 +266,18 @@ impl Lowering<'_> {
         self.checker.need(&self.owner, "paths", paths);
         self.checker
             .list("paths", paths, "name what is meant", read)
+    }
+
+    /// Docker's rule: without the slash nobody can tell whether a name or a directory is meant.
+    fn several_need_a_directory(&mut self, paths: &NonEmptyTexts, to: &Field<At<String>>) {
+        if let (Some(paths), Some(to)) = (paths.given(), to.given())
+            && paths.value.0.len() > 1
+            && value::destination(&to.value).is_ok_and(|to| !to.is_directory)
+        {
+            let message = "several sources need a directory to be copied to";
+            let hint = format!("write `{}/`", to.value);
+            self.checker.fault(to.span.clone(), message, &hint);
+        }
     }
 
     fn ownership(&mut self, mode: &Field<At<String>>, owner: &Field<At<String>>) -> Ownership {
@@ -348,7 +362,7 @@ impl Lowering<'_> {
         let message = format!("there is no context `{}`", name.value);
         let problem = Problem::new(message).at(name.span.clone());
         let known = self.checker.contexts.iter().map(String::as_str);
-        let hint = suggest::hint(&name.value, known, "contexts").unwrap_or_else(|| {
+        let hint = suggest::hint(&name.value, known, "the contexts are").unwrap_or_else(|| {
             "name its folder in `[contexts]`, or give `--build-context NAME=FOLDER`".to_owned()
         });
         self.checker.say(problem.hint(hint));
@@ -364,7 +378,9 @@ type Part<'a> = (&'static str, &'a Field<At<String>>);
 
 fn given<'a>(parts: &[Part<'a>]) -> Vec<(&'static str, &'a At<String>)> {
     let given = |(key, field): &Part<'a>| field.given().map(|value| (*key, value));
-    parts.iter().filter_map(given).collect()
+    let mut given: Vec<_> = parts.iter().filter_map(given).collect();
+    given.sort_by_key(|(_, at)| at.span.start);
+    given
 }
 
 /// The layers that exactly one of `parts` names; `name` goes with `oci`.
@@ -413,11 +429,15 @@ fn layers(
 
 /// An image reference.
 pub fn image(checker: &mut Checker, at: &At<String>) -> Option<Source> {
-    match at.value.parse() {
+    match at.value.parse::<Reference>() {
         Ok(reference) => Some(Source::Registry(reference)),
         Err(error) => {
-            let message = crate::canon::reference::ParseError::to_string(&error);
-            checker.fault(at.span.clone(), message, "");
+            let lower = at.value.to_lowercase();
+            let hint = match lower.parse::<Reference>() {
+                Ok(_) if lower != at.value => format!("did you mean `{lower}`?"),
+                _ => String::new(),
+            };
+            checker.fault(at.span.clone(), error.to_string(), &hint);
             None
         }
     }
@@ -429,7 +449,7 @@ fn stage(checker: &mut Checker, at: &At<String>) -> Option<usize> {
     }
     let problem = Problem::new(format!("there is no stage `{}`", at.value)).at(at.span.clone());
     let known = checker.stages.keys().map(String::as_str);
-    let hint = suggest::hint(&at.value, known, "stages");
+    let hint = suggest::hint(&at.value, known, "the stages are");
     let hint = hint.unwrap_or_else(|| format!("begin one with `[stages.{}]`", at.value));
     checker.say(problem.hint(hint));
     None

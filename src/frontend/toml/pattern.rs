@@ -4,7 +4,7 @@
 //! [`Fault`]. Sources and removed paths are as Go's `filepath.Match` has them, filters as
 //! `.dockerignore` has them.
 
-use super::value::{Fault, absolute, fault, path_fault};
+use super::value::{Fault, absolute, fault, path_fault, quoted};
 use crate::canon::path::Error as PathError;
 
 /// A source below a folder's root: leading, double and trailing slashes and `.` components go;
@@ -19,11 +19,12 @@ pub fn source(text: &str) -> Result<String, Fault> {
             "" | "." => {}
             ".." => {
                 let hint = "name another folder in `[contexts]`, and copy from that";
-                return fault(format!("`{text}` leads out of the folder"), hint);
+                return fault(format!("{} leads out of the folder", quoted(text)), hint);
             }
             _ => {
-                pattern_component(component)
-                    .or_else(|why| fault(format!("`{text}` is no pattern: {why}"), BACKSLASH))?;
+                pattern_component(component).or_else(|why| {
+                    fault(format!("{} is no pattern: {why}", quoted(text)), BACKSLASH)
+                })?;
                 components.push(component);
             }
         }
@@ -57,7 +58,7 @@ pub fn filter(text: &str) -> Result<String, Fault> {
     }
     for component in text.split('/') {
         pattern_component(component)
-            .or_else(|why| fault(format!("`{text}` is no pattern: {why}"), BACKSLASH))?;
+            .or_else(|why| fault(format!("{} is no pattern: {why}", quoted(text)), BACKSLASH))?;
     }
     Ok(text.to_owned())
 }

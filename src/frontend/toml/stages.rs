@@ -282,5 +282,8 @@ fn say_cycle(checker: &mut Checker, stages: &[Stage], cycle: &[(usize, Range<usi
             _ => problem.other(span.clone(), label),
         };
     }
-    checker.say(problem.hint("move what both need to a stage of its own"));
+    checker.say(problem.hint(match names.len() {
+        1 => "begin it with an image or another stage",
+        _ => "move what they share to a stage of its own",
+    }));
 }

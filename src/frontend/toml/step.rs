@@ -41,7 +41,7 @@ pub struct Copy {
     /// Files and folders, with the patterns `*`, `?` and `[a-z]`; `"."` is all.
     #[schemars(extend("minItems" = 1))]
     pub paths: Field<At<List<At<String>>>>,
-    /// Where to, absolute. With a slash at the end, or several sources, it is a directory.
+    /// Where to, absolute. With a slash at the end it is a directory, as several sources need it.
     #[schemars(extend("pattern" = "^/"))]
     pub to: Field<At<String>>,
     /// Permission bits in octal, such as `"0755"`, for files and folders alike.
@@ -186,7 +186,7 @@ pub struct Git {
     /// The commit, all 40 digits of it: a branch or tag can be moved.
     #[schemars(extend("pattern" = "^[0-9a-f]{40}$"))]
     pub commit: Field<At<String>>,
-    /// Where to, absolute. With a slash at the end, or several sources, it is a directory.
+    /// Where to, absolute. With a slash at the end it is a directory, as several sources need it.
     #[schemars(extend("pattern" = "^/"))]
     pub to: Field<At<String>>,
     /// Files and folders of the commit, with patterns; else all.

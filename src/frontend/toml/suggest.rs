@@ -3,7 +3,7 @@
 //! In: a word that isn't known, and those that are. Out: the way out, as a hint.
 
 /// Names the known word that `word` is a slip of the keyboard away from, else all of them;
-/// `what` says what they are, in the plural. None where nothing is known.
+/// `what` begins the list of them. None where nothing is known.
 pub fn hint<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -19,7 +19,7 @@ pub fn hint<'a>(
         list.truncate(MOST);
         list.push("…".to_owned());
     }
-    (!list.is_empty()).then(|| format!("{what}: {}", list.join(", ")))
+    (!list.is_empty()).then(|| format!("{what} {}", list.join(", ")))
 }
 
 /// The one among `known` that differs least, when it differs little.
@@ -61,9 +61,9 @@ mod tests {
     #[test]
     fn without_a_near_one_all_are_listed() {
         assert_eq!(
-            hint("q", ["a1", "b1"], "its keys"),
-            Some("its keys: `a1`, `b1`".to_owned())
+            hint("q", ["a1", "b1"], "its keys are"),
+            Some("its keys are `a1`, `b1`".to_owned())
         );
-        assert_eq!(hint("q", [], "its keys"), None);
+        assert_eq!(hint("q", [], "its keys are"), None);
     }
 }

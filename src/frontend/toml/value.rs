@@ -24,14 +24,24 @@ pub fn fault<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T
     })
 }
 
+/// A value as messages show it: in backticks, cut where it is long.
+pub fn quoted(text: &str) -> String {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        _ if text.is_empty() => "empty text".to_owned(),
+        Some((end, _)) => format!("`{}…`", &text[..end]),
+        None => format!("`{text}`"),
+    }
+}
+
 /// An absolute path of the image.
 pub fn absolute(text: &str) -> Result<EntryPath, Fault> {
     if text.is_empty() {
         return fault("the path is empty", "");
     }
     if !text.starts_with('/') {
-        let hint = format!("`/{}`", text.trim_start_matches("./"));
-        return fault(format!("`{text}` is not an absolute path"), hint);
+        let hint = format!("write `/{}`", text.trim_start_matches("./"));
+        return fault(format!("{} is not an absolute path", quoted(text)), hint);
     }
     EntryPath::new(text.as_bytes()).map_err(|error| path_fault(text, error))
 }
@@ -43,7 +53,7 @@ pub fn path_fault(text: &str, error: PathError) -> Fault {
         PathError::Nul | PathError::TooLong => "",
     };
     Fault {
-        message: format!("`{text}` is no path of an image: {error}"),
+        message: format!("{} is no path of an image: {error}", quoted(text)),
         hint: hint.to_owned(),
     }
 }
@@ -52,7 +62,10 @@ pub fn path_fault(text: &str, error: PathError) -> Fault {
 pub fn absolute_name(text: &str) -> Result<EntryPath, Fault> {
     let path = absolute(text)?;
     if path.is_root() || text.ends_with('/') {
-        return fault(format!("`{text}` names a directory"), "end it with a name");
+        return fault(
+            format!("{} names a directory", quoted(text)),
+            "end it with a name",
+        );
     }
     Ok(path)
 }
@@ -79,7 +92,7 @@ pub fn mode(text: &str) -> Result<u16, Fault> {
     match u16::from_str_radix(text, 8) {
         Ok(mode) if is_octal && (3..=4).contains(&text.len()) => Ok(mode),
         _ => fault(
-            format!("`{text}` is no mode"),
+            format!("{} is no mode", quoted(text)),
             "write four octal digits: `\"0644\"`, or `\"0755\"` for what can be run",
         ),
     }
@@ -99,7 +112,7 @@ pub fn owner(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     fault(
-        format!("`{text}` is no owner"),
+        format!("{} is no owner", quoted(text)),
         "write `user` or `user:group`, by number or name: `\"0:0\"`, `\"app:app\"`",
     )
 }
@@ -109,7 +122,7 @@ pub fn duration(text: &str) -> Result<i64, Fault> {
     parse_duration(text).map_or_else(
         || {
             fault(
-                format!("`{text}` is no length of time"),
+                format!("{} is no length of time", quoted(text)),
                 "write whole numbers with `h`, `m`, `s` or `ms`, such as `\"30s\"` or `\"1m30s\"`",
             )
         },
@@ -149,7 +162,7 @@ pub fn port(text: &str) -> Result<String, Fault> {
         return Ok(format!("{number}/{protocol}"));
     }
     fault(
-        format!("`{text}` is no port"),
+        format!("{} is no port", quoted(text)),
         "write a number from 1 to 65535, with `/udp` or `/sctp` behind it where it isn't TCP",
     )
 }
@@ -172,7 +185,7 @@ pub fn signal(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     let hint = "write its name, such as `\"SIGTERM\"`, or its number";
-    fault(format!("`{text}` is no signal"), hint)
+    fault(format!("{} is no signal", quoted(text)), hint)
 }
 
 /// The name of a stage or context.
@@ -183,7 +196,7 @@ pub fn name(text: &str) -> Result<String, Fault> {
         return Ok(text.to_owned());
     }
     fault(
-        format!("`{text}` is no name"),
+        format!("{} is no name", quoted(text)),
         "a name has letters, digits, `.`, `_` and `-`, and begins with a letter or digit",
     )
 }
@@ -195,7 +208,7 @@ pub fn relative(text: &str) -> Result<String, Fault> {
     }
     if text.starts_with('/') {
         let hint = "write it relative to the recipe, or give it on the command line";
-        return fault(format!("`{text}` is the path of one machine"), hint);
+        return fault(format!("{} is the path of one machine", quoted(text)), hint);
     }
     Ok(text.to_owned())
 }
@@ -226,7 +239,7 @@ mod tests {
         ] {
             assert_eq!(read(absolute(text)), expected, "{text}");
         }
-        assert_eq!(absolute("./a").unwrap_err().hint, "`/a`");
+        assert_eq!(absolute("./a").unwrap_err().hint, "write `/a`");
         assert_eq!(read(absolute_name("/a/")), "! `/a/` names a directory");
         assert_eq!(read(absolute_name("/")), "! `/` names a directory");
     }

@@ -1,7 +1,8 @@
 //! Progress in plain lines, for logs and for standard errors that are no terminal.
 //!
-//! In: events. Out: a line when a piece of work begins, one when it ends, and in between one each
-//! [`EVERY`], so that nobody takes a long one for a dead one.
+//! In: events. Out: a line when a piece of work has run for [`SOON`], one when it ends, and in
+//! between one each [`EVERY`], so that nobody takes a long one for a dead one. There is no clock
+//! behind it: a line comes with the next event, of whatever work.
 //!
 //! ```text
 //! #3 copy src → /app

@@ -65,7 +65,7 @@ impl Terminal {
         let line = (shown < MOST_LINES).then(|| {
             let line = self.lines.add(ProgressBar::no_length());
             line.set_style(style());
-            line.set_prefix(name.clone());
+            line.set_prefix(shortened(&name));
             line.enable_steady_tick(Duration::from_millis(100));
             line
         });
@@ -111,6 +111,15 @@ impl Terminal {
         };
         let mark = painted(mark, colour, self.colour);
         self.say(&format!("{mark} {name}{}", painted(&how, "2", self.colour)));
+    }
+}
+
+/// A line that is drawn again must not be broken in two.
+fn shortened(name: &str) -> String {
+    const MOST: usize = 50;
+    match name.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
 }
 
