@@ -388,7 +388,7 @@ mod tests {
             }
             _ => None,
         });
-        assert_eq!(names.collect::<Vec<_>>(), ["b*c.tgz", "b\\*c.tgz"]);
+        assert_eq!(names.collect::<Vec<_>>(), ["b*c.tgz", "b[*]c.tgz"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use super::value::{Fault, absolute, fault, path_fault, quoted};
 use crate::canon::path::Error as PathError;
+use crate::canon::pattern::{Rules, Wildcard};
 
 /// A source below a folder's root: leading, double and trailing slashes and `.` components go;
 /// `.` is all of it.
@@ -21,21 +22,23 @@ pub fn source(text: &str) -> Result<String, Fault> {
                 let hint = "name another folder in `[contexts]`, and copy from that";
                 return fault(format!("{} leads out of the folder", quoted(text)), hint);
             }
-            _ => {
-                pattern_component(component).or_else(|why| {
-                    fault(format!("{} is no pattern: {why}", quoted(text)), BACKSLASH)
-                })?;
-                components.push(component);
-            }
+            _ => components.push(component),
         }
     }
-    Ok(match components.as_slice() {
-        [] => ".".to_owned(),
-        _ => components.join("/"),
-    })
+    if components.is_empty() {
+        return Ok(".".to_owned());
+    }
+    let pattern = components.join("/");
+    if Wildcard::is_needed_for(pattern.as_bytes()) {
+        Wildcard::new(pattern.as_bytes()).or_else(|why| no_pattern(text, &why))?;
+    }
+    Ok(pattern)
 }
 
-const BACKSLASH: &str = "a backslash in front takes a character as it is";
+fn no_pattern<T>(text: &str, why: &dyn std::error::Error) -> Result<T, Fault> {
+    let message = format!("{} is no pattern: {why}", quoted(text));
+    fault(message, "`[[]` stands for a `[` that is meant as it is")
+}
 
 /// A pattern of absolute paths; comes out without the leading slash.
 pub fn absolute_pattern(text: &str) -> Result<String, Fault> {
@@ -56,54 +59,25 @@ pub fn filter(text: &str) -> Result<String, Fault> {
     if text.trim().is_empty() {
         return fault("the pattern is empty", "`\"**\"` matches everything");
     }
-    for component in text.split('/') {
-        pattern_component(component)
-            .or_else(|why| fault(format!("{} is no pattern: {why}", quoted(text)), BACKSLASH))?;
-    }
-    Ok(text.to_owned())
-}
-
-/// Checks what Go's `filepath.Match` calls a bad pattern: a bracket or an escape without its end.
-fn pattern_component(text: &str) -> Result<(), &'static str> {
-    const BACKSLASH: &str = "nothing follows the `\\`";
-    const BRACKET: &str = "a `[` has no `]`, or an empty range";
-    let mut rest = text.chars().peekable();
-    while let Some(character) = rest.next() {
-        match character {
-            '\\' => drop(rest.next().ok_or(BACKSLASH)?),
-            '[' => {
-                rest.next_if_eq(&'^');
-                let mut ranges = 0;
-                while ranges == 0 || rest.next_if_eq(&']').is_none() {
-                    range_end(&mut rest).ok_or(BRACKET)?;
-                    if rest.next_if_eq(&'-').is_some() {
-                        range_end(&mut rest).ok_or(BRACKET)?;
-                    }
-                    ranges += 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn range_end(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
-    match rest.next()? {
-        '\\' => rest.next(),
-        '-' | ']' => None,
-        other => Some(other),
+    match Rules::new(&[text]) {
+        Ok(_) => Ok(text.to_owned()),
+        Err((_, why)) => no_pattern(text, &why),
     }
 }
 
-/// A name taken as it is, as a pattern.
+/// A name taken as it is, as a source. What needs no wildcard is no pattern either, so that a
+/// backslash in it stands for itself.
 pub fn literal(name: &str) -> String {
-    let mut pattern = String::with_capacity(name.len());
+    if !Wildcard::is_needed_for(name.as_bytes()) {
+        return name.to_owned();
+    }
+    let mut pattern = String::with_capacity(name.len() + 2);
     for character in name.chars() {
-        if matches!(character, '*' | '?' | '[' | '\\') {
-            pattern.push('\\');
+        match character {
+            '*' | '?' | '[' => pattern.extend(['[', character, ']']),
+            '\\' => pattern.push_str("\\\\"),
+            other => pattern.push(other),
         }
-        pattern.push(character);
     }
     pattern
 }
@@ -122,11 +96,12 @@ mod tests {
             ("*.txt", "*.txt"),
             ("a/[^x-z]?/\\*", "a/[^x-z]?/\\*"),
             ("...", "..."),
+            ("a\\", "a\\"),
         ] {
             assert_eq!(source(text).as_deref(), Ok(expected), "{text}");
         }
         for text in [
-            "", "..", "a/../b", "../a", "[", "a[]b", "[a-", "[-a]", "a\\",
+            "", "..", "a/../b", "../a", "[", "a[]b", "[a-", "[-a]", "*\\",
         ] {
             assert!(source(text).is_err(), "{text}");
         }
@@ -135,7 +110,7 @@ mod tests {
     #[test]
     fn the_root_is_not_removed() {
         assert_eq!(absolute_pattern("/tmp/*").as_deref(), Ok("tmp/*"));
-        for text in ["/", "//.", "tmp", "", "/a/../b"] {
+        for text in ["/", "//.", "tmp", "", "/a/../b", "/[", "*"] {
             assert!(absolute_pattern(text).is_err(), "{text}");
         }
     }
@@ -145,14 +120,22 @@ mod tests {
         for text in ["**/*.md", "!keep", "/a/", "[[]x"] {
             assert_eq!(filter(text).as_deref(), Ok(text));
         }
-        for text in ["", " ", "a[", "b/\\"] {
+        for text in ["", " ", "a[", "!", "b/\\"] {
             assert!(filter(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn literal_names_are_sound_patterns() {
-        assert_eq!(literal("a*[b]?\\"), "a\\*\\[b]\\?\\\\");
-        assert!(source(&literal("[*?\\")).is_ok());
+    fn literal_names_match_themselves_alone() {
+        for name in ["a", "a*[b]?\\", "[*?\\", "a\\*", "ä[1].tgz"] {
+            let pattern = source(&literal(name)).unwrap();
+            if Wildcard::is_needed_for(pattern.as_bytes()) {
+                let wildcard = Wildcard::new(pattern.as_bytes()).unwrap();
+                assert!(wildcard.matches(name.as_bytes()), "{pattern}");
+                assert!(!wildcard.matches(b"a[b]x"), "{pattern}");
+            } else {
+                assert_eq!(pattern, name);
+            }
+        }
     }
 }

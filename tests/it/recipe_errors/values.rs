@@ -154,13 +154,13 @@ error: `../secret` leads out of the folder
   |
   = hint: name another folder in `[contexts]`, and copy from that
 
-error: `a[` is no pattern: a `[` has no `]`, or an empty range
+error: `a[` is no pattern: a `[` is not closed, a range is incomplete or backwards, or a `\` stands at the end
  --> cairn.toml:7:32
   |
 7 | copy = { paths = ["../secret", "a[", ""], to = "/" }
   |                                ^^^^
   |
-  = hint: a backslash in front takes a character as it is
+  = hint: `[[]` stands for a `[` that is meant as it is
 
 error: the path is empty
  --> cairn.toml:7:38
@@ -186,13 +186,13 @@ error: the pattern is empty
   |
   = hint: `"**"` matches everything
 
-error: `b\` is no pattern: nothing follows the `\`
+error: `b\` is no pattern: a `[` is not closed, a range is incomplete or backwards, or a `\` stands at the end
  --> cairn.toml:9:48
   |
 9 | copy = { paths = [], to = "/", exclude = [" ", "b\\"] }
   |                                                ^^^^^
   |
-  = hint: a backslash in front takes a character as it is
+  = hint: `[[]` stands for a `[` that is meant as it is
 "#);
 }
 
