@@ -4,41 +4,41 @@
 //! Data flows from `frontend` to `export`; nothing inside prints, exits, or reads arguments or
 //! the environment: `cli` and `ui` stand outside and call in.
 
-/// The values that every room shares: digests, canonical JSON, paths, platforms, the epoch.
+// The values that every room shares: digests, canonical JSON, paths, platforms, the epoch.
 pub mod canon;
 
-/// The build graph as pure data: steps, edges, keys, and how they are printed.
+// The build graph as pure data: steps, edges, keys, and how they are printed.
 pub mod plan;
 
-/// A table of entries to a canonical tar and its compressed blob, and back.
+// A table of entries to a canonical tar and its compressed blob, and back.
 pub mod layer;
 
-/// Configs, manifests and indexes as pure data.
+// Configs, manifests and indexes as pure data.
 pub mod image;
 
-/// The text of a recipe to a plan.
+// The text of a recipe to a plan.
 pub mod frontend;
 
-/// The content-addressed store on disk.
+// The content-addressed store on disk.
 pub mod store;
 
-/// Registries: pulling, pushing, and serving the store as one.
+// Registries: pulling, pushing, and serving the store as one.
 pub mod registry;
 
-/// What a plan names, as digests and bytes: contexts, base images, archives, downloads.
+// What a plan names, as digests and bytes: contexts, base images, archives, downloads.
 pub mod inputs;
 
-/// One step's inputs to the layer that it makes.
+// One step's inputs to the layer that it makes.
 pub mod step;
 
-/// A recipe to an image: resolve, run the steps by key, assemble.
+// A recipe to an image: resolve, run the steps by key, assemble.
 pub mod build;
 
-/// An image to an archive, a folder or an engine.
+// An image to an archive, a folder or an engine.
 pub mod export;
 
-/// Events and errors as lines on a terminal.
+// Events and errors as lines on a terminal.
 pub mod ui;
 
-/// The command line: arguments to one call each.
+// The command line: arguments to one call each.
 pub mod cli;

@@ -1,7 +1,7 @@
 //! The command line: arguments to one call each.
 //!
 //! In: arguments, the environment, the working directory: this room alone reads them. Out: the
-//! result on standard output, everything else on standard error, an exit code ([`exit::Code`]).
+//! result on standard output, everything else on standard error, an exit code (`exit::Code`).
 
 mod arguments;
 mod build;

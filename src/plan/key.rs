@@ -177,15 +177,13 @@ mod tests {
             commit: commit.to_owned(),
             selection,
         };
-        let copy = |to, source: &str, parents, ownership| Operation::Copy {
+        let copy = |to, parents, ownership| Operation::Copy {
             to,
-            sources: vec![source.to_owned()],
             parents,
             ownership,
         };
-        let unpack = |to, source: &str, strip, ownership| Operation::Unpack {
+        let unpack = |to, strip, ownership| Operation::Unpack {
             to,
-            sources: vec![source.to_owned()],
             strip,
             ownership,
         };
@@ -231,17 +229,15 @@ mod tests {
             git("v", "c", select("s", &[], &[])),
             git("u", "d", select("s", &[], &[])),
             git("u", "c", select("t", &[], &[])),
-            copy(to("a", false), "s", false, plain.clone()),
-            copy(to("b", false), "s", false, plain.clone()),
-            copy(to("a", true), "s", false, plain.clone()),
-            copy(to("a", false), "t", false, plain.clone()),
-            copy(to("a", false), "s", true, plain.clone()),
-            copy(to("a", false), "s", false, moded.clone()),
-            copy(to("a", false), "s", false, owned(None, Some("0"))),
-            unpack(to("a", false), "s", 0, plain.clone()),
-            unpack(to("a", false), "s", 1, plain.clone()),
-            unpack(to("a", false), "t", 0, plain.clone()),
-            unpack(to("a", false), "s", 0, moded.clone()),
+            copy(to("a", false), false, plain.clone()),
+            copy(to("b", false), false, plain.clone()),
+            copy(to("a", true), false, plain.clone()),
+            copy(to("a", false), true, plain.clone()),
+            copy(to("a", false), false, moded.clone()),
+            copy(to("a", false), false, owned(None, Some("0"))),
+            unpack(to("a", false), 0, plain.clone()),
+            unpack(to("a", false), 1, plain.clone()),
+            unpack(to("a", false), 0, moded.clone()),
             file("a", "c", plain.clone()),
             file("b", "c", plain.clone()),
             file("a", "d", plain.clone()),
@@ -264,7 +260,6 @@ mod tests {
         let copy = step(
             Operation::Copy {
                 to: to("a", false),
-                sources: vec![".".to_owned()],
                 parents: false,
                 ownership: owned(None, None),
             },

@@ -75,8 +75,6 @@ pub enum Operation {
     Copy {
         /// Where to.
         to: Destination,
-        /// As they are in the files, patterns expanded by the step.
-        sources: Vec<String>,
         /// Whether the parents of a source are kept below the destination (`COPY --parents`).
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         parents: bool,
@@ -85,12 +83,10 @@ pub enum Operation {
         ownership: Ownership,
     },
     /// Adds a layer with what archives hold; format and compression are told by their bytes.
-    /// Inputs: layers, files.
+    /// Inputs: layers, the archives.
     Unpack {
         /// The folder that it is unpacked into.
         to: Destination,
-        /// The archives among the files, patterns expanded by the step.
-        sources: Vec<String>,
         /// How many leading components of each member's path are dropped.
         #[serde(skip_serializing_if = "is_zero")]
         strip: u32,

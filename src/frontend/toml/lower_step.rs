@@ -130,7 +130,6 @@ impl Lowering<'_> {
         let name = format!("copy {} → {}{from}", several(&sources), shown(&to));
         let operation = Operation::Copy {
             to,
-            sources,
             parents,
             ownership,
         };
@@ -155,7 +154,6 @@ impl Lowering<'_> {
         let to = as_directory(to);
         let operation = Operation::Unpack {
             to,
-            sources,
             strip,
             ownership,
         };
@@ -187,7 +185,6 @@ impl Lowering<'_> {
             }
         };
         let name = format!("http {url} → {}", shown(&to));
-        let sources = vec![pattern::literal(&file_name)];
         let files = Files::Source(Operation::Http {
             url,
             sha256,
@@ -196,14 +193,12 @@ impl Lowering<'_> {
         let operation = if is_archive {
             Operation::Unpack {
                 to: as_directory(to),
-                sources,
                 strip: http.strip.given().map_or(0, |strip| strip.value),
                 ownership,
             }
         } else {
             Operation::Copy {
                 to,
-                sources,
                 parents: false,
                 ownership,
             }
@@ -224,7 +219,6 @@ impl Lowering<'_> {
         let ownership = self.ownership(&git.mode, &git.owner);
         let (url, commit, to, selection) = (url?, commit?, to?, selection?);
         let name = format!("git {url} {} → {}", &commit[..12], shown(&to));
-        let sources = selection.sources.clone();
         let files = Files::Source(Operation::Git {
             url,
             commit,
@@ -232,7 +226,6 @@ impl Lowering<'_> {
         });
         let operation = Operation::Copy {
             to,
-            sources,
             parents: false,
             ownership,
         };
