@@ -3,6 +3,7 @@
 pub mod http;
 pub mod programs;
 pub mod served;
+pub mod trees;
 
 pub use programs::require;
 
