@@ -6,8 +6,8 @@
 //! # The stream
 //! For each entry in the order of [`Entry::order`], one after the other. Paths are compared
 //! component by component; a path that ends first stands first, so that a directory stands before
-//! what it holds. Of two components that differ, the last one of a whiteout's path stands before
-//! any that is not; else bytes decide, of a whiteout those of the removed name, without `.wh.`.
+//! what it holds. Of two components that differ, the last one of a whiteout stands before one that
+//! is none; else bytes decide, of a whiteout those of the removed name, without `.wh.`.
 //! 1. if any PAX record is needed, a header of type `x` and its records;
 //! 2. the entry's header;
 //! 3. of a regular file its content, filled with NUL to a multiple of 512.
