@@ -5,6 +5,7 @@
 mod blobs;
 mod layers;
 mod rooms;
+mod scans;
 mod serve;
 mod serve_names;
 mod serve_peers;
