@@ -21,11 +21,11 @@ pub enum Error {
         span: Range<usize>,
         /// Why.
         #[source]
-        cause: Cause,
+        cause: Box<Cause>,
     },
     /// Elsewhere.
     #[error(transparent)]
-    Other(#[from] Cause),
+    Other(Box<Cause>),
 }
 
 /// Why.
@@ -81,6 +81,12 @@ pub enum Kind {
     Unavailable,
     /// An input, or a blob, that is not what its digest says.
     DigestMismatch,
+}
+
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Error {
+        Error::Other(Box::new(cause))
+    }
 }
 
 impl Error {

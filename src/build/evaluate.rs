@@ -99,7 +99,7 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
             .map_err(|cause| Error::Step {
                 name: step.name.clone(),
                 span: step.span.clone(),
-                cause,
+                cause: Box::new(cause),
             })?;
         outputs.0.push(output);
     }

@@ -1,6 +1,69 @@
 //! The command line: arguments to one call each.
+//!
+//! In: arguments, the environment, the working directory: this room alone reads them. Out: the
+//! result on standard output, everything else on standard error, an exit code ([`exit::Code`]).
+
+mod arguments;
+mod build;
+mod environment;
+mod exit;
+mod images;
+mod inspect;
+mod interrupt;
+mod output;
+mod plan;
+mod print;
+mod recipe;
+mod serve;
+mod shell;
+mod transfer;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use environment::Environment;
+use exit::Failure;
 
 /// Runs the program.
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let is_failure = error.use_stderr();
+            // Where nobody reads the usage, nobody is to be told.
+            let _ = error.print();
+            return if is_failure {
+                exit::Code::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let environment = Environment::read(&arguments.global);
+    match dispatch(arguments, &environment) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            print::to_stderr(&failure.text(environment.colour));
+            failure.code.into()
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Build(arguments) => build::run(*arguments, environment),
+        Command::Plan(arguments) => plan::run(*arguments, environment),
+        Command::Push(arguments) => transfer::push(&arguments, environment),
+        Command::Pull(arguments) => transfer::pull(&arguments, environment),
+        Command::Images(arguments) => images::list(&arguments, environment),
+        Command::Inspect(arguments) => inspect::run(&arguments, environment),
+        Command::Tag(arguments) => images::tag(&arguments, environment),
+        Command::Rm(arguments) => images::remove(&arguments, environment),
+        Command::Serve(arguments) => serve::run(&arguments, environment),
+        Command::Schema => plan::schema(),
+        Command::Completions(arguments) => shell::completions(arguments.shell),
+        Command::Man => shell::man(),
+    }
 }

@@ -82,7 +82,7 @@ impl Bases<'_> {
     /// a digest is only fetched when the store lacks something of it.
     pub fn get(&self, source: &Source, platform: &Platform) -> Result<BaseImage, Error> {
         match source {
-            Source::Registry(reference) => self.from_registry(reference, platform),
+            Source::Registry(reference) => self.named(reference, platform),
             Source::Layout { path, name } => {
                 let descriptor = layout::import(
                     &self.folder.join(path),
@@ -95,11 +95,7 @@ impl Bases<'_> {
         }
     }
 
-    fn from_registry(
-        &self,
-        reference: &Reference,
-        platform: &Platform,
-    ) -> Result<BaseImage, Error> {
+    fn named(&self, reference: &Reference, platform: &Platform) -> Result<BaseImage, Error> {
         if !self.pull
             && reference.digest.is_none()
             && let Some(descriptor) = self.store.image(reference)?

@@ -6,7 +6,7 @@
 //! # Cuts
 //! FastCDC (Xia et al., "The Design of Fast Content-Defined Chunking for Data Deduplication Based
 //! Storage Systems", IEEE TPDS 31(9), 2020) as `fastcdc::v2020` of version 5.0.0 has it, with the
-//! sizes of [`CHUNK_SIZES`](crate::canon::format::CHUNK_SIZES) and normalisation level 1, each
+//! sizes of [`CHUNK_SIZES`] and normalisation level 1, each
 //! chunk's search beginning where the last one ended.
 //!
 //! # Blobs

@@ -18,6 +18,7 @@ use super::files::{Files, Paths};
 use super::hosts::{self, Endpoint};
 use super::link::Link;
 use super::resolve::Resolved;
+use super::tasks::PARALLEL;
 use super::{pull, push, resolve, retry};
 use crate::canon::event::Events;
 use crate::canon::{Digest, Platform, Reference};
@@ -44,9 +45,6 @@ impl Default for Settings {
         }
     }
 }
-
-/// Blobs under way at the same time, as docker has it for pulls.
-pub(super) const PARALLEL: usize = 4;
 
 /// A client of registries. What it learns of a host (tokens, connections) it keeps.
 pub struct Client {

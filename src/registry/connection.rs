@@ -162,12 +162,7 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
             .downcast_ref::<std::io::Error>()
             .and_then(std::io::Error::get_ref);
         source = match inner {
-            Some(inner) => {
-                if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-                    return Some(error);
-                }
-                inner.source()
-            }
+            Some(inner) => Some(inner),
             None => error.source(),
         };
     }
@@ -193,7 +188,7 @@ pub(super) fn causes(error: &reqwest::Error) -> String {
         text = Some(error.to_string());
         source = error.source();
     }
-    super::plain(&text.unwrap_or_else(|| "the request failed".to_owned()))
+    super::error::plain(&text.unwrap_or_else(|| "the request failed".to_owned()))
 }
 
 #[cfg(test)]

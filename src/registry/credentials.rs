@@ -170,7 +170,7 @@ pub fn run_helper(helper: &str, server: &str) -> Result<Credential, HelperError>
             if said.contains("credentials not found in native keychain") {
                 return Err(HelperError::NotFound);
             }
-            Err(HelperError::Failed(super::plain(said.trim())))
+            Err(HelperError::Failed(super::error::plain(said.trim())))
         }
         Err(CredentialRetrievalError::HelperCommunicationError) => Err(HelperError::Failed(
             "it can't be run, or ended without listening; is it on the PATH?".to_owned(),

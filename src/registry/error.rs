@@ -80,7 +80,7 @@ pub enum Error {
     },
     /// A certificate that is not to be trusted, or no TLS at all.
     #[error(
-        "the TLS connection to {host} fails: {cause}\nhint: if you trust it, put its CA's certificate into `/etc/containers/certs.d/{host}/ca.crt` (or docker's `/etc/docker/certs.d/{host}/ca.crt`), or name it in SSL_CERT_FILE"
+        "the TLS connection to {host} fails: {cause}\nhint: if you trust it, put its CA's certificate into `/etc/containers/certs.d/{host}/ca.crt` (or docker's `/etc/docker/certs.d/{host}/ca.crt`), or name it in SSL_CERT_FILE; if it speaks plain HTTP, call it `insecure` in registries.conf"
     )]
     Tls {
         /// Who.
@@ -235,4 +235,13 @@ fn login_hint(host: &str) -> String {
         other => other,
     };
     format!("run `docker login {server}` or `podman login {server}`, then try again")
+}
+
+/// What a server said, fit for a terminal: one line, no control characters, not long.
+pub(super) fn plain(text: &str) -> String {
+    let shown = text.chars().map(|character| match character.is_control() {
+        true => ' ',
+        false => character,
+    });
+    shown.take(300).collect()
 }

@@ -1,6 +1,6 @@
 //! Reads the files that say how registries are reached.
 //!
-//! In: [`Paths`], which `cli` fills from the environment. Out: [`Files`]: the rules of
+//! In: [`Paths`], which `cli` fills from the environment. Out: `Files`: the rules of
 //! registries.conf, the credentials files, and on demand what certs.d has for a host. A file
 //! that is missing says nothing. Broken rules are an error, since they may forbid something;
 //! broken credentials are a warning.

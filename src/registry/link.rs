@@ -335,7 +335,7 @@ pub(super) async fn refusal(mut response: Response) -> String {
     let Ok(Some(body)) = body else {
         return String::new();
     };
-    super::plain(&refusal_text(&body))
+    super::error::plain(&refusal_text(&body))
 }
 
 fn refusal_text(body: &[u8]) -> String {

@@ -29,18 +29,10 @@ mod connection;
 mod link;
 mod pull;
 mod push;
+mod tasks;
 mod upload;
 
 pub use client::{Client, Settings};
 pub use error::Error;
 pub use files::Paths;
 pub use resolve::Resolved;
-
-/// What a server said, fit for a terminal: one line, no control characters, not long.
-fn plain(text: &str) -> String {
-    let shown = text.chars().map(|character| match character.is_control() {
-        true => ' ',
-        false => character,
-    });
-    shown.take(300).collect()
-}

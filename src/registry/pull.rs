@@ -11,14 +11,14 @@ use std::sync::Arc;
 
 use reqwest::header::{self, HeaderValue};
 use reqwest::{Method, Response};
-use tokio::task::JoinSet;
 
 use super::auth::Scope;
-use super::client::{Inner, PARALLEL, Source};
+use super::client::{Inner, Source};
 use super::connection::causes;
 use super::error::Error;
 use super::link::Link;
 use super::resolve::{self, choose, header_text, no_platform};
+use super::tasks::Tasks;
 use crate::canon::event::{Outcome, Work};
 use crate::canon::{Digest, Platform, Reference};
 use crate::image::manifest::LARGEST_DOCUMENT;
@@ -127,30 +127,25 @@ async fn fetch_all(
     reference: &Reference,
     blobs: BTreeMap<Digest, Descriptor>,
 ) -> Result<(), Error> {
-    let mut running = JoinSet::new();
-    // Dropped with an error, the set ends what still runs.
+    let mut tasks = Tasks::default();
     for descriptor in blobs.into_values() {
-        if running.len() >= PARALLEL
-            && let Some(ended) = running.join_next().await
-        {
-            joined(ended)?;
-        }
         let digest = descriptor.digest;
         let name = format!("pull {} sha256:{}", reference.name(), digest.short());
         let work = inner.events.start(name);
         if let Some(blob) = store.blob(&digest) {
             if blob.size != descriptor.size {
-                return Err(Error::SizeMismatch {
+                let error = Error::SizeMismatch {
                     what: format!("blob {digest}, as its document describes it,"),
                     expected: descriptor.size,
                     got: blob.size,
-                });
+                };
+                return tasks.fail(error).await;
             }
             work.finish(Outcome::Cached);
             continue;
         }
         let (source, store) = (source.clone(), store.clone());
-        running.spawn(async move {
+        let task = async move {
             let give = |link: Arc<Link>| {
                 let (store, descriptor, work) = (&store, &descriptor, &work);
                 async move { fetch(&link, store, descriptor, work).await }
@@ -160,19 +155,10 @@ async fn fetch_all(
                 .await?;
             work.finish(Outcome::Done);
             Ok(())
-        });
+        };
+        tasks.begin(task).await?;
     }
-    while let Some(ended) = running.join_next().await {
-        joined(ended)?;
-    }
-    Ok(())
-}
-
-/// The result of a task; one that died has hit a bug.
-pub(super) fn joined<T>(
-    ended: Result<Result<T, Error>, tokio::task::JoinError>,
-) -> Result<T, Error> {
-    ended.unwrap_or_else(|error| Err(Error::Start(format!("a bug in cairn: {error}"))))
+    tasks.finish().await
 }
 
 /// One blob from one host.

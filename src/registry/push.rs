@@ -9,15 +9,14 @@ use std::sync::Arc;
 
 use reqwest::Method;
 use reqwest::header::{self, HeaderValue};
-use tokio::task::JoinSet;
 
 use super::auth::Scope;
-use super::client::{Inner, PARALLEL};
+use super::client::Inner;
 use super::error::Error;
 use super::hosts;
 use super::link::{Body, Link};
-use super::pull::joined;
-use super::resolve::header_text;
+use super::resolve::{ACCEPT, header_text};
+use super::tasks::Tasks;
 use super::upload;
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, Reference};
@@ -156,7 +155,7 @@ impl Plan {
 pub(super) async fn exists(link: &Link, what: &str, rest: &str) -> Result<bool, Error> {
     let mut ask = link.ask(what, Method::HEAD, rest, Scope::PUSH).await?;
     ask.headers
-        .insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+        .insert(header::ACCEPT, HeaderValue::from_static(ACCEPT));
     let response = link.send(&ask).await?;
     match response.status().as_u16() {
         200 => Ok(true),
@@ -173,20 +172,14 @@ async fn push_blobs(
     sources: &Arc<Vec<String>>,
     blobs: BTreeMap<Digest, Descriptor>,
 ) -> Result<(), Error> {
-    let mut running = JoinSet::new();
-    // Dropped with an error, the set ends what still runs.
+    let mut tasks = Tasks::default();
     for descriptor in blobs.into_values() {
-        if running.len() >= PARALLEL
-            && let Some(ended) = running.join_next().await
-        {
-            joined(ended)?;
-        }
         let digest = descriptor.digest;
         let name = format!("push {} sha256:{}", reference.name(), digest.short());
         let work = inner.events.start(name);
         let (link, sources) = (link.clone(), sources.clone());
         let blob = store.blob(&digest);
-        running.spawn(async move {
+        let task = async move {
             let what = format!("blob {digest}");
             let Some(blob) = blob else {
                 if exists(&link, &what, &format!("blobs/{digest}")).await? {
@@ -211,12 +204,10 @@ async fn push_blobs(
                 });
             }
             upload::upload(&link, &blob, &sources, work).await
-        });
+        };
+        tasks.begin(task).await?;
     }
-    while let Some(ended) = running.join_next().await {
-        joined(ended)?;
-    }
-    Ok(())
+    tasks.finish().await
 }
 
 /// Puts one document.

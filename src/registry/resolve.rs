@@ -28,7 +28,7 @@ pub struct Resolved {
 }
 
 /// Every kind of document that can be had; the last for registries that have still others.
-const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*";
+pub(super) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json, */*";
 
 const CONTENT_DIGEST: &str = "docker-content-digest";
 
@@ -78,7 +78,7 @@ fn resolved(link: &Link, what: &str, bytes: Verified) -> Result<Resolved, Error>
             host: link.host(),
             what: what.to_owned(),
         },
-        error => link.nonsense(what, super::plain(&error.to_string())),
+        error => link.nonsense(what, super::error::plain(&error.to_string())),
     })?;
     let descriptor = Descriptor::new(
         document.media_type(),
@@ -220,7 +220,7 @@ pub(super) fn no_platform(what: &str, index: &Index, platform: &Platform) -> Err
         .manifests
         .iter()
         .filter_map(platform_of)
-        .map(|platform| super::plain(&platform.to_string()))
+        .map(|platform| super::error::plain(&platform.to_string()))
         .collect();
     let offered: Vec<_> = offered.into_iter().take(20).collect();
     Error::NoPlatform {

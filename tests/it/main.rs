@@ -4,6 +4,11 @@
 
 mod blobs;
 mod layers;
+mod recipe_errors;
+mod registry_client;
+mod registry_hostile;
+mod registry_trust;
+mod registry_upload;
 mod rooms;
 mod scans;
 mod serve;

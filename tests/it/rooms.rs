@@ -18,7 +18,7 @@ const TABLE: &str = "
     inputs: canon plan layer image store registry
     step: canon plan layer image store inputs
     build: canon plan frontend layer image store registry inputs step
-    export: canon layer image store
+    export: canon plan layer image store registry inputs
     ui: canon
     cli: canon plan layer image frontend store registry inputs step build export ui
 ";

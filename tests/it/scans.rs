@@ -193,7 +193,7 @@ enum Change {
 fn change() -> impl Strategy<Value = Change> {
     let place = || any::<u32>().prop_map(|at| at as usize);
     let digits =
-        || proptest::collection::vec(prop_oneof![b'0'..b'9', Just(b' '), any::<u8>()], 1..12);
+        || proptest::collection::vec(prop_oneof![b'0'..=b'9', Just(b' '), any::<u8>()], 1..12);
     let record =
         "[0-9]{1,20} (path|linkpath|size|uid|gid|mtime|SCHILY.xattr.user.x)=[-+]?[0-9]{0,20}\n";
     let records = prop_oneof![

@@ -22,6 +22,10 @@ use crate::canon::path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glob {
     tokens: Vec<Token>,
+    /// The byte that all matches begin with, where it is known; most paths fail already here.
+    first: Option<u8>,
+    /// The byte that all matches end with, likewise.
+    last: Option<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,12 +79,29 @@ impl Glob {
                 Piece::Star => tokens.push(Token::Run),
             }
         }
-        Ok(Glob { tokens })
+        let first = match tokens.first() {
+            Some(Token::Text(text)) => text.first().copied(),
+            _ => None,
+        };
+        let last = match tokens.last() {
+            Some(Token::Text(text)) => text.last().copied(),
+            _ => None,
+        };
+        Ok(Glob {
+            tokens,
+            first,
+            last,
+        })
     }
 
     /// Whether the pattern matches all of `path`.
     pub(super) fn matches(&self, path: &EntryPath) -> bool {
         let path = path.as_bytes();
+        let starts = self.first.is_none_or(|byte| path.first() == Some(&byte));
+        let ends = self.last.is_none_or(|byte| path.last() == Some(&byte));
+        if !starts || !ends {
+            return false;
+        }
         // Most patterns, and most of the others' misses, are told by their fixed ends.
         match &self.tokens[..] {
             [Token::Text(all)] => return path == all,
@@ -90,6 +111,15 @@ impl Glob {
                 return path
                     .strip_suffix(&end[..])
                     .is_some_and(|before| matches!(before, [] | [.., b'/']));
+            }
+            [Token::Components, Token::Text(text), Token::All] => {
+                let mut components = path.split_inclusive(|byte| *byte == b'/');
+                let mut rest = path;
+                return components.any(|component| {
+                    let found = rest.starts_with(text);
+                    rest = &rest[component.len()..];
+                    found
+                });
             }
             [Token::Text(start), ..] if !path.starts_with(start) => return false,
             [.., Token::Text(end)] if !path.ends_with(end) => return false,

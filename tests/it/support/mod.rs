@@ -2,6 +2,8 @@
 
 pub mod http;
 pub mod programs;
+pub mod registry;
+pub mod rude;
 pub mod served;
 pub mod trees;
 

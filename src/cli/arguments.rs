@@ -1,0 +1,321 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::canon::Platform;
+use crate::layer::Codec;
+use crate::ui::progress::Mode;
+
+/// Builds OCI images whose digests follow purely from their inputs.
+///
+/// Exit codes: 0 done; 1 the build failed; 2 the command line makes no sense; 3 an input can't be
+/// had; 4 something is not what its digest says; 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cairn",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Say how things are done: which mirror, which credentials, why a step runs
+    #[arg(short = 'D', long, global = true)]
+    pub debug: bool,
+    /// When to use colours
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    pub color: Colour,
+    /// Where images are kept [default: $XDG_DATA_HOME/cairn]
+    #[arg(
+        long,
+        env = "CAIRN_HOME",
+        global = true,
+        value_name = "DIR",
+        hide_env_values = true
+    )]
+    pub store: Option<PathBuf>,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build an image from a recipe
+    #[command(visible_alias = "b")]
+    Build(Box<Build>),
+    /// Show what would be built, and touch nothing
+    Plan(Box<Plan>),
+    /// Send an image to a registry
+    Push(Push),
+    /// Fetch an image from a registry
+    Pull(Pull),
+    /// List the images of the store
+    Images(Images),
+    /// Show an image: config, layers, history
+    Inspect(Inspect),
+    /// Give an image another name
+    Tag(Tag),
+    /// Remove images, and what only they hold
+    Rm(Rm),
+    /// Serve the store as a registry
+    Serve(Serve),
+    /// Print the JSON Schema of cairn.toml
+    Schema,
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man,
+}
+
+/// What chooses a recipe and how it is read.
+#[derive(Debug, Args)]
+pub struct Recipe {
+    /// The context: the folder that files are copied from
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub context: PathBuf,
+    /// The recipe [default: PATH/cairn.toml]; `-` is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The stage to build
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// The platforms to build for, in place of the recipe's
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    pub platform: Vec<Platform>,
+    /// A folder under a name that the recipe copies from
+    #[arg(long, value_name = "NAME=PATH", value_parser = key_value)]
+    pub build_context: Vec<(String, String)>,
+    /// A label of the image
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub label: Vec<(String, String)>,
+    /// An annotation of the manifest
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub annotation: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub struct Build {
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// A name for the image
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    pub tag: Vec<String>,
+    /// Where the image goes besides the store: `type=oci|oci-dir|docker|tar|local|registry`,
+    /// with `dest=PATH` (`-` is standard output), `name=NAME`, `compression=CODEC`; a bare PATH is
+    /// `type=local`
+    #[arg(short, long, value_name = "SPEC")]
+    pub output: Vec<String>,
+    /// Short for `-o type=registry`
+    #[arg(long)]
+    pub push: bool,
+    /// Load the image into docker, podman or containerd, whichever answers
+    #[arg(long)]
+    pub load: bool,
+    /// How layers are compressed [default: gzip]
+    #[arg(long, value_enum, value_name = "CODEC")]
+    pub compression: Option<Compression>,
+    /// Write the image's ID, the digest of its config, to a file
+    #[arg(long, value_name = "FILE")]
+    pub iidfile: Option<PathBuf>,
+    /// Write what was built to a file, as buildx does
+    #[arg(long, value_name = "FILE")]
+    pub metadata_file: Option<PathBuf>,
+    /// Run steps although the store has their results
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Ask registries even for names that the store has
+    #[arg(long)]
+    pub pull: bool,
+    /// How often its own size a compressed layer or archive may hold
+    #[arg(long, value_name = "FACTOR", default_value_t = 200)]
+    pub max_expansion: u64,
+    #[command(flatten)]
+    pub progress: Progress,
+}
+
+/// How progress is shown.
+#[derive(Debug, Args)]
+pub struct Progress {
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    progress: ProgressMode,
+    /// Show nothing but warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Progress {
+    pub fn mode(&self) -> Mode {
+        match self.progress {
+            _ if self.quiet => Mode::Quiet,
+            ProgressMode::Auto => Mode::Auto,
+            ProgressMode::Tty => Mode::Tty,
+            ProgressMode::Plain => Mode::Plain,
+            ProgressMode::Quiet | ProgressMode::None => Mode::Quiet,
+            ProgressMode::Json | ProgressMode::Rawjson => Mode::Json,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum ProgressMode {
+    /// `tty` on a terminal, else `plain`
+    #[default]
+    Auto,
+    /// Lines that are drawn again and again
+    Tty,
+    /// A line for each thing that happens
+    Plain,
+    /// Warnings alone
+    Quiet,
+    /// JSON, an object a line
+    Json,
+    #[value(hide = true)]
+    None,
+    #[value(hide = true)]
+    Rawjson,
+}
+
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compression {
+    /// gzip, level 6
+    Gzip,
+    /// zstd, level 3
+    Zstd,
+    /// Not at all
+    Uncompressed,
+}
+
+impl From<Compression> for Codec {
+    fn from(compression: Compression) -> Codec {
+        match compression {
+            Compression::Gzip => Codec::Gzip,
+            Compression::Zstd => Codec::Zstd,
+            Compression::Uncompressed => Codec::None,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// As JSON
+    #[arg(long, conflicts_with = "graph")]
+    pub json: bool,
+    /// As a graph in DOT
+    #[arg(long)]
+    pub graph: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Push {
+    /// An image of the store, by name or digest
+    pub image: String,
+    /// Where to [default: where its name says]
+    pub target: Option<String>,
+    #[command(flatten)]
+    pub progress: Progress,
+}
+
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// What to fetch
+    #[arg(value_name = "NAME[:TAG|@DIGEST]")]
+    pub reference: String,
+    /// Which image of several [default: this machine's]
+    #[arg(long)]
+    pub platform: Option<Platform>,
+    /// All images of several
+    #[arg(long, conflicts_with = "platform")]
+    pub all_platforms: bool,
+    #[command(flatten)]
+    pub progress: Progress,
+}
+
+#[derive(Debug, Args)]
+pub struct Images {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Digests alone
+    #[arg(short, long, conflicts_with = "json")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// An image of the store, by name or digest
+    pub image: String,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Tag {
+    /// An image of the store, by name or digest
+    pub image: String,
+    /// The new name
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// Images of the store: a name takes away that name, a digest all names
+    #[arg(required = true)]
+    pub images: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    pub listen: std::net::SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Which shell
+    pub shell: clap_complete::Shell,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it has to be KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

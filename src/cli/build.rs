@@ -1,0 +1,343 @@
+//! `cairn build`.
+
+use std::fs::File;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::arguments::{Build, Compression};
+use super::environment::Environment;
+use super::exit::{Code, Failure};
+use super::output::{self, Destination, Output, Spec};
+use super::recipe::{self, Understood};
+use super::{interrupt, print};
+use crate::build::{Built, Settings, build};
+use crate::canon::event::Outcome;
+use crate::canon::{Problem, Reference};
+use crate::export::archive::{self, Sink};
+use crate::export::{engine, files, folder};
+use crate::inputs::BaseImage;
+use crate::layer::Codec;
+use crate::layer::codec::Expansion;
+
+/// Builds, names and exports.
+pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
+    let wanted = Wanted::read(&arguments)?;
+    let understood = recipe::understand(&arguments.recipe, environment)?;
+    interrupt::install();
+    let events = environment.events(arguments.progress.mode());
+    let Understood {
+        plan,
+        source,
+        folder,
+        context,
+    } = understood;
+    let settings = Settings {
+        store: environment.store()?,
+        registries: environment.registries(&events),
+        folder,
+        context,
+        epoch: environment.epoch()?,
+        codec: wanted.codec,
+        threads: environment.threads,
+        expansion: Expansion {
+            factor: arguments.max_expansion,
+        },
+        pull: arguments.pull,
+        no_cache: arguments.no_cache,
+        search_path: environment.search_path.clone(),
+        events,
+    };
+    let built = build(&plan, &settings).map_err(|error| Failure::build(error, source))?;
+    if wanted.names.is_empty() {
+        settings.store.name_image(None, &built.descriptor)?;
+    }
+    for name in &wanted.names {
+        settings.store.name_image(Some(name), &built.descriptor)?;
+    }
+    let export = Export {
+        built: &built,
+        wanted: &wanted,
+        settings: &settings,
+        environment,
+    };
+    for output in &wanted.outputs {
+        export.write(output)?;
+    }
+    if arguments.load {
+        export.load()?;
+    }
+    let id = match &built.images[..] {
+        [only] => only.config,
+        _ => built.descriptor.digest,
+    };
+    if let Some(path) = &arguments.iidfile {
+        put(&environment.absolute(path), &id.to_string())?;
+    }
+    if let Some(path) = &arguments.metadata_file {
+        put(
+            &environment.absolute(path),
+            &metadata(&built, &wanted.names)?,
+        )?;
+    }
+    // The summary belongs before the result.
+    drop(settings);
+    let line = format!("{}\n", built.descriptor.digest);
+    if wanted.uses_stdout() {
+        print::to_stderr(&line);
+        return Ok(());
+    }
+    print::to_stdout(&line)
+}
+
+/// What the arguments ask for, checked before anything is done.
+struct Wanted {
+    names: Vec<Reference>,
+    outputs: Vec<Output>,
+    codec: Codec,
+}
+
+impl Wanted {
+    fn read(arguments: &Build) -> Result<Wanted, Failure> {
+        let specs = arguments.output.iter().map(|text| output::parse(text));
+        let specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
+        let texts = arguments
+            .tag
+            .iter()
+            .chain(specs.iter().flat_map(|spec| &spec.names));
+        let mut names = Vec::new();
+        for text in texts.flat_map(|names| names.split(',')) {
+            let name = reference(text)?;
+            if name.digest.is_some() {
+                return Err(Failure::usage(
+                    format!("`{text}` names a digest, which a build can't choose"),
+                    "give a tag alone",
+                ));
+            }
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let mut codecs: Vec<Compression> = specs
+            .iter()
+            .filter_map(|spec| spec.compression)
+            .chain(arguments.compression)
+            .collect();
+        codecs.dedup();
+        if codecs.len() > 1 {
+            return Err(Failure::usage(
+                "an image has one compression, and several are asked for",
+                "build once for each",
+            ));
+        }
+        let mut outputs: Vec<Output> = specs.into_iter().map(|spec| spec.output).collect();
+        if arguments.push && !outputs.contains(&Output::Registry) {
+            outputs.push(Output::Registry);
+        }
+        let to_stdout = outputs.iter().filter(|output| output.is_stdout()).count();
+        if to_stdout > 1 {
+            return Err(Failure::usage(
+                "only one output can go to standard output",
+                "give the others a file",
+            ));
+        }
+        if outputs.contains(&Output::Registry) && names.is_empty() {
+            return Err(Failure::usage(
+                "there is no name to push to",
+                "add `-t REGISTRY/NAME:TAG`",
+            ));
+        }
+        let codec = codecs
+            .first()
+            .copied()
+            .map_or_else(Codec::default, Codec::from);
+        Ok(Wanted {
+            names,
+            outputs,
+            codec,
+        })
+    }
+
+    fn uses_stdout(&self) -> bool {
+        self.outputs.iter().any(Output::is_stdout)
+    }
+}
+
+impl Output {
+    fn is_stdout(&self) -> bool {
+        matches!(
+            self,
+            Output::Archive(_, Destination::Stdout) | Output::Tar(Destination::Stdout)
+        )
+    }
+}
+
+/// An image's name as people write it.
+pub fn reference(text: &str) -> Result<Reference, Failure> {
+    text.parse()
+        .map_err(|error: crate::canon::reference::ParseError| {
+            Failure::usage(error.to_string(), "write it as `[REGISTRY/]NAME[:TAG]`")
+        })
+}
+
+struct Export<'a> {
+    built: &'a Built,
+    wanted: &'a Wanted,
+    settings: &'a Settings,
+    environment: &'a Environment,
+}
+
+impl Export<'_> {
+    fn write(&self, output: &Output) -> Result<(), Failure> {
+        let Settings {
+            store,
+            registries,
+            events,
+            ..
+        } = self.settings;
+        let (descriptor, names) = (&self.built.descriptor, &self.wanted.names[..]);
+        match output {
+            Output::Registry => {
+                for (index, name) in names.iter().enumerate() {
+                    registries
+                        .client()?
+                        .push(store, descriptor, name, &names[..index])?;
+                }
+                Ok(())
+            }
+            Output::Layout(path) => {
+                let work = events.start(format!("write {}", path.display()));
+                folder::write(store, descriptor, names, &self.environment.absolute(path))?;
+                work.finish(Outcome::Done);
+                Ok(())
+            }
+            Output::Archive(flavour, destination) => self.to(destination, |sink| {
+                let written = archive::write(store, descriptor, names, *flavour, sink);
+                written.map_err(Failure::from)
+            }),
+            Output::Tar(destination) => {
+                let files = self.files(0)?;
+                if self.built.images.len() > 1 {
+                    return Err(crate::export::Error::Several("a tar").into());
+                }
+                self.to(destination, |sink| {
+                    let written = match sink {
+                        Sink::File(file) => files::write_tar(&files, file),
+                        Sink::Stream(stream) => files::write_tar(&files, stream),
+                    };
+                    written.map_err(Failure::from).map(Ok)
+                })
+            }
+            Output::Folder(path) => {
+                let work = events.start(format!("write {}", path.display()));
+                let path = self.environment.absolute(path);
+                for (number, image) in self.built.images.iter().enumerate() {
+                    // As buildx has it: a folder for each platform where there are several.
+                    let folder = match self.built.images.len() {
+                        1 => path.clone(),
+                        _ => path.join(image.platform.to_string().replace('/', "_")),
+                    };
+                    files::write_folder(&self.files(number)?, &folder, events)?;
+                }
+                work.finish(Outcome::Done);
+                Ok(())
+            }
+        }
+    }
+
+    fn files(&self, number: usize) -> Result<crate::inputs::Files, Failure> {
+        let Settings {
+            store, expansion, ..
+        } = self.settings;
+        let image = self.built.images.get(number);
+        let image = image.map(|image| BaseImage::read(store, &image.manifest, &image.platform));
+        let image = image.transpose().map_err(crate::export::Error::from)?;
+        match image {
+            Some(image) => Ok(files::of(&image, store, *expansion)?),
+            None => Ok(crate::inputs::Files::default()),
+        }
+    }
+
+    /// Writes to a file, whole or not at all, or to standard output.
+    fn to(
+        &self,
+        destination: &Destination,
+        write: impl FnOnce(&mut Sink) -> Result<std::io::Result<()>, Failure>,
+    ) -> Result<(), Failure> {
+        let path = match destination {
+            Destination::File(path) => self.environment.absolute(path),
+            Destination::Stdout => {
+                let written = write(&mut Sink::Stream(&mut std::io::stdout().lock()))?;
+                return written.map_err(|error| cant_write(Path::new("standard output"), &error));
+            }
+        };
+        let work = self
+            .settings
+            .events
+            .start(format!("write {}", path.display()));
+        let mut failure = None;
+        let put = folder::put(&path, |file: &mut File| {
+            match write(&mut Sink::File(file)) {
+                Ok(written) => written,
+                Err(other) => {
+                    failure = Some(other);
+                    Err(std::io::ErrorKind::Other.into())
+                }
+            }
+        });
+        match (failure, put) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(error)) => Err(cant_write(&path, &error)),
+            (None, Ok(())) => {
+                work.finish(Outcome::Done);
+                Ok(())
+            }
+        }
+    }
+
+    fn load(&self) -> Result<(), Failure> {
+        let Settings { store, events, .. } = self.settings;
+        let work = events.start("load into an engine");
+        let environment = self.environment.for_programs();
+        let engine = engine::load(
+            store,
+            &self.built.descriptor,
+            &self.wanted.names,
+            &environment,
+            events,
+        )?;
+        work.finish(Outcome::Done);
+        events.debug(format!("loaded into {engine}"));
+        Ok(())
+    }
+}
+
+fn cant_write(path: &Path, error: &std::io::Error) -> Failure {
+    let problem = Problem::new(format!("can't write `{}`: {error}", path.display()));
+    Failure::message(Code::Failed, problem)
+}
+
+fn put(path: &Path, text: &str) -> Result<(), Failure> {
+    folder::put(path, |file| {
+        std::io::Write::write_all(file, text.as_bytes())
+    })
+    .map_err(|error| cant_write(path, &error))
+}
+
+/// What buildx writes with `--metadata-file`.
+fn metadata(built: &Built, names: &[Reference]) -> Result<String, Failure> {
+    let mut metadata = json!({
+        "containerimage.descriptor": built.descriptor,
+        "containerimage.digest": built.descriptor.digest,
+    });
+    if let [only] = &built.images[..] {
+        metadata["containerimage.config.digest"] = json!(only.config);
+    }
+    if !names.is_empty() {
+        let names: Vec<_> = names.iter().map(Reference::to_string).collect();
+        metadata["image.name"] = json!(names.join(","));
+    }
+    let text = serde_json::to_string_pretty(&metadata)
+        .map_err(|error| Failure::new(Code::Failed, error))?;
+    Ok(text + "\n")
+}

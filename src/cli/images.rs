@@ -1,0 +1,174 @@
+//! `cairn images`, `cairn tag`, `cairn rm`.
+
+use serde_json::json;
+
+use super::arguments::{Images, Rm, Tag};
+use super::build::reference;
+use super::environment::Environment;
+use super::exit::{Code, Failure};
+use super::print;
+use crate::canon::{Digest, Problem};
+use crate::image::manifest::LARGEST_DOCUMENT;
+use crate::image::{Descriptor, Document};
+use crate::store::{Named, Store};
+use crate::ui::table::{self, Table};
+
+/// The image that `text` means: a name, a digest, or the first digits of one.
+pub fn find(store: &Store, text: &str) -> Result<Descriptor, Failure> {
+    let images = store.images()?;
+    if let Some(digits) = hex_digits(text) {
+        let mut found: Vec<_> = images
+            .iter()
+            .map(|image| &image.descriptor)
+            .filter(|image| image.digest.hex().starts_with(digits))
+            .collect();
+        found.dedup_by_key(|image| image.digest);
+        match found[..] {
+            [only] => return Ok(only.clone()),
+            [] => {}
+            _ => {
+                return Err(Failure::usage(
+                    format!("`{text}` is the beginning of several digests"),
+                    "give more of its digits",
+                ));
+            }
+        }
+    }
+    if let Ok(digest) = text.parse::<Digest>()
+        && let Ok(bytes) = store.read(&digest, LARGEST_DOCUMENT)
+        && let Ok(document) = Document::parse(&bytes)
+    {
+        // A member of an index has no entry of its own.
+        return Ok(Descriptor::new(
+            document.media_type(),
+            digest,
+            bytes.len() as u64,
+        ));
+    }
+    let name = reference(text)?;
+    store.image(&name)?.ok_or_else(|| {
+        let problem = Problem::new(format!("the store has no image `{name}`"));
+        Failure::message(
+            Code::Unavailable,
+            problem.hint("`cairn images` lists what it has; `cairn pull` fetches"),
+        )
+    })
+}
+
+/// The digits of a digest or of its beginning, four at least.
+fn hex_digits(text: &str) -> Option<&str> {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (digits.len() >= 4 && digits.bytes().all(is_hex)).then_some(digits)
+}
+
+/// Lists the images.
+pub fn list(arguments: &Images, environment: &Environment) -> Result<(), Failure> {
+    let store = environment.store_to_read()?;
+    let images = store.images()?;
+    if arguments.quiet {
+        let lines = images
+            .iter()
+            .map(|image| format!("{}\n", image.descriptor.digest));
+        return print::to_stdout(&lines.collect::<String>());
+    }
+    if arguments.json {
+        let rows = images.iter().map(|image| {
+            json!({
+                "name": image.reference.as_ref().map(ToString::to_string),
+                "digest": image.descriptor.digest,
+                "mediaType": image.descriptor.media_type,
+                "platforms": summary(&store, &image.descriptor).0,
+                "size": summary(&store, &image.descriptor).1,
+            })
+        });
+        return print::json(&rows.collect::<Vec<_>>());
+    }
+    let mut table = Table::new(&["NAME", "DIGEST", "PLATFORMS", "SIZE"]).right(3);
+    for image in &images {
+        let (platforms, bytes) = summary(&store, &image.descriptor);
+        let name = image
+            .reference
+            .as_ref()
+            .map_or_else(|| "<none>".to_owned(), ToString::to_string);
+        table.row([
+            name,
+            image.descriptor.digest.short(),
+            platforms.join(" "),
+            table::size(bytes),
+        ]);
+    }
+    print::to_stdout(&table.render())
+}
+
+/// Its platforms, and the bytes of all its blobs that are there.
+fn summary(store: &Store, descriptor: &Descriptor) -> (Vec<String>, u64) {
+    let (mut platforms, mut blobs) = (Vec::new(), std::collections::BTreeMap::new());
+    let mut todo = vec![descriptor.clone()];
+    while let Some(descriptor) = todo.pop() {
+        blobs.insert(descriptor.digest, descriptor.size);
+        let document = store.read(&descriptor.digest, LARGEST_DOCUMENT).ok();
+        match document.map(|bytes| Document::parse(&bytes)) {
+            Some(Ok(Document::Index(index))) => todo.extend(index.manifests.into_iter().rev()),
+            Some(Ok(Document::Manifest(manifest))) => {
+                let config = store.read(&manifest.config.digest, LARGEST_DOCUMENT).ok();
+                let config = config.and_then(|bytes| {
+                    serde_json::from_slice::<crate::image::ImageConfig>(&bytes).ok()
+                });
+                platforms.extend(config.map(|config| config.platform().to_string()));
+                blobs.insert(manifest.config.digest, manifest.config.size);
+                blobs.extend(
+                    manifest
+                        .layers
+                        .iter()
+                        .map(|layer| (layer.digest, layer.size)),
+                );
+            }
+            _ => {}
+        }
+    }
+    (platforms, blobs.values().sum())
+}
+
+/// Gives an image another name.
+pub fn tag(arguments: &Tag, environment: &Environment) -> Result<(), Failure> {
+    let name = reference(&arguments.name)?;
+    if name.digest.is_some() {
+        return Err(Failure::usage(
+            "a name that is given has no digest",
+            "give a tag alone",
+        ));
+    }
+    let store = environment.store()?;
+    let image = find(&store, &arguments.image)?;
+    Ok(store.name_image(Some(&name), &image)?)
+}
+
+/// Removes images, and what no other image reaches.
+pub fn remove(arguments: &Rm, environment: &Environment) -> Result<(), Failure> {
+    let store = environment.store()?;
+    let mut gone = Vec::new();
+    for text in &arguments.images {
+        let image = find(&store, text)?;
+        let is_name = hex_digits(text).is_none();
+        let name = if is_name {
+            Some(reference(text)?)
+        } else {
+            None
+        };
+        let is_meant = |other: &Named| {
+            other.descriptor.digest == image.digest
+                && (name.is_none()
+                    || name == other.reference
+                    || name.as_ref().is_some_and(|name| name.digest.is_some()))
+        };
+        gone.extend(store.forget_image(is_meant)?);
+    }
+    match store.remove_unreached(&gone)? {
+        Some(bytes) => print::to_stderr(&format!("{} removed", table::size(bytes))),
+        None => print::to_stderr(
+            "names are removed; their blobs stay, as another cairn is at work with this store",
+        ),
+    }
+    Ok(())
+}

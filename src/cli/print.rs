@@ -1,0 +1,36 @@
+//! Output to where it belongs.
+//!
+//! In: text. Out: standard output for results, standard error for everything else. A reader that
+//! went away is no error.
+
+use std::io::{ErrorKind, Write};
+
+use super::exit::{Code, Failure};
+use crate::canon::Problem;
+
+/// A result.
+pub fn to_stdout(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let problem = Problem::new(format!("can't write to standard output: {error}"));
+            Err(Failure::message(Code::Failed, problem))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Anything else.
+pub fn to_stderr(text: &str) {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    // There is nowhere left to say that this failed.
+    let _ = write!(std::io::stderr(), "{text}{end}");
+}
+
+/// A value as JSON for people and programs: indented.
+pub fn json<T: serde::Serialize>(value: &T) -> Result<(), Failure> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::new(Code::Failed, error))?;
+    to_stdout(&(text + "\n"))
+}

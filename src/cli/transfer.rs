@@ -1,0 +1,45 @@
+//! `cairn push` and `cairn pull`.
+
+use super::arguments::{Pull, Push};
+use super::build::reference;
+use super::environment::Environment;
+use super::exit::Failure;
+use super::{images, interrupt, print};
+
+/// Sends an image to a registry.
+pub fn push(arguments: &Push, environment: &Environment) -> Result<(), Failure> {
+    interrupt::install();
+    let store = environment.store()?;
+    let descriptor = images::find(&store, &arguments.image)?;
+    let target = reference(arguments.target.as_ref().unwrap_or(&arguments.image))?;
+    let events = environment.events(arguments.progress.mode());
+    let registries = environment.registries(&events);
+    let known = store
+        .images()?
+        .into_iter()
+        .filter(|image| image.descriptor.digest == descriptor.digest);
+    let mount_from: Vec<_> = known.filter_map(|image| image.reference).collect();
+    let digest = registries
+        .client()?
+        .push(&store, &descriptor, &target, &mount_from)?;
+    drop((registries, events));
+    print::to_stdout(&format!("{digest}\n"))
+}
+
+/// Fetches an image from a registry, and keeps it under the name that was asked for.
+pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> {
+    interrupt::install();
+    let store = environment.store()?;
+    let name = reference(&arguments.reference)?;
+    let events = environment.events(arguments.progress.mode());
+    let registries = environment.registries(&events);
+    let platform = arguments
+        .platform
+        .clone()
+        .unwrap_or_else(|| environment.platform());
+    let platform = (!arguments.all_platforms).then_some(&platform);
+    let descriptor = registries.client()?.pull(&store, &name, platform)?;
+    store.name_image(Some(&name), &descriptor)?;
+    drop((registries, events));
+    print::to_stdout(&format!("{}\n", descriptor.digest))
+}

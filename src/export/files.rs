@@ -1,0 +1,146 @@
+//! An image's file system: as one tar, or in a folder.
+//!
+//! In: an image of the store. Out: its files, layers merged. In a folder they belong to whoever
+//! runs cairn; modes and times are kept, devices are left out.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::canon::event::Events;
+use crate::inputs::{BaseImage, Files, stage};
+use crate::layer::codec::Expansion;
+use crate::layer::pack::{Contents, KnownChunks, pack};
+use crate::layer::{Codec, Entry, Kind};
+use crate::plan::Selection;
+use crate::store::Store;
+
+/// All files of an image.
+pub fn of(image: &BaseImage, store: &Store, limit: Expansion) -> Result<Files, Error> {
+    let all = Selection {
+        sources: vec![".".to_owned()],
+        ..Selection::default()
+    };
+    Ok(stage::files(&image.stack, &all, store, limit)?)
+}
+
+struct NoChunks;
+
+impl KnownChunks for NoChunks {
+    fn get(&self, _: &crate::canon::Digest) -> Option<crate::layer::chunk::Compressed> {
+        None
+    }
+}
+
+/// Writes the files as a tar.
+pub fn write_tar(files: &Files, out: &mut dyn Write) -> Result<(), Error> {
+    for pick in &files.picks {
+        pack(
+            &pick.tree,
+            &pick.origins,
+            Codec::None,
+            &NoChunks,
+            1,
+            out,
+            &|_| {},
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes the files into a folder, over what is there.
+pub fn write_folder(files: &Files, folder: &Path, events: &Events) -> Result<(), Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Write { path, source }
+    };
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    for pick in &files.picks {
+        let mut directories: Vec<(PathBuf, &Entry)> = Vec::new();
+        for (index, entry) in pick.tree.entries().iter().enumerate() {
+            let path = below(folder, entry.path.as_bytes());
+            match &entry.kind {
+                Kind::Directory => {
+                    if !entry.path.is_root() {
+                        make_directory(&path).map_err(failed(&path))?;
+                    }
+                    directories.push((path, entry));
+                }
+                Kind::CharacterDevice(_) | Kind::BlockDevice(_) | Kind::Fifo | Kind::Whiteout => {
+                    events.warn(format!("`{}` is a device or pipe and left out", entry.path));
+                }
+                _ => write_entry(entry, index, &pick.origins, folder, &path)
+                    .map_err(failed(&path))?,
+            }
+        }
+        // Last, and from below: a directory that can't be written to has its files by then.
+        for (path, entry) in directories.iter().rev() {
+            finish(path, entry).map_err(failed(path))?;
+        }
+    }
+    Ok(())
+}
+
+fn below(folder: &Path, path: &[u8]) -> PathBuf {
+    folder.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path))
+}
+
+/// A real directory: a link or file in its place goes, so that nothing is written through it.
+fn make_directory(path: &Path) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => Ok(()),
+        Ok(_) => std::fs::remove_file(path).and_then(|()| std::fs::create_dir(path)),
+        Err(_) => std::fs::create_dir(path),
+    }
+}
+
+fn write_entry(
+    entry: &Entry,
+    index: usize,
+    contents: &dyn Contents,
+    folder: &Path,
+    path: &Path,
+) -> io::Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => std::fs::remove_dir_all(path)?,
+        Ok(_) => std::fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    match &entry.kind {
+        Kind::Symlink(target) => {
+            let target = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(target);
+            std::os::unix::fs::symlink(target, path)
+        }
+        Kind::Hardlink(target) => std::fs::hard_link(below(folder, target.as_bytes()), path),
+        _ => {
+            let mut file = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)?;
+            io::copy(&mut contents.open(index, entry)?, &mut file)?;
+            finish(path, entry)
+        }
+    }
+}
+
+fn finish(path: &Path, entry: &Entry) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(u32::from(entry.meta.mode)))?;
+    let seconds = rustix::fs::Timespec {
+        tv_sec: entry.meta.mtime,
+        tv_nsec: 0,
+    };
+    let times = rustix::fs::Timestamps {
+        last_access: seconds,
+        last_modification: seconds,
+    };
+    let nofollow = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+    Ok(rustix::fs::utimensat(
+        rustix::fs::CWD,
+        path,
+        &times,
+        nofollow,
+    )?)
+}

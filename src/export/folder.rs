@@ -1,0 +1,78 @@
+//! An image as an OCI image layout in a folder.
+//!
+//! In: an image of the store, its names, a folder. Out: the layout; what is there already by its
+//! digest stays, and `index.json` is replaced last.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::{Error, OCI_LAYOUT, blobs, layout_index};
+use crate::canon::{Reference, json};
+use crate::image::Descriptor;
+use crate::store::Store;
+
+/// Writes the image.
+pub fn write(
+    store: &Store,
+    descriptor: &Descriptor,
+    names: &[Reference],
+    folder: &Path,
+) -> Result<(), Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Write { path, source }
+    };
+    let target = folder.join("blobs/sha256");
+    std::fs::create_dir_all(&target).map_err(failed(&target))?;
+    for (digest, blob) in blobs(store, descriptor)? {
+        let path = target.join(digest.hex());
+        if std::fs::metadata(&path).is_ok_and(|there| there.len() == blob.size) {
+            continue;
+        }
+        put(&path, |file| {
+            io::copy(&mut blob.open().map_err(io::Error::other)?, file).map(drop)
+        })
+        .map_err(failed(&path))?;
+    }
+    let index = json::to_vec(&layout_index(descriptor, names))?;
+    for (name, bytes) in [("oci-layout", OCI_LAYOUT), ("index.json", &index)] {
+        let path = folder.join(name);
+        put(&path, |file| io::Write::write_all(file, bytes)).map_err(failed(&path))?;
+    }
+    Ok(())
+}
+
+/// Files that [`put`] has begun and not ended.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Removes what [`put`] has begun and not ended: for a process that is told to end.
+pub fn remove_unfinished() {
+    for path in std::mem::take(&mut *unfinished()) {
+        // It may just have been finished.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn unfinished() -> std::sync::MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a file whole or not at all.
+pub fn put(path: &Path, fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let mut builder = tempfile::Builder::new();
+    // As for any new file, the umask takes from this what it takes.
+    builder.permissions(std::fs::Permissions::from_mode(0o666));
+    let mut file = builder.tempfile_in(parent.unwrap_or(Path::new(".")))?;
+    let temporary = file.path().to_owned();
+    unfinished().insert(temporary.clone());
+    let filled = fill(file.as_file_mut());
+    let finished = filled.and_then(|()| file.persist(path).map(drop).map_err(|error| error.error));
+    unfinished().remove(&temporary);
+    finished
+}
