@@ -227,7 +227,8 @@ impl<R: Read> Reader<R> {
 
     fn expect_content(&mut self, size: u64) {
         self.left = size;
-        self.padding = size.next_multiple_of(BLOCK as u64) - size;
+        // Any size may be claimed, so none may be rounded up.
+        self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
     }
 
     /// The content of a header that speaks of the next one.

@@ -4,8 +4,10 @@
 //! between them and [`END`] behind them. The digest of the whole is the diff ID.
 //!
 //! # The stream
-//! For each entry in the order of [`Entry::order`] (by path components, bytewise, parents first,
-//! a directory's whiteouts before everything else in it), one after the other:
+//! For each entry in the order of [`Entry::order`], one after the other. Paths are compared
+//! component by component; a path that ends first stands first, so that a directory stands before
+//! what it holds. Of two components that differ, the last one of a whiteout stands before one that
+//! is none; else bytes decide, of a whiteout those of the removed name, without `.wh.`.
 //! 1. if any PAX record is needed, a header of type `x` and its records;
 //! 2. the entry's header;
 //! 3. of a regular file its content, filled with NUL to a multiple of 512.
@@ -19,7 +21,7 @@
 //! | 100 | 8 | mode | the low twelve bits, seven octal digits, NUL |
 //! | 108 | 8 | uid | seven octal digits, NUL; 0 where a PAX record holds it |
 //! | 116 | 8 | gid | likewise |
-//! | 124 | 12 | size | eleven octal digits, NUL; 0 for all but regular files, and where a PAX record holds it |
+//! | 124 | 12 | size | eleven octal digits, NUL; 0 for all but regular files (so for hard links), and where a PAX record holds it |
 //! | 136 | 12 | mtime | likewise: seconds since 1970 |
 //! | 148 | 8 | chksum | sum of the header's bytes, this field as spaces: six octal digits, NUL, space |
 //! | 156 | 1 | typeflag | `0` file and whiteout, `1` hard link, `2` symlink, `3` character device, `4` block device, `5` directory, `6` fifo |
@@ -32,28 +34,31 @@
 //!
 //! # Names
 //! The name is the path, with a slash at its end for a directory; the root directory is `./`. A
-//! whiteout of `a/b` is named `a/.wh.b`; its mode, owner, group, mtime and size are 0.
+//! whiteout of `a/b` is named `a/.wh.b`; its mode, owner, group, mtime and size are 0. The rules
+//! below are about this name, its slash or `.wh.` included:
 //! - At most 100 bytes, all below 0x80: it stands in `name`, filled with NUL; `prefix` is NUL.
 //! - Else all below 0x80, and there is a slash, not the last byte, behind which at most 100 bytes
-//!   remain and before which stand 1 to 155: split at the first such slash, which is left out.
-//! - Else a PAX record `path` holds it, and `name` its first 100 bytes with each byte outside
-//!   0x20…0x7e turned into `_`.
+//!   remain and before which stand 1 to 155: what stands before the first such slash is in
+//!   `prefix`, what stands behind it in `name`, both filled with NUL; the slash is left out.
+//! - Else a PAX record `path` holds all of it, and `name` its first 100 bytes with each byte
+//!   outside 0x20…0x7e turned into `_`; `prefix` is NUL.
 //!
-//! The target of a hard link is the path of the file, that of a symlink its text. At most 100
-//! bytes, all below 0x80: in `linkname`; else PAX `linkpath`, and `linkname` is made as above.
+//! The target of a hard link is the name of the file, that of a symlink its text. At most 100
+//! bytes, all below 0x80: in `linkname`; else a PAX record `linkpath` holds all of it, and
+//! `linkname` its first 100 bytes, made as those of `name` above.
 //!
 //! # PAX records
 //! Only those that are needed, sorted bytewise by key, each `LENGTH KEY=VALUE\n`, LENGTH decimal
-//! and counting the whole record:
+//! and counting the whole record, itself and the newline included:
 //! - `SCHILY.xattr.NAME` for each extended attribute, its value as it is;
-//! - `gid`, `uid` above 2097151, `size` above 8589934591, `mtime` above 8589934591 or below 0,
-//!   decimal;
-//! - `hdrcharset`, `BINARY`, where `path` or `linkpath` is there and is not UTF-8;
+//! - `gid`, `uid` above 2097151, `size` of a regular file above 8589934591, `mtime` above
+//!   8589934591 or below 0: decimal, without leading zeros, `-` in front of what is below 0;
+//! - `hdrcharset`, `BINARY`, where `path` or `linkpath` is there and is not UTF-8 (RFC 3629);
 //! - `linkpath`, `path`.
 //!
-//! Their header: name `././@PaxHeader`, mode 644, uid, gid and mtime 0, typeflag `x`, the records'
-//! length as size; the records are filled with NUL to a multiple of 512. A hard link carries its
-//! target's metadata, xattrs included.
+//! Their header is as the table above has it, with name `././@PaxHeader`, mode 0644 (octal), uid,
+//! gid and mtime 0, typeflag `x`, and the records' length as size; the records are filled with
+//! NUL to a multiple of 512. A hard link carries its target's metadata, xattrs included.
 //!
 //! PAX: POSIX.1-2017, pax, "pax Extended Header". `hdrcharset` is from there; `SCHILY.xattr` is
 //! what image-spec, layer.md takes from star.

@@ -5,10 +5,16 @@
 //!
 //! # Text form
 //! A line an entry, in order, each ended by `\n`, fields parted by one space:
-//! `TYPE MODE UID GID MTIME PATH VALUE [XATTR…]`. TYPE is one of `f d l h c b p w`; MODE is octal
-//! with four digits; UID, GID and MTIME are decimal. PATH is escaped as [`crate::canon::path::escape`]
-//! does and `.` for the root. VALUE is `SIZE:SHA256` of a file, the escaped target of a link,
-//! `MAJOR:MINOR` of a device, else `-`. Each XATTR is `NAME=VALUE`, both escaped, sorted by name.
+//! `TYPE MODE UID GID MTIME PATH VALUE [XATTR…]`.
+//! - TYPE: `f` file, `d` directory, `l` symlink, `h` hard link, `c` character and `b` block
+//!   device, `p` fifo, `w` whiteout.
+//! - MODE is octal with four digits; UID, GID and MTIME are decimal, MTIME with `-` before 1970.
+//! - PATH is `.` for the root, of a whiteout what it removes (no `.wh.`), and escaped as
+//!   [`crate::canon::path::escape`] does: `%`, space and all but visible ASCII as `%XX`.
+//! - VALUE is `SIZE:SHA256` of a file (decimal, and 64 hex digits in lower case), the escaped
+//!   target of a link, `MAJOR:MINOR` of a device, else `-`.
+//! - Each XATTR is `NAME=VALUE`, both escaped, in NAME `=` too, so that the first `=` parts them;
+//!   sorted by name, bytewise, before escaping.
 
 use std::fmt::Write as _;
 

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod blobs;
+mod layers;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;
 mod registry_trust;
 mod registry_upload;
 mod rooms;
+mod scans;
 mod serve;
 mod serve_names;
 mod serve_peers;

@@ -5,6 +5,7 @@ pub mod programs;
 pub mod registry;
 pub mod rude;
 pub mod served;
+pub mod trees;
 
 pub use programs::require;
 

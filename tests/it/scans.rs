@@ -1,0 +1,347 @@
+//! Reading layers: what cairn wrote comes back as it was, and what is broken or hostile is an
+//! error, never a panic, and takes no more memory than it has bytes to show for.
+
+use std::process::Command;
+
+use cairn::canon::{Digest, EntryPath};
+use cairn::layer::read;
+use cairn::layer::scan::{Error, Purpose, Scanned, scan};
+use cairn::layer::tar::{BLOCK, END, write_header};
+use cairn::layer::{Entry, Kind, Meta, Tree};
+use proptest::prelude::*;
+
+use crate::support::require;
+use crate::support::trees::{Random, Sizes, borders, sample};
+
+#[test]
+fn what_was_packed_is_scanned_as_the_same_table() {
+    let seeded = (0..150).map(|seed| sample(seed, Sizes::Small));
+    for (number, sample) in seeded.chain([borders(true), borders(false)]).enumerate() {
+        let (packed, tar) = sample.tar();
+        let scanned = scan(&tar[..], Purpose::Layer).unwrap();
+        assert_eq!(scanned.tree, sample.tree, "tree {number}");
+        assert_eq!(scanned.opaque, []);
+        assert_eq!(
+            (scanned.diff_id, scanned.size),
+            (packed.diff_id, packed.tar_size)
+        );
+        assert_eq!(scanned.offsets.len(), scanned.tree.entries().len());
+        for (entry, offset) in scanned.tree.entries().iter().zip(&scanned.offsets) {
+            let Kind::File { size, digest } = entry.kind else {
+                assert_eq!(*offset, 0);
+                continue;
+            };
+            let content = &tar[*offset as usize..][..size as usize];
+            assert_eq!(Digest::of(content), digest, "{}", entry.path);
+        }
+    }
+}
+
+#[test]
+fn a_whiteout_may_remove_the_longest_name() {
+    let longest = [[b'a'; 255]; 16].join(&b'/')[..4095].to_vec();
+    for path in [&[b'x'; 255][..], &longest] {
+        let removed = Entry::whiteout(EntryPath::new(path).unwrap());
+        let tree = Tree::new(vec![removed]).unwrap();
+        let archive = archive(tree.entries());
+        assert_eq!(scan(&archive[..], Purpose::Layer).unwrap().tree, tree);
+        assert!(scan(&archive[..], Purpose::Archive).is_err());
+    }
+}
+
+/// The archive of entries without content, in the order given.
+fn archive(entries: &[Entry]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in entries {
+        write_header(&mut bytes, entry);
+    }
+    bytes.extend_from_slice(&END);
+    bytes
+}
+
+fn entry(path: &str, kind: Kind) -> Entry {
+    let path = EntryPath::new(path.as_bytes()).unwrap();
+    let meta = Meta::plain(0o644, 0);
+    Entry { path, kind, meta }
+}
+
+fn empty_file(path: &str) -> Entry {
+    let digest = Digest::of(b"");
+    entry(path, Kind::File { size: 0, digest })
+}
+
+fn with_xattr(mut entry: Entry, length: usize) -> Entry {
+    let value = vec![b'v'; length].into();
+    entry.meta.xattrs = Some(Box::new([((*b"user.x").into(), value)].into()));
+    entry
+}
+
+/// Sets every header's checksum right again, so that the reader looks at the rest.
+fn mend(archive: &mut [u8]) {
+    for block in archive.chunks_exact_mut(BLOCK) {
+        if &block[257..262] == b"ustar" {
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+    }
+}
+
+fn scanned(archive: &[u8]) -> [Result<Scanned, Error>; 2] {
+    [Purpose::Layer, Purpose::Archive].map(|purpose| scan(archive, purpose))
+}
+
+#[test]
+fn no_size_is_too_large_to_be_refused() {
+    for size in [
+        u64::MAX,
+        u64::MAX - 511,
+        u64::MAX - 512,
+        1 << 63,
+        i64::MAX as u64,
+    ] {
+        let digest = Digest::of(b"");
+        let archive = archive(&[entry("a", Kind::File { size, digest }), empty_file("b")]);
+        assert!(scanned(&archive).iter().all(Result::is_err), "{size}");
+    }
+    let base_256: [&[u8]; 3] = [&[0x80, 0xff], &[0xff; 12], &[0xbf; 12]];
+    for number in base_256 {
+        let mut archive = archive(&[empty_file("a"), empty_file("b")]);
+        archive[124..124 + number.len()].copy_from_slice(number);
+        mend(&mut archive);
+        assert!(scanned(&archive).iter().all(Result::is_err), "{number:?}");
+    }
+}
+
+#[test]
+fn a_header_that_claims_a_huge_extension_costs_no_memory() {
+    let mut archive = archive(&[with_xattr(empty_file("a"), 10)]);
+    assert_eq!(archive[156], b'x');
+    for letter in b"xgLK" {
+        archive[156] = *letter;
+        archive[124..135].copy_from_slice(b"77777777777");
+        mend(&mut archive);
+        for result in scanned(&archive) {
+            assert!(matches!(
+                result,
+                Err(Error::Read(read::Error::Extension(0)))
+            ));
+        }
+    }
+}
+
+/// One record that many entries share is a bomb: each entry of the table holds it.
+#[test]
+fn xattrs_that_many_entries_share_are_refused_in_time() {
+    let mut links = vec![with_xattr(empty_file("file"), 1_000_000)];
+    for number in 0..2000 {
+        let target = links[0].path.clone();
+        links.push(entry(&format!("link{number}"), Kind::Hardlink(target)));
+    }
+    let mut global = vec![with_xattr(empty_file("file"), 1_000_000)];
+    global.extend((0..2000).map(|number| empty_file(&format!("other{number}"))));
+    let mut global = archive(&global);
+    assert_eq!(global[156], b'x');
+    global[156] = b'g';
+    mend(&mut global);
+    for archive in [archive(&links), global] {
+        for result in scanned(&archive) {
+            let error = result
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default();
+            assert!(error.contains("extended attributes"), "{error}");
+        }
+    }
+}
+
+/// What is done to an archive; places are taken modulo its length.
+#[derive(Debug, Clone)]
+enum Change {
+    Flip {
+        at: usize,
+        bits: u8,
+    },
+    Copy {
+        from: usize,
+        to: usize,
+    },
+    Insert {
+        from: usize,
+        to: usize,
+    },
+    Cut {
+        at: usize,
+    },
+    /// In a header's field.
+    Field {
+        block: usize,
+        field: usize,
+        bytes: Vec<u8>,
+    },
+    /// In what follows a PAX header.
+    Records {
+        block: usize,
+        bytes: Vec<u8>,
+    },
+    Type {
+        block: usize,
+        letter: u8,
+    },
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let place = || any::<u32>().prop_map(|at| at as usize);
+    let digits =
+        || proptest::collection::vec(prop_oneof![b'0'..=b'9', Just(b' '), any::<u8>()], 1..12);
+    let record =
+        "[0-9]{1,20} (path|linkpath|size|uid|gid|mtime|SCHILY.xattr.user.x)=[-+]?[0-9]{0,20}\n";
+    let records = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..60),
+        record.prop_map(String::into_bytes),
+    ];
+    prop_oneof![
+        (place(), any::<u8>()).prop_map(|(at, bits)| Change::Flip { at, bits }),
+        (place(), place()).prop_map(|(from, to)| Change::Copy { from, to }),
+        (place(), place()).prop_map(|(from, to)| Change::Insert { from, to }),
+        place().prop_map(|at| Change::Cut { at }),
+        (place(), 0..9_usize, digits()).prop_map(|(block, field, bytes)| Change::Field {
+            block,
+            field,
+            bytes
+        }),
+        (place(), records).prop_map(|(block, bytes)| Change::Records { block, bytes }),
+        (
+            place(),
+            proptest::sample::select(b"01234567xgLKSV\0".to_vec())
+        )
+            .prop_map(|(block, letter)| Change::Type { block, letter }),
+    ]
+}
+
+fn apply(archive: &mut Vec<u8>, change: &Change) {
+    if archive.len() < 2 * BLOCK {
+        return;
+    }
+    let is_header = |block: &usize| &archive[block * BLOCK + 257..][..5] == b"ustar";
+    let headers: Vec<_> = (0..archive.len() / BLOCK).filter(is_header).collect();
+    let blocks = archive.len() / BLOCK;
+    let header = |block: usize| {
+        headers
+            .get(block % headers.len().max(1))
+            .map(|at| at * BLOCK)
+    };
+    match change {
+        Change::Flip { at, bits } => {
+            let length = archive.len();
+            archive[at % length] ^= bits;
+        }
+        Change::Copy { from, to } => {
+            let from = from % blocks * BLOCK;
+            archive.copy_within(from..from + BLOCK, to % blocks * BLOCK);
+        }
+        Change::Insert { from, to } => {
+            let from = from % blocks * BLOCK;
+            let block = archive[from..from + BLOCK].to_vec();
+            let to = to % blocks * BLOCK;
+            archive.splice(to..to, block);
+        }
+        Change::Cut { at } => archive.truncate(at % archive.len()),
+        Change::Field {
+            block,
+            field,
+            bytes,
+        } => {
+            const FIELDS: [usize; 9] = [0, 100, 108, 124, 136, 157, 257, 329, 345];
+            if let Some(at) = header(*block) {
+                archive[at + FIELDS[*field]..][..bytes.len()].copy_from_slice(bytes);
+            }
+        }
+        Change::Records { block, bytes } => {
+            let pax: Vec<_> = headers
+                .iter()
+                .filter(|at| archive[*at * BLOCK + 156] == b'x')
+                .collect();
+            if let Some(at) = pax
+                .get(block % pax.len().max(1))
+                .map(|at| (*at + 1) * BLOCK)
+            {
+                let length = bytes.len().min(archive.len() - at);
+                archive[at..at + length].copy_from_slice(&bytes[..length]);
+            }
+        }
+        Change::Type { block, letter } => {
+            if let Some(at) = header(*block) {
+                archive[at + 156] = *letter;
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn mutated_archives_are_tables_or_errors(
+        seed in 0..60_u64,
+        changes in proptest::collection::vec(change(), 1..8),
+        is_mended in prop::bool::weighted(0.9),
+    ) {
+        let mut archive = sample(seed, Sizes::Small).tar().1;
+        for change in &changes {
+            apply(&mut archive, change);
+        }
+        if is_mended {
+            mend(&mut archive);
+        }
+        for scanned in scanned(&archive).into_iter().flatten() {
+            prop_assert_eq!(scanned.size, archive.len() as u64);
+            prop_assert_eq!(scanned.diff_id.0, Digest::of(&archive));
+            let text = scanned.tree.to_text();
+            prop_assert_eq!(Tree::from_text(&text), Ok(scanned.tree.clone()));
+            for (entry, offset) in scanned.tree.entries().iter().zip(&scanned.offsets) {
+                if let Kind::File { size, digest } = entry.kind {
+                    let content = &archive[*offset as usize..][..size as usize];
+                    prop_assert_eq!(Digest::of(content), digest);
+                }
+            }
+        }
+    }
+}
+
+/// Runs the hostile ones above once more, where a large allocation ends the process.
+#[test]
+fn hostile_archives_take_little_memory() {
+    if !require("prlimit") {
+        return;
+    }
+    for name in [
+        "mutated_archives_are_tables_or_errors",
+        "a_header_that_claims_a_huge_extension_costs_no_memory",
+        "no_size_is_too_large_to_be_refused",
+        "xattrs_that_many_entries_share_are_refused_in_time",
+    ] {
+        let mut command = Command::new("prlimit");
+        command
+            .arg("--data=600000000")
+            .arg(std::env::current_exe().unwrap());
+        let output = command
+            .args(["--exact", &format!("scans::{name}")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        let is_done = output.status.success() && said.contains("1 passed");
+        assert!(is_done, "{said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// So that no two archives of the sample are one: a generator that ignored its seed would test
+/// little.
+#[test]
+fn seeds_make_different_archives() {
+    let digests: std::collections::BTreeSet<_> = (0..60)
+        .map(|seed| sample(seed, Sizes::Small).tree.digest().to_string())
+        .collect();
+    assert!(digests.len() > 55, "{}", digests.len());
+    assert_ne!(Random::new(1).next(), Random::new(2).next());
+}
