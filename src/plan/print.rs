@@ -209,7 +209,6 @@ mod tests {
                 path,
                 is_directory: false,
             },
-            sources: vec!["a".to_owned()],
             parents: false,
             ownership: Ownership::default(),
         };

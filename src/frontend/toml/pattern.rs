@@ -65,23 +65,6 @@ pub fn filter(text: &str) -> Result<String, Fault> {
     }
 }
 
-/// A name taken as it is, as a source. What needs no wildcard is no pattern either, so that a
-/// backslash in it stands for itself.
-pub fn literal(name: &str) -> String {
-    if !Wildcard::is_needed_for(name.as_bytes()) {
-        return name.to_owned();
-    }
-    let mut pattern = String::with_capacity(name.len() + 2);
-    for character in name.chars() {
-        match character {
-            '*' | '?' | '[' => pattern.extend(['[', character, ']']),
-            '\\' => pattern.push_str("\\\\"),
-            other => pattern.push(other),
-        }
-    }
-    pattern
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,20 +105,6 @@ mod tests {
         }
         for text in ["", " ", "a[", "!", "b/\\"] {
             assert!(filter(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn literal_names_match_themselves_alone() {
-        for name in ["a", "a*[b]?\\", "[*?\\", "a\\*", "ä[1].tgz"] {
-            let pattern = source(&literal(name)).unwrap();
-            if Wildcard::is_needed_for(pattern.as_bytes()) {
-                let wildcard = Wildcard::new(pattern.as_bytes()).unwrap();
-                assert!(wildcard.matches(name.as_bytes()), "{pattern}");
-                assert!(!wildcard.matches(b"a[b]x"), "{pattern}");
-            } else {
-                assert_eq!(pattern, name);
-            }
         }
     }
 }
