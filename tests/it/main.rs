@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod blobs;
+mod dependencies;
 mod layers;
 mod recipe_errors;
 mod registry_client;
