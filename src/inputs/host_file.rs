@@ -1,7 +1,8 @@
 //! Content of files of the host: read whole and unchanged, or not at all.
 //!
-//! In: an open folder, a path, what `stat` said during the walk. Out: a reader that fails when
-//! the file is no longer that one at its beginning or at its end.
+//! In: an open folder, a path, what `stat` said during the walk. Out: a reader that fails
+//! at its end when the file is not the one of the walk any more: what changed at any time since
+//! then has another ctime.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,13 +31,11 @@ impl HostFile {
     ) -> io::Result<HostFile> {
         let file = folder.open_file(path)?;
         let digest = digest.map(|digest| (Hasher::new(), digest));
-        let opened = HostFile {
+        Ok(HostFile {
             file,
             expected,
             digest,
-        };
-        opened.check()?;
-        Ok(opened)
+        })
     }
 
     fn check(&self) -> io::Result<()> {
@@ -51,11 +50,15 @@ impl HostFile {
     /// Digest of all of it.
     pub fn digest(mut self, buffer: &mut [u8]) -> io::Result<Digest> {
         let mut hasher = Hasher::new();
+        let mut left = self.expected.size;
         loop {
-            match self.read(buffer)? {
-                0 => return Ok(hasher.finish()),
-                read => hasher.update(&buffer[..read]),
+            let read = self.read(buffer)?;
+            if read == 0 {
+                return Ok(hasher.finish());
             }
+            hasher.update(&buffer[..read]);
+            // Somebody who writes as fast as we read must not keep us here.
+            left = left.checked_sub(read as u64).ok_or_else(changed)?;
         }
     }
 }
@@ -110,6 +113,6 @@ mod tests {
             .write_all(b" and after")
             .unwrap();
         assert!(read(half).is_err());
-        assert!(open(None).is_err());
+        assert!(read(open(None).unwrap()).is_err());
     }
 }

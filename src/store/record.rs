@@ -65,17 +65,20 @@ impl Store {
         publish(file, &self.record_path(kind, name, suffix))
     }
 
-    /// A record as the value that was put.
+    /// A record as the value that was put; none where a byte of it is another than was written.
     pub fn record<T: DeserializeOwned>(
         &self,
         kind: Kind,
         name: &Digest,
         suffix: &str,
     ) -> Option<T> {
-        serde_json::from_slice(&self.record_bytes(kind, name, suffix)?).ok()
+        let bytes = self.record_bytes(kind, name, suffix)?;
+        let (json, sum) = bytes.split_last_chunk::<65>()?;
+        let is_whole = sum[0] == b'\n' && Digest::of(json).hex().as_bytes() == &sum[1..];
+        is_whole.then(|| serde_json::from_slice(json).ok())?
     }
 
-    /// Writes a value as a record, in canonical JSON.
+    /// Writes a value as a record: canonical JSON, and on a line of its own its sha256 in hex.
     pub fn put_record<T: Serialize>(
         &self,
         kind: Kind,
@@ -83,7 +86,11 @@ impl Store {
         suffix: &str,
         value: &T,
     ) -> Result<(), Error> {
-        self.put_record_bytes(kind, name, suffix, &crate::canon::json::to_vec(value)?)
+        let mut bytes = crate::canon::json::to_vec(value)?;
+        let sum = Digest::of(&bytes).hex();
+        bytes.push(b'\n');
+        bytes.extend_from_slice(sum.as_bytes());
+        self.put_record_bytes(kind, name, suffix, &bytes)
     }
 
     /// A table of entries, checked against its digest.
@@ -116,6 +123,31 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_record_is_a_missing_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let name = Digest::of(b"");
+        store
+            .put_record(Kind::Chunk, &name, ".x", &[1, 23])
+            .unwrap();
+        let read = || store.record::<Vec<u64>>(Kind::Chunk, &name, ".x");
+        assert_eq!(read(), Some(vec![1, 23]));
+        let whole = store.record_bytes(Kind::Chunk, &name, ".x").unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            store
+                .put_record_bytes(Kind::Chunk, &name, ".x", &damaged)
+                .unwrap();
+            assert_eq!(read(), None, "{at}");
+        }
+        store
+            .put_record_bytes(Kind::Chunk, &name, ".x", b"")
+            .unwrap();
+        assert_eq!(read(), None);
+    }
 
     #[test]
     fn a_damaged_tree_is_a_missing_one() {
