@@ -5,6 +5,7 @@
 //! is what the keys of others are made of; but downloads and commits only as far as needed.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use crate::layer::{Entry, Kind, Meta, Rootfs, Tree};
 use crate::plan::step::Ownership;
 use crate::plan::{Operation, OutputDigest, Plan, Selection, Step, StepId, step_key};
 use crate::step::copy::{Metadata, copy};
+use crate::step::pack::Packer;
 use crate::step::unpack::unpack;
 use crate::step::{Draft, owner, pack, place};
 use crate::store::RecordKind;
@@ -285,10 +287,16 @@ impl Evaluation<'_> {
         }
         let rootfs = below.stack.rootfs(store, self.settings.expansion)?;
         let change = self.change(step, outputs, &below.stack, &rootfs)?;
+        let packer = Packer {
+            store,
+            codec: *codec,
+            threads: *threads,
+            work: &work,
+        };
         let layer = if change.tree.entries().is_empty() {
             None
         } else {
-            Some(pack::store_layer(&change, *codec, store, *threads, &work)?)
+            Some(packer.pack(&change, &self.slot(step)?)?)
         };
         let record = StepRecord {
             tree: layer.as_ref().and_then(|layer| layer.tree),
@@ -296,6 +304,13 @@ impl Evaluation<'_> {
         store.put_record(RecordKind::Step, &key.0, "", &record)?;
         work.finish(Outcome::Done);
         Ok(below.with(layer))
+    }
+
+    /// What names the step from build to build, while its inputs change.
+    fn slot(&self, step: &Step) -> Result<Digest, Cause> {
+        let folder = crate::canon::path::escape(self.settings.folder.as_os_str().as_bytes());
+        let slot = serde_json::json!({ "folder": folder, "operation": step.operation });
+        Ok(Digest::of(&crate::canon::json::to_vec(&slot)?))
     }
 
     /// The result under `key`, if all of it is there: the outer option is that.

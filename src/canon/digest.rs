@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::SerializableState;
 
 /// A sha256 digest: of a blob's bytes unless a narrower type says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +105,30 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// What a [`Hasher`] has seen, as its library writes it; in JSON an escaped text, for it is short.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HasherState(Vec<u8>);
+
+impl fmt::Debug for HasherState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HasherState")
+    }
+}
+
+impl Serialize for HasherState {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::path::escape(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for HasherState {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<HasherState, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let state = super::path::unescape(&text).map(HasherState);
+        state.ok_or_else(|| serde::de::Error::custom("no state of a hasher"))
+    }
+}
+
 /// Hashes a stream piece by piece.
 #[derive(Clone, Default)]
 pub struct Hasher(sha2::Sha256);
@@ -117,6 +142,17 @@ impl Hasher {
     /// Takes in the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+
+    /// What it has seen, to go on from later; only [`Hasher::resume`] understands it.
+    pub fn state(&self) -> HasherState {
+        HasherState(self.0.serialize().to_vec())
+    }
+
+    /// A hasher that has seen what `state` says; none for what is no state.
+    pub fn resume(state: &HasherState) -> Option<Hasher> {
+        let state = state.0[..].try_into().ok()?;
+        sha2::Sha256::deserialize(state).ok().map(Hasher)
     }
 
     /// The digest of all that was taken in.
@@ -197,6 +233,16 @@ mod tests {
         ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_hasher_goes_on_where_it_stopped() {
+        let mut hasher = Hasher::new();
+        hasher.update(&[7; 100]);
+        let mut resumed = Hasher::resume(&hasher.state()).unwrap();
+        resumed.update(&[8; 100]);
+        assert_eq!(resumed.finish(), Digest::of(&[[7; 100], [8; 100]].concat()));
+        assert!(Hasher::resume(&HasherState(Vec::new())).is_none());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::Error;
 use crate::canon::event::Events;
 use crate::inputs::{BaseImage, Files, stage};
 use crate::layer::codec::Expansion;
-use crate::layer::pack::{Contents, KnownChunks, pack};
+use crate::layer::pack::{Contents, KnownChunks, Packing, pack};
 use crate::layer::{Codec, Entry, Kind};
 use crate::plan::Selection;
 use crate::store::Store;
@@ -37,15 +37,14 @@ impl KnownChunks for NoChunks {
 /// Writes the files as a tar.
 pub fn write_tar(files: &Files, out: &mut dyn Write) -> Result<(), Error> {
     for pick in &files.picks {
-        pack(
-            &pick.tree,
-            &pick.origins,
-            Codec::None,
-            &NoChunks,
-            1,
-            out,
-            &|_| {},
-        )?;
+        let packing = Packing {
+            codec: Codec::None,
+            known: &NoChunks,
+            previous: None,
+            threads: 1,
+            moved: &|_| {},
+        };
+        pack(&pick.tree, &pick.origins, &packing, out)?;
     }
     Ok(())
 }

@@ -66,6 +66,8 @@ pub struct Compressed {
     pub crc: u32,
     /// The compressed bytes.
     pub bytes: Vec<u8>,
+    /// Whether they had to be made.
+    pub is_new: bool,
 }
 
 /// Cuts a stream that comes in pieces.
@@ -77,37 +79,34 @@ pub struct Cutter {
 }
 
 impl Cutter {
-    /// Takes in the next piece of the stream and gives the chunks that are now certain.
-    pub fn push(&mut self, piece: &[u8]) -> Vec<Vec<u8>> {
-        if self.start > 2 * CHUNK_SIZES.2 {
+    /// Takes in the next piece of the stream.
+    pub fn push(&mut self, piece: &[u8]) {
+        if self.start > 2 * CHUNK_SIZES.2 || self.start == self.bytes.len() {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
         self.bytes.extend_from_slice(piece);
-        let mut chunks = Vec::new();
-        // Where a chunk ends is certain once the largest one would fit.
-        while self.bytes.len() - self.start >= CHUNK_SIZES.2 {
-            chunks.push(self.cut());
-        }
-        chunks
     }
 
-    /// The stream's last chunks.
-    pub fn finish(mut self) -> Vec<Vec<u8>> {
-        let mut chunks = Vec::new();
-        while self.start < self.bytes.len() {
-            chunks.push(self.cut());
-        }
-        chunks
-    }
-
-    fn cut(&mut self) -> Vec<u8> {
+    /// The next chunk, where it is certain: once the largest one would fit, or where `is_all`
+    /// says that no more comes.
+    pub fn cut(&mut self, is_all: bool) -> Option<Vec<u8>> {
         let (smallest, average, largest) = CHUNK_SIZES;
         let pending = &self.bytes[self.start..];
+        if pending.is_empty() || (pending.len() < largest && !is_all) {
+            return None;
+        }
         let cutter = fastcdc::v2020::FastCDC::new(pending, smallest, average, largest);
         let (_, length) = cutter.cut(0, pending.len());
         self.start += length;
-        pending[..length].to_vec()
+        Some(pending[..length].to_vec())
+    }
+
+    /// Up to `length` bytes of the stream, uncut.
+    pub fn take(&mut self, length: u64) -> &[u8] {
+        let length = length.min((self.bytes.len() - self.start) as u64) as usize;
+        self.start += length;
+        &self.bytes[self.start - length..self.start]
     }
 }
 
@@ -156,6 +155,7 @@ impl Compressor {
             raw_size,
             crc,
             bytes,
+            is_new: true,
         })
     }
 }
@@ -179,11 +179,12 @@ mod tests {
 
     fn cut(stream: &[u8], piece: usize) -> Vec<Vec<u8>> {
         let mut cutter = Cutter::default();
-        let mut chunks: Vec<_> = stream
-            .chunks(piece)
-            .flat_map(|piece| cutter.push(piece))
-            .collect();
-        chunks.extend(cutter.finish());
+        let mut chunks = Vec::new();
+        for piece in stream.chunks(piece) {
+            cutter.push(piece);
+            chunks.extend(std::iter::from_fn(|| cutter.cut(false)));
+        }
+        chunks.extend(std::iter::from_fn(|| cutter.cut(true)));
         chunks
     }
 

@@ -8,12 +8,16 @@
 //! chunks; the caller's puts them back into order and writes them.
 
 use std::io::{self, Read, Write};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 
-use super::chunk::{Codec, Compressed, Compressor, Cutter};
-use super::entry::{Entry, Kind};
-use super::{Tree, gzip, tar};
-use crate::canon::digest::Hasher;
+use serde::{Deserialize, Serialize};
+
+use super::Tree;
+use super::chunk::{Codec, Compressed};
+use super::entry::Entry;
+use super::pipeline::{Cutting, compress_all, read_all, write_all};
+use super::reuse::{Previous, Reuse};
+use crate::canon::digest::HasherState;
 use crate::canon::{DiffId, Digest, EntryPath};
 
 /// Gives the content of a layer's files.
@@ -40,7 +44,7 @@ pub struct Packed {
 }
 
 /// Where a chunk stands in a blob.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkPlace {
     /// Digest before compression.
     pub key: Digest,
@@ -54,6 +58,11 @@ pub struct ChunkPlace {
     pub size: u64,
     /// CRC-32 of these bytes.
     pub check: u32,
+    /// State of the stream's hasher behind the chunk.
+    pub state: HasherState,
+    /// Whether it had to be compressed.
+    #[serde(skip)]
+    pub is_new: bool,
 }
 
 /// Why a layer could not be packed.
@@ -73,39 +82,59 @@ pub enum Error {
     /// Compressing.
     #[error("can't compress the layer: {0}")]
     Compress(io::Error),
+    /// The layer that was packed before is not what it was: pack without it.
+    #[error("the layer that was packed before has changed")]
+    Previous,
     /// A thread ended without saying why: a bug.
     #[error("bug in cairn: a packing thread ended early")]
     Lost,
 }
 
-/// Bytes of the tar stream that pass from the reading thread at a time.
-const PIECE: usize = 1 << 20;
+/// How a layer is packed, beside what is in it.
+pub struct Packing<'a> {
+    /// How its blob is compressed.
+    pub codec: Codec,
+    /// Chunks that were compressed before.
+    pub known: &'a dyn KnownChunks,
+    /// A layer that may be much the same.
+    pub previous: Option<&'a Previous<'a>>,
+    /// Threads that compress.
+    pub threads: usize,
+    /// Hears how many bytes of the tar are done.
+    pub moved: &'a dyn Fn(u64),
+}
 
-type Job = (Vec<u8>, SyncSender<Result<Compressed, Error>>);
-
-/// Packs `tree` into `out`. `threads` compress; `moved` hears how many bytes of the tar are done.
+/// Packs `tree` into `out`.
 pub fn pack(
     tree: &Tree,
     contents: &dyn Contents,
-    codec: Codec,
-    known: &dyn KnownChunks,
-    threads: usize,
+    packing: &Packing,
     out: &mut dyn Write,
-    moved: &dyn Fn(u64),
 ) -> Result<Packed, Error> {
+    let Packing {
+        codec,
+        known,
+        previous,
+        threads,
+        moved,
+    } = *packing;
     let threads = threads.max(1);
+    let reuse = previous.map(|previous| Reuse::new(previous, tree));
+    let reuse = reuse.as_ref();
+    let beginning = reuse.and_then(Reuse::beginning);
+    let first = beginning.as_ref().map_or(0, |beginning| beginning.entry);
     std::thread::scope(|scope| {
         let (piece_sender, pieces) = sync_channel::<Result<Vec<u8>, Error>>(2);
-        let (job_sender, jobs) = sync_channel::<Job>(threads);
+        let (job_sender, jobs) = sync_channel(threads);
         let (order_sender, ordered) = sync_channel(2 * threads);
-        let jobs = std::sync::Mutex::new(jobs);
-        let jobs = std::sync::Arc::new(jobs);
+        let jobs = std::sync::Arc::new(std::sync::Mutex::new(jobs));
 
-        scope.spawn(move || read_all(tree, contents, &piece_sender));
-        let hashing = scope.spawn(move || hash_and_cut(&pieces, &job_sender, &order_sender));
+        scope.spawn(move || read_all(tree, first, contents, &piece_sender));
+        let cutting = Cutting::new(job_sender, order_sender, reuse);
+        let hashing = scope.spawn(move || cutting.run(&pieces, beginning));
         for _ in 0..threads {
             let jobs = jobs.clone();
-            scope.spawn(move || compress_all(codec, &jobs, known));
+            scope.spawn(move || compress_all(codec, &jobs, known, previous));
         }
         drop(jobs);
         let written = write_all(codec, &ordered, out, moved);
@@ -121,156 +150,10 @@ pub fn pack(
     })
 }
 
-/// Makes the tar stream. That nobody takes it any more is the taker's to report.
-fn read_all(tree: &Tree, contents: &dyn Contents, pieces: &SyncSender<Result<Vec<u8>, Error>>) {
-    let mut piece = Vec::with_capacity(PIECE + (64 << 10));
-    for (index, entry) in tree.entries().iter().enumerate() {
-        tar::write_header(&mut piece, entry);
-        if let Kind::File { size, .. } = entry.kind {
-            if let Err(source) = read_file(index, entry, size, contents, &mut piece, pieces) {
-                let Some(source) = source else { return };
-                let path = entry.path.clone();
-                let _ = pieces.send(Err(Error::Read { path, source }));
-                return;
-            }
-            piece.extend_from_slice(tar::padding(size));
-        }
-        if piece.len() >= PIECE && pieces.send(Ok(take(&mut piece))).is_err() {
-            return;
-        }
-    }
-    piece.extend_from_slice(&tar::END);
-    let _ = pieces.send(Ok(piece));
-}
-
-/// Adds a file's content to the stream; an error of `None` means that nobody takes it any more.
-fn read_file(
-    index: usize,
-    entry: &Entry,
-    size: u64,
-    contents: &dyn Contents,
-    piece: &mut Vec<u8>,
-    pieces: &SyncSender<Result<Vec<u8>, Error>>,
-) -> Result<(), Option<io::Error>> {
-    let mut content = contents.open(index, entry).map_err(Some)?;
-    let mut left = size;
-    while left > 0 {
-        let room = PIECE.saturating_sub(piece.len()).max(4 << 10) as u64;
-        let read = content
-            .by_ref()
-            .take(left.min(room))
-            .read_to_end(piece)
-            .map_err(Some)?;
-        if read == 0 {
-            let message = format!("it ended {left} bytes early");
-            return Err(Some(io::Error::new(io::ErrorKind::UnexpectedEof, message)));
-        }
-        left -= read as u64;
-        if piece.len() >= PIECE {
-            pieces.send(Ok(take(piece))).map_err(|_| None)?;
-        }
-    }
-    // The reader may check at its end, so it has to be reached.
-    match content.read(&mut [0]) {
-        Ok(0) => Ok(()),
-        Ok(_) => Err(Some(io::Error::other("it is longer than it was"))),
-        Err(error) => Err(Some(error)),
-    }
-}
-
-fn take(piece: &mut Vec<u8>) -> Vec<u8> {
-    std::mem::replace(piece, Vec::with_capacity(PIECE + (64 << 10)))
-}
-
-fn hash_and_cut(
-    pieces: &Receiver<Result<Vec<u8>, Error>>,
-    jobs: &SyncSender<Job>,
-    order: &SyncSender<Receiver<Result<Compressed, Error>>>,
-) -> Result<(DiffId, u64), Error> {
-    let (mut hasher, mut cutter, mut size) = (Hasher::new(), Cutter::default(), 0);
-    let submit = |chunks: Vec<Vec<u8>>| {
-        chunks.into_iter().all(|chunk| {
-            let (sender, receiver) = sync_channel(1);
-            order.send(receiver).is_ok() && jobs.send((chunk, sender)).is_ok()
-        })
-    };
-    for piece in pieces {
-        let piece = piece?;
-        hasher.update(&piece);
-        size += piece.len() as u64;
-        if !submit(cutter.push(&piece)) {
-            return Err(Error::Lost);
-        }
-    }
-    if !submit(cutter.finish()) {
-        return Err(Error::Lost);
-    }
-    Ok((DiffId(hasher.finish()), size))
-}
-
-fn compress_all(codec: Codec, jobs: &std::sync::Mutex<Receiver<Job>>, known: &dyn KnownChunks) {
-    let mut compressor = Compressor::new(codec);
-    loop {
-        let job = jobs.lock().map(|jobs| jobs.recv());
-        let Ok(Ok((chunk, answer))) = job else { return };
-        let compressed = match &mut compressor {
-            Ok(compressor) => compressor.compress(chunk, |key| known.get(key)),
-            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-        };
-        // The writer may have given up.
-        let _ = answer.send(compressed.map_err(Error::Compress));
-    }
-}
-
-fn write_all(
-    codec: Codec,
-    ordered: &Receiver<Receiver<Result<Compressed, Error>>>,
-    out: &mut dyn Write,
-    moved: &dyn Fn(u64),
-) -> Result<Vec<ChunkPlace>, Error> {
-    let (mut offset, mut raw_total) = (0, 0);
-    let mut crc = crc32fast::Hasher::new();
-    let mut chunks = Vec::new();
-    if codec == Codec::Gzip {
-        out.write_all(&gzip::HEADER).map_err(Error::Write)?;
-        offset += gzip::HEADER.len() as u64;
-    }
-    for answer in ordered {
-        let Compressed {
-            key,
-            raw_size,
-            crc: chunk_crc,
-            bytes,
-        } = answer.recv().map_err(|_| Error::Lost)??;
-        out.write_all(&bytes).map_err(Error::Write)?;
-        let size = bytes.len() as u64;
-        let check = crc32fast::hash(&bytes);
-        chunks.push(ChunkPlace {
-            key,
-            raw_size,
-            crc: chunk_crc,
-            offset,
-            size,
-            check,
-        });
-        crc.combine(&crc32fast::Hasher::new_with_initial_len(
-            chunk_crc, raw_size,
-        ));
-        offset += size;
-        raw_total += raw_size;
-        moved(raw_total);
-    }
-    if codec == Codec::Gzip {
-        out.write_all(&gzip::trailer(crc.finalize(), raw_total))
-            .map_err(Error::Write)?;
-    }
-    Ok(chunks)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::entry::Meta;
+    use crate::layer::entry::{Kind, Meta};
 
     struct Memory(Vec<Vec<u8>>);
 
@@ -311,19 +194,20 @@ mod tests {
         (Tree::new(entries.collect()).unwrap(), Memory(contents))
     }
 
+    fn packing(codec: Codec, threads: usize) -> Packing<'static> {
+        Packing {
+            codec,
+            known: &Nothing,
+            previous: None,
+            threads,
+            moved: &|_| {},
+        }
+    }
+
     fn packed(codec: Codec, threads: usize) -> (Packed, Vec<u8>) {
         let (tree, contents) = example();
         let mut out = Vec::new();
-        let packed = pack(
-            &tree,
-            &contents,
-            codec,
-            &Nothing,
-            threads,
-            &mut out,
-            &|_| {},
-        )
-        .unwrap();
+        let packed = pack(&tree, &contents, &packing(codec, threads), &mut out).unwrap();
         (packed, out)
     }
 
@@ -363,15 +247,7 @@ mod tests {
             let (tree, mut contents) = example();
             let length = contents.0[4].len().saturating_add_signed(change);
             contents.0[4].resize(length, 0);
-            let result = pack(
-                &tree,
-                &contents,
-                Codec::Gzip,
-                &Nothing,
-                2,
-                &mut Vec::new(),
-                &|_| {},
-            );
+            let result = pack(&tree, &contents, &packing(Codec::Gzip, 2), &mut Vec::new());
             assert!(matches!(result, Err(Error::Read { path, .. }) if path.as_bytes() == b"file4"));
         }
     }
@@ -395,11 +271,8 @@ mod tests {
         let result = pack(
             &tree,
             &contents,
-            Codec::Gzip,
-            &Nothing,
-            2,
+            &packing(Codec::Gzip, 2),
             &mut Full(1 << 20),
-            &|_| {},
         );
         assert!(
             matches!(result, Err(Error::Write(error)) if error.kind() == io::ErrorKind::StorageFull)

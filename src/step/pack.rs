@@ -1,7 +1,7 @@
 //! A change to a layer in the store.
 //!
-//! In: a [`Change`]. Out: a [`Layer`] whose blob is in the store, made of chunks that were
-//! compressed before wherever the store still has them.
+//! In: a [`Change`], and what the layer was the last time. Out: a [`Layer`] whose blob is in the
+//! store, made of what was read, hashed and compressed before wherever the store still has it.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,9 @@ use crate::image::Descriptor;
 use crate::inputs::Layer;
 use crate::layer::Codec;
 use crate::layer::chunk::Compressed;
-use crate::layer::pack::{ChunkPlace, KnownChunks, Packed, pack};
-use crate::store::{RecordKind, Store};
+use crate::layer::pack::{self, ChunkPlace, KnownChunks, Packed, Packing, pack};
+use crate::layer::reuse::{PackedBlob, Previous};
+use crate::store::{Blob, RecordKind, Store};
 
 /// A layer's blob, by the layer's table and codec.
 #[derive(Serialize, Deserialize)]
@@ -27,11 +28,26 @@ struct LayerRecord {
 #[derive(Serialize, Deserialize)]
 struct ChunkRecord {
     blob: Digest,
-    offset: u64,
-    size: u64,
-    check: u32,
-    raw_size: u64,
-    crc: u32,
+    place: ChunkPlace,
+}
+
+/// All chunks of a layer's blob, by the layer's table and codec.
+#[derive(Serialize, Deserialize)]
+struct ChunksRecord {
+    blob: Digest,
+    places: Vec<ChunkPlace>,
+}
+
+/// Where and how a layer is packed.
+pub struct Packer<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// How blobs are compressed.
+    pub codec: Codec,
+    /// Threads that compress.
+    pub threads: usize,
+    /// Hears how much is done.
+    pub work: &'a Work,
 }
 
 /// The layer of that table, where the store has its blob in that codec.
@@ -43,40 +59,103 @@ pub fn find(store: &Store, tree: &TreeDigest, codec: Codec) -> Option<Layer> {
     Some(layer(&record, *tree, codec))
 }
 
-/// Packs `change`, which holds something; `threads` compress.
-pub fn store_layer(
-    change: &Change,
-    codec: Codec,
-    store: &Store,
-    threads: usize,
-    work: &Work,
-) -> Result<Layer, Error> {
-    let tree = store.put_tree(&change.tree)?;
-    if let Some(layer) = find(store, &tree, codec) {
-        return Ok(layer);
+impl Packer<'_> {
+    /// Packs `change`, which holds something. `slot` names what stays the same when the step's
+    /// inputs change, and so finds the layer that it made the last time.
+    pub fn pack(&self, change: &Change, slot: &Digest) -> Result<Layer, Error> {
+        let tree = self.store.put_tree(&change.tree)?;
+        let layer = match find(self.store, &tree, self.codec) {
+            Some(layer) => layer,
+            None => self.pack_anew(change, tree, slot)?,
+        };
+        self.store
+            .put_record(RecordKind::Step, slot, ".last", &tree)?;
+        Ok(layer)
     }
-    let total = change.tree.entries().iter().map(|entry| entry.size()).sum();
-    let mut writer = store.write_blob()?;
-    let known = StoredChunks { store, codec };
-    let moved = |bytes| work.progress(bytes, Some(total));
-    let packed = pack(
-        &change.tree,
-        &change.origins,
-        codec,
-        &known,
-        threads,
-        &mut writer,
-        &moved,
-    )?;
-    let blob = writer.finish()?;
-    write_chunk_records(store, &packed, blob.digest, codec)?;
-    let record = LayerRecord {
-        diff_id: packed.diff_id,
-        digest: blob.digest,
-        size: blob.size,
-    };
-    store.put_record(RecordKind::Layer, &tree.0, &suffix(codec), &record)?;
-    Ok(layer(&record, tree, codec))
+
+    fn pack_anew(&self, change: &Change, tree: TreeDigest, slot: &Digest) -> Result<Layer, Error> {
+        let last = self.last(slot);
+        let previous = last.as_ref().map(|(blob, tree, chunks)| Previous {
+            tree: tree.clone(),
+            chunks: chunks.clone(),
+            blob,
+        });
+        let (packed, blob) = match self.write(change, previous.as_ref()) {
+            // What it was made of went away in the meantime.
+            Err(Error::Pack(pack::Error::Previous)) => self.write(change, None)?,
+            other => other?,
+        };
+        let record = LayerRecord {
+            diff_id: packed.diff_id,
+            digest: blob.digest,
+            size: blob.size,
+        };
+        self.write_chunk_records(packed, blob.digest, &tree)?;
+        self.store
+            .put_record(RecordKind::Layer, &tree.0, &suffix(self.codec), &record)?;
+        Ok(layer(&record, tree, self.codec))
+    }
+
+    fn write(&self, change: &Change, previous: Option<&Previous>) -> Result<(Packed, Blob), Error> {
+        let total = change.tree.entries().iter().map(|entry| entry.size()).sum();
+        let known = StoredChunks {
+            store: self.store,
+            codec: self.codec,
+        };
+        let packing = Packing {
+            codec: self.codec,
+            known: &known,
+            previous,
+            threads: self.threads,
+            moved: &|bytes| self.work.progress(bytes, Some(total)),
+        };
+        let mut writer = self.store.write_blob()?;
+        let packed = pack(&change.tree, &change.origins, &packing, &mut writer)?;
+        Ok((packed, writer.finish()?))
+    }
+
+    /// The layer that was in the slot.
+    fn last(&self, slot: &Digest) -> Option<(StoredBlob, crate::layer::Tree, Vec<ChunkPlace>)> {
+        let tree: TreeDigest = self.store.record(RecordKind::Step, slot, ".last")?;
+        let chunks: ChunksRecord =
+            self.store
+                .record(RecordKind::Layer, &tree.0, &chunks_suffix(self.codec))?;
+        let blob = StoredBlob(self.store.blob(&chunks.blob)?);
+        Some((blob, self.store.tree(&tree)?, chunks.places))
+    }
+
+    fn write_chunk_records(
+        &self,
+        packed: Packed,
+        blob: Digest,
+        tree: &TreeDigest,
+    ) -> Result<(), Error> {
+        // Without compression there is nothing to look up.
+        if self.codec != Codec::None {
+            for place in packed.chunks.iter().filter(|place| place.is_new) {
+                let record = ChunkRecord {
+                    blob,
+                    place: place.clone(),
+                };
+                self.store.put_record(
+                    RecordKind::Chunk,
+                    &place.key,
+                    &suffix(self.codec),
+                    &record,
+                )?;
+            }
+        }
+        let record = ChunksRecord {
+            blob,
+            places: packed.chunks,
+        };
+        Ok(self.store.put_record(
+            RecordKind::Layer,
+            &tree.0,
+            &chunks_suffix(self.codec),
+            &record,
+        )?)
+    }
 }
 
 fn layer(record: &LayerRecord, tree: TreeDigest, codec: Codec) -> Layer {
@@ -91,36 +170,8 @@ fn suffix(codec: Codec) -> String {
     format!(".{}", codec.name())
 }
 
-fn write_chunk_records(
-    store: &Store,
-    packed: &Packed,
-    blob: Digest,
-    codec: Codec,
-) -> Result<(), Error> {
-    // Without compression there is nothing to save.
-    if codec == Codec::None {
-        return Ok(());
-    }
-    for ChunkPlace {
-        key,
-        raw_size,
-        crc,
-        offset,
-        size,
-        check,
-    } in packed.chunks.iter().cloned()
-    {
-        let record = ChunkRecord {
-            blob,
-            offset,
-            size,
-            check,
-            raw_size,
-            crc,
-        };
-        store.put_record(RecordKind::Chunk, &key, &suffix(codec), &record)?;
-    }
-    Ok(())
+fn chunks_suffix(codec: Codec) -> String {
+    format!(".{}.chunks", codec.name())
 }
 
 struct StoredChunks<'a> {
@@ -136,20 +187,28 @@ impl KnownChunks for StoredChunks<'_> {
         let record: ChunkRecord = self
             .store
             .record(RecordKind::Chunk, key, &suffix(self.codec))?;
-        let blob = self.store.blob(&record.blob)?;
-        let end = record.offset.checked_add(record.size)?;
-        if end > blob.size {
+        let bytes = StoredBlob(self.store.blob(&record.blob)?).chunk(&record.place)?;
+        let ChunkPlace { raw_size, crc, .. } = record.place;
+        Some(Compressed {
+            key: *key,
+            raw_size,
+            crc,
+            bytes,
+            is_new: false,
+        })
+    }
+}
+
+struct StoredBlob(Blob);
+
+impl PackedBlob for StoredBlob {
+    fn chunk(&self, place: &ChunkPlace) -> Option<Vec<u8>> {
+        if place.offset.checked_add(place.size)? > self.0.size {
             return None;
         }
-        let mut bytes = vec![0; usize::try_from(record.size).ok()?];
-        std::os::unix::fs::FileExt::read_exact_at(&blob.open().ok()?, &mut bytes, record.offset)
-            .ok()?;
-        let is_whole = crc32fast::hash(&bytes) == record.check;
-        is_whole.then_some(Compressed {
-            key: *key,
-            raw_size: record.raw_size,
-            crc: record.crc,
-            bytes,
-        })
+        let mut bytes = vec![0; usize::try_from(place.size).ok()?];
+        let file = self.0.open().ok()?;
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, place.offset).ok()?;
+        (crc32fast::hash(&bytes) == place.check).then_some(bytes)
     }
 }

@@ -119,6 +119,7 @@ fn cache(packed: &Packed, blob: &[u8]) -> Cache {
                 raw_size,
                 crc,
                 bytes,
+                is_new: false,
             },
         )
     });

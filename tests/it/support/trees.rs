@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use cairn::canon::{Digest, EntryPath};
 use cairn::layer::entry::{Device, Xattrs};
-use cairn::layer::pack::{Contents, KnownChunks, Packed, pack};
+use cairn::layer::pack::{Contents, KnownChunks, Packed, Packing, pack};
 use cairn::layer::{Codec, Entry, Kind, Meta, Tree};
 
 /// SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014): the same
@@ -95,7 +95,14 @@ impl Sample {
         threads: usize,
     ) -> (Packed, Vec<u8>) {
         let mut blob = Vec::new();
-        let packed = pack(&self.tree, self, codec, known, threads, &mut blob, &|_| {}).unwrap();
+        let packing = Packing {
+            codec,
+            known,
+            previous: None,
+            threads,
+            moved: &|_| {},
+        };
+        let packed = pack(&self.tree, self, &packing, &mut blob).unwrap();
         (packed, blob)
     }
 
