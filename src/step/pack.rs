@@ -43,7 +43,7 @@ pub fn find(store: &Store, tree: &TreeDigest, codec: Codec) -> Option<Layer> {
     Some(layer(&record, *tree, codec))
 }
 
-/// Packs `change`, which holds something; `threads` compress.
+/// Packs `change`; `threads` compress.
 pub fn store_layer(
     change: &Change,
     codec: Codec,
