@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod interop_outputs;
 mod interop_schema;
 mod interop_unpack;
 mod registry_client;
