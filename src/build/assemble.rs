@@ -4,16 +4,22 @@
 //! store, canonical, times at the epoch.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::error::Cause;
 use super::evaluate::Outputs;
 use super::{BuiltImage, Settings};
+use crate::canon::event::Outcome;
 use crate::canon::{Platform, json};
 use crate::image::config::{Empty, Execution, Foreign, Healthcheck, History, RootFs};
 use crate::image::manifest::{PlatformObject, media_type};
 use crate::image::{Descriptor, ImageConfig, Index, Manifest};
+use crate::inputs::Layer;
+use crate::layer::Tree;
 use crate::plan::config::{Field, Unset};
 use crate::plan::{ConfigChange, Plan, PlannedImage};
+use crate::step::Change;
+use crate::step::pack::store_layer;
 use crate::store::Store;
 
 type Map = BTreeMap<String, String>;
@@ -38,7 +44,8 @@ pub(super) fn image(
         apply(&mut config, &mut annotations, change);
     }
     let created = settings.epoch.to_string();
-    let mut history = config.history.take().unwrap_or_default();
+    let base_layers = base.map_or(0, |base| base.stack.layers().len());
+    let mut history = aligned(config.history.take().unwrap_or_default(), base_layers);
     for step in plan.stack(planned.root) {
         if plan.step(step).operation.adds_layer() {
             history.push(History {
@@ -49,9 +56,18 @@ pub(super) fn image(
             });
         }
     }
+    let mut stack = layers.stack.layers().to_vec();
+    if stack.is_empty() {
+        stack.push(Arc::new(empty_layer(settings)?));
+        history.push(History {
+            created: Some(created.clone()),
+            created_by: Some("an empty layer, as an image has one at least".to_owned()),
+            empty_layer: false,
+            foreign: Foreign::new(),
+        });
+    }
     config.history = (!history.is_empty()).then_some(history);
     config.created = Some(created);
-    let stack = layers.stack.layers();
     let diff_ids = stack.iter().map(|layer| layer.diff_id).collect();
     config.rootfs = RootFs {
         diff_ids,
@@ -90,6 +106,36 @@ pub(super) fn index(images: &[BuiltImage], store: &Store) -> Result<Descriptor, 
     };
     let blob = store.put(&json::to_vec(&index)?)?;
     Ok(Descriptor::new(media_type::INDEX, blob.digest, blob.size))
+}
+
+/// A base's history with one entry for each of its layers, besides those that made none: readers
+/// count them (image-spec, config.md, `history`). Bases may have none, or get it wrong.
+fn aligned(mut history: Vec<History>, layers: usize) -> Vec<History> {
+    let told = history.iter().filter(|entry| !entry.empty_layer).count();
+    let surplus = told.saturating_sub(layers);
+    let with_layer = history.iter_mut().filter(|entry| !entry.empty_layer);
+    for entry in with_layer.take(surplus) {
+        entry.empty_layer = true;
+    }
+    let untold = History {
+        created_by: Some("a layer of the base, which says nothing of it".to_owned()),
+        ..History::default()
+    };
+    history.extend(std::iter::repeat_n(untold, layers.saturating_sub(told)));
+    history
+}
+
+/// Of an image without layers: image-spec's schema of manifests asks for one at least
+/// (image-manifest-schema.json, `layers`), and so do programs.
+fn empty_layer(settings: &Settings) -> Result<Layer, Cause> {
+    let nothing = Change {
+        tree: Tree::default(),
+        origins: Vec::new(),
+    };
+    let work = settings.events.start("pack an empty layer");
+    let layer = store_layer(&nothing, settings.codec, &settings.store, 1, &work)?;
+    work.finish(Outcome::Done);
+    Ok(layer)
 }
 
 fn platform_object(platform: &Platform) -> PlatformObject {
@@ -244,6 +290,31 @@ mod tests {
         let mut config = base();
         apply(&mut config, &mut Map::new(), &change);
         serde_json::to_value(config).unwrap()
+    }
+
+    #[test]
+    fn a_history_has_one_entry_for_each_layer() {
+        let told = |text: &str| {
+            let entries = text.chars().map(|letter| History {
+                created_by: Some(letter.to_string()),
+                empty_layer: letter.is_lowercase(),
+                ..History::default()
+            });
+            entries.collect::<Vec<_>>()
+        };
+        for (before, layers, after) in [
+            ("aBcD", 2, [false, true, false, true].as_slice()),
+            ("aB", 3, &[false, true, true, true]),
+            ("", 1, &[true]),
+            ("AbC", 1, &[false, false, true]),
+            ("", 0, &[]),
+        ] {
+            let has_layer: Vec<_> = aligned(told(before), layers)
+                .iter()
+                .map(|entry| !entry.empty_layer)
+                .collect();
+            assert_eq!(has_layer, after, "{before} {layers}");
+        }
     }
 
     #[test]

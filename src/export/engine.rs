@@ -11,6 +11,7 @@ use super::archive::{self, Flavour, Sink};
 use super::{Error, document};
 use crate::canon::Reference;
 use crate::canon::event::Events;
+use crate::image::manifest::media_type;
 use crate::image::{Descriptor, Document};
 use crate::store::Store;
 
@@ -137,9 +138,21 @@ fn feed(
         .wait_with_output()
         .map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
-        return Err(failed(last_line(&output.stderr)));
+        let mut reason = last_line(&output.stderr);
+        if engine.name == "docker" && has_zstd(store, descriptor)? {
+            // 20.10 says `invalid tar header` alone.
+            reason +=
+                "\nhint: older versions of Docker read no zstd: build with `--compression gzip`";
+        }
+        return Err(failed(reason));
     }
     written.map_err(|error| failed(error.to_string()))
+}
+
+fn has_zstd(store: &Store, descriptor: &Descriptor) -> Result<bool, Error> {
+    let document = document(store, &descriptor.digest)?;
+    let mut parts = document.descriptors().into_iter();
+    Ok(parts.any(|part| part.media_type == media_type::LAYER_ZSTD))
 }
 
 fn last_line(bytes: &[u8]) -> String {

@@ -110,7 +110,8 @@ fn write_entry(
     match &entry.kind {
         Kind::Symlink(target) => {
             let target = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(target);
-            std::os::unix::fs::symlink(target, path)
+            std::os::unix::fs::symlink(target, path)?;
+            set_time(path, entry)
         }
         Kind::Hardlink(target) => std::fs::hard_link(below(folder, target.as_bytes()), path),
         _ => {
@@ -127,6 +128,11 @@ fn write_entry(
 
 fn finish(path: &Path, entry: &Entry) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(u32::from(entry.meta.mode)))?;
+    set_time(path, entry)
+}
+
+/// The time of the entry itself, also where it is a link.
+fn set_time(path: &Path, entry: &Entry) -> io::Result<()> {
     let seconds = rustix::fs::Timespec {
         tv_sec: entry.meta.mtime,
         tv_nsec: 0,

@@ -187,7 +187,7 @@ mod tests {
     fn a_file_takes_the_name_or_goes_into_the_directory() {
         assert_eq!(plain(&["a/f:"], "/x"), ["750 /x"]);
         assert_eq!(plain(&["a/f:"], "/x/"), ["755 /x", "750 /x/f"]);
-        assert_eq!(plain(&["a/f:"], "/there"), ["750 /there/f"]);
+        assert_eq!(plain(&["a/f:"], "/there"), ["700 /there", "750 /there/f"]);
         assert_eq!(
             plain(&["f:", "g:"], "/x"),
             ["755 /x", "750 /x/f", "750 /x/g"]
@@ -201,7 +201,7 @@ mod tests {
             ["750 /x", "640 /x/e", "640 /x/e/g", "640 /x/f"]
         );
         assert_eq!(plain(&["d: f"], "/x/"), ["755 /x", "640 /x/f"]);
-        assert_eq!(plain(&["d: f"], "/there"), ["640 /there/f"]);
+        assert_eq!(plain(&["d: f"], "/there"), ["700 /there", "640 /there/f"]);
         assert_eq!(plain(&[": f"], "/"), ["640 /f"]);
     }
 

@@ -1,7 +1,10 @@
 //! A layer in the making.
 //!
-//! In: what should be where, over a file system. Out: [`Change`]: only what differs from what is
-//! there already (format 1, "Entries"), parents that had to be made among it.
+//! In: what should be where, over a file system. Out: [`Change`]: what differs from what is there
+//! already, parents that had to be made among it, and every directory above what differs. These
+//! are there because engines whose layers are overlays (Docker's overlay2, Podman's overlay) make
+//! a directory that a layer doesn't name themselves, 0755 and root's, and that one hides the
+//! directory of the layer below: `/tmp` would lose its sticky bit, `/root` its privacy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,9 +151,9 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// The layer: what differs from the file system below. Hard links always count as different,
-    /// as it doesn't tell them from files; and so do the files that they name, since a link needs
-    /// its file in the same layer.
+    /// The layer: what differs from the file system below, and the directories above that. Hard
+    /// links always count as different, as it doesn't tell them from files; and so do the files
+    /// that they name, since a link needs its file in the same layer.
     pub fn finish(self) -> Result<Change, Error> {
         let base = self.base;
         let link_targets: BTreeSet<EntryPath> = self
@@ -172,6 +175,23 @@ impl<'a> Draft<'a> {
                 !is_same || link_targets.contains(&entry.path)
             })
             .collect();
+        let is_there: BTreeSet<EntryPath> = changed
+            .iter()
+            .map(|(entry, _)| entry.path.clone())
+            .collect();
+        let above: BTreeSet<EntryPath> = is_there.iter().flat_map(EntryPath::ancestors).collect();
+        for path in above.difference(&is_there) {
+            // Of the root, and of a directory that no layer names, nothing is known to keep.
+            let node = base.get(path).filter(|node| node.inode.is_some());
+            if let Some(node) = node.filter(|_| !path.is_root()) {
+                let entry = Entry {
+                    path: path.clone(),
+                    kind: Kind::Directory,
+                    meta: node.meta.clone(),
+                };
+                changed.push((entry, Origin::None));
+            }
+        }
         changed.sort_by(|(a, _), (b, _)| a.order(b));
         let (entries, origins) = changed.into_iter().unzip();
         Ok(Change {
@@ -238,7 +258,45 @@ mod tests {
         draft
             .put(&path("usr/lib/x/y"), file("y"), meta, Origin::None)
             .unwrap();
-        assert_eq!(paths(draft), ["/usr/lib", "/usr/lib/x", "/usr/lib/x/y"]);
+        let expected = ["/usr", "/usr/lib", "/usr/lib/x", "/usr/lib/x/y"];
+        assert_eq!(paths(draft), expected);
+    }
+
+    #[test]
+    fn directories_above_a_change_stand_in_its_layer_as_they_are() {
+        let mut base = base();
+        let private = Meta {
+            uid: 7,
+            ..Meta::plain(0o700, 9)
+        };
+        let directory = Entry {
+            path: path("usr/private"),
+            kind: Kind::Directory,
+            meta: private.clone(),
+        };
+        base.push(&Tree::new(vec![directory]).unwrap(), &[]);
+        // This one no layer names: it is only there for what it holds.
+        let below = Entry {
+            path: path("nameless/x"),
+            kind: file(""),
+            meta: Meta::plain(0o644, 0),
+        };
+        base.push(&Tree::new(vec![below]).unwrap(), &[]);
+        let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
+        let meta = Meta::plain(0o644, 0);
+        draft
+            .put(&path("usr/private/key"), file("k"), meta, Origin::None)
+            .unwrap();
+        draft.remove(&path("nameless/x")).unwrap();
+        let change = draft.finish().unwrap();
+        let rows: Vec<_> = change.tree.entries().iter().collect();
+        let names: Vec<_> = rows.iter().map(|entry| entry.path.to_string()).collect();
+        assert_eq!(
+            names,
+            ["/nameless/x", "/usr", "/usr/private", "/usr/private/key"]
+        );
+        assert_eq!(rows[2].meta, private);
+        assert_eq!(change.origins.len(), rows.len());
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub fn find(store: &Store, tree: &TreeDigest, codec: Codec) -> Option<Layer> {
 }
 
 impl Packer<'_> {
-    /// Packs `change`, which holds something. `slot` names what stays the same when the step's
+    /// Packs `change`. `slot` names what stays the same when the step's
     /// inputs change, and so finds the layer that it made the last time.
     pub fn pack(&self, change: &Change, slot: &Digest) -> Result<Layer, Error> {
         let tree = self.store.put_tree(&change.tree)?;

@@ -164,11 +164,15 @@ mod tests {
         let patterns: Vec<_> = patterns.iter().map(|text| text.to_string()).collect();
         remove(&mut draft, &patterns, missing_ok)?;
         let change = draft.finish()?;
-        assert!(change.tree.entries().iter().all(Entry::is_whiteout));
-        Ok(change
-            .tree
-            .entries()
-            .iter()
+        // Beside the whiteouts there are only the directories above them.
+        let entries = change.tree.entries().iter();
+        assert!(
+            entries
+                .clone()
+                .all(|entry| entry.is_whiteout() || entry.is_directory())
+        );
+        Ok(entries
+            .filter(|entry| entry.is_whiteout())
             .map(|entry| entry.path.to_string())
             .collect())
     }

@@ -4,6 +4,9 @@
 
 mod blobs;
 mod dependencies;
+mod interop_outputs;
+mod interop_schema;
+mod interop_unpack;
 mod layers;
 mod recipe_errors;
 mod registry_client;

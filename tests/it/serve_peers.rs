@@ -4,14 +4,13 @@
 //! what arrives is judged by its digest, or by what the program itself reads out of it.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use cairn::canon::{Digest, Reference};
 use cairn::image::manifest::{LARGEST_DOCUMENT, media_type};
 use cairn::image::{Descriptor, Document};
 
-use crate::support::programs::{program, run, skipped};
+use crate::support::engines::Daemon;
+use crate::support::programs::{program, run};
 use crate::support::require;
 use crate::support::served::{Served, index, named_image, names};
 
@@ -162,84 +161,6 @@ fn docker_pulls_and_pushes() {
     run(&mut daemon.docker(&["rmi", "--force", &from, &to]));
     let again = run(&mut daemon.docker(&["pull", &to]));
     assert!(again.contains(&after_digest.to_string()), "{again}");
-}
-
-/// A docker daemon of the test's own; it ends with the value.
-struct Daemon {
-    child: Child,
-    socket: String,
-    config: String,
-}
-
-impl Daemon {
-    /// Starts one that keeps everything in `folder`; none where this machine lets it not run.
-    fn start(folder: &Path) -> Option<Daemon> {
-        let place = |name: &str| text(&folder.join(name)).to_owned();
-        let log = std::fs::File::create(folder.join("log")).unwrap();
-        let socket = format!("unix://{}", place("docker.sock"));
-        let arguments = [
-            "--iptables=false",
-            "--ip6tables=false",
-            "--bridge=none",
-            "--storage-driver=vfs",
-            "--data-root",
-            &place("data"),
-            "--exec-root",
-            &place("exec"),
-            "--pidfile",
-            &place("pid"),
-            "--host",
-            &socket,
-        ];
-        let mut command = program("dockerd", &arguments);
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut daemon = Daemon {
-            child,
-            socket,
-            config: place("config"),
-        };
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) {
-            if daemon
-                .docker(&["version"])
-                .output()
-                .unwrap()
-                .status
-                .success()
-            {
-                return Some(daemon);
-            }
-            if daemon.child.try_wait().unwrap().is_some() {
-                break;
-            }
-        }
-        let log = std::fs::read_to_string(folder.join("log")).unwrap();
-        assert!(!rustix::process::geteuid().is_root(), "dockerd: {log}");
-        skipped("dockerd does not run here without root");
-        None
-    }
-
-    fn docker(&self, arguments: &[&str]) -> Command {
-        let place = ["--config", &self.config, "--host", &self.socket];
-        let mut command = program("docker", &place);
-        command.args(arguments);
-        command
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // It ends its own children only when it is asked politely.
-        let id = i32::try_from(self.child.id()).unwrap();
-        let id = rustix::process::Pid::from_raw(id).unwrap();
-        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! What whole-program tests share: the program itself, folders, ports, other people's tools.
 
+pub mod engines;
 pub mod http;
 pub mod programs;
 pub mod registry;
 pub mod rude;
+pub mod sample;
 pub mod served;
+pub mod tree;
 pub mod trees;
 
 pub use programs::require;
