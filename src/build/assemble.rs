@@ -27,6 +27,9 @@ pub(super) fn image(
 ) -> Result<BuiltImage, Cause> {
     let layers = outputs.layers(planned.root)?;
     let base = layers.base.as_deref();
+    for layer in base.iter().flat_map(|base| base.stack.layers()) {
+        layer.check(&settings.store, settings.expansion)?;
+    }
     let mut config = base.map_or_else(
         || empty_config(&planned.platform),
         |base| base.config.clone(),

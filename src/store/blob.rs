@@ -128,17 +128,16 @@ impl BlobWriter {
         self.finish()
     }
 
-    /// Ends the blob and puts it into the store under the digest that it has.
+    /// Ends the blob and puts it into the store under the digest that it has, in place of one
+    /// that may be there: these bytes are known to be right.
     pub fn finish(self) -> Result<Blob, Error> {
         let digest = self.hasher.finish();
         let path = self.store.blob_path(&digest);
-        if !path.exists() {
-            self.file
-                .as_file()
-                .sync_data()
-                .map_err(io_error("sync", self.file.path()))?;
-            publish(self.file, &path)?;
-        }
+        self.file
+            .as_file()
+            .sync_data()
+            .map_err(io_error("sync", self.file.path()))?;
+        publish(self.file, &path)?;
         Ok(Blob {
             digest,
             size: self.size,
@@ -183,10 +182,13 @@ impl Store {
         })
     }
 
-    /// Puts `bytes` into the store.
+    /// Puts `bytes` into the store, unless it has them, undamaged.
     pub fn put(&self, bytes: &[u8]) -> Result<Blob, Error> {
         let digest = Digest::of(bytes);
-        if let Some(blob) = self.blob(&digest) {
+        if let Some(blob) = self.blob(&digest)
+            && blob.size == bytes.len() as u64
+            && std::fs::read(&blob.path).is_ok_and(|there| there == bytes)
+        {
             return Ok(blob);
         }
         let mut writer = self.write_blob()?;
@@ -244,6 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_in_again_heals_a_damaged_blob() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let path = store.put(b"abc").unwrap().path;
+        for damaged in [&b"abd"[..], b"ab", b""] {
+            std::fs::write(&path, damaged).unwrap();
+            store.put(b"abc").unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+            std::fs::write(&path, damaged).unwrap();
+            let mut writer = store.write_blob().unwrap();
+            writer.write_all(b"abc").unwrap();
+            writer.finish().unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+        }
+    }
+
+    #[test]
     fn a_stream_longer_than_announced_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
@@ -258,6 +277,7 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let live = store.write_blob().unwrap();
         std::fs::write(folder.path().join("tmp/left"), b"x").unwrap();
+        std::fs::create_dir_all(folder.path().join("tmp/checkout/tree")).unwrap();
         Store::open(folder.path()).unwrap();
         assert!(live.file.path().exists());
         assert_eq!(walk(&folder.path().join("tmp")), 1);
