@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod determinism;
+mod golden;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;

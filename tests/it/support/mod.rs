@@ -2,11 +2,13 @@
 
 pub mod http;
 pub mod programs;
+pub mod random;
+pub mod recipes;
 pub mod registry;
 pub mod rude;
 pub mod served;
 
-pub use programs::require;
+pub use programs::{require, run};
 
 use std::path::Path;
 use std::process::{Command, Stdio};
