@@ -171,6 +171,30 @@ impl Store {
             .ok_or_else(|| Error::Missing(format!("blob {digest}")))
     }
 
+    /// The blob of that digest and size. A small one is read and checked again, so that one that
+    /// was damaged is had anew; of larger ones the size has to do.
+    pub fn whole_blob(&self, digest: &Digest, size: u64) -> Option<Blob> {
+        const SMALL: u64 = 1 << 20;
+        let blob = self.blob(digest).filter(|blob| blob.size == size)?;
+        (size > SMALL || self.read(digest, SMALL).is_ok()).then_some(blob)
+    }
+
+    /// The blob of that digest, read whole and checked again.
+    pub fn checked_blob(&self, digest: &Digest) -> Option<Blob> {
+        let blob = self.blob(digest)?;
+        let mut file = blob.open().ok()?;
+        let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => hasher.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+        (hasher.finish() == *digest).then_some(blob)
+    }
+
     /// Begins a blob.
     pub fn write_blob(&self) -> Result<BlobWriter, Error> {
         let file = self.temporary()?;
@@ -185,10 +209,7 @@ impl Store {
     /// Puts `bytes` into the store, unless it has them, undamaged.
     pub fn put(&self, bytes: &[u8]) -> Result<Blob, Error> {
         let digest = Digest::of(bytes);
-        if let Some(blob) = self.blob(&digest)
-            && blob.size == bytes.len() as u64
-            && std::fs::read(&blob.path).is_ok_and(|there| there == bytes)
-        {
+        if let Some(blob) = self.whole_blob(&digest, bytes.len() as u64) {
             return Ok(blob);
         }
         let mut writer = self.write_blob()?;
@@ -255,10 +276,15 @@ mod tests {
             store.put(b"abc").unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), b"abc");
             std::fs::write(&path, damaged).unwrap();
+            let digest = Digest::of(b"abc");
+            assert_eq!(store.whole_blob(&digest, 3), None);
+            assert_eq!(store.checked_blob(&digest), None);
             let mut writer = store.write_blob().unwrap();
             writer.write_all(b"abc").unwrap();
-            writer.finish().unwrap();
+            let blob = writer.finish().unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+            assert_eq!(store.whole_blob(&digest, 3), Some(blob.clone()));
+            assert_eq!(store.checked_blob(&digest), Some(blob));
         }
     }
 
