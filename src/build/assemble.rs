@@ -10,7 +10,7 @@ use super::error::Cause;
 use super::evaluate::Outputs;
 use super::{BuiltImage, Settings};
 use crate::canon::event::Outcome;
-use crate::canon::{Platform, json};
+use crate::canon::{Digest, Platform, json};
 use crate::image::config::{Empty, Execution, Foreign, Healthcheck, History, RootFs};
 use crate::image::manifest::{PlatformObject, media_type};
 use crate::image::{Descriptor, ImageConfig, Index, Manifest};
@@ -19,7 +19,7 @@ use crate::layer::Tree;
 use crate::plan::config::{Field, Unset};
 use crate::plan::{ConfigChange, Plan, PlannedImage};
 use crate::step::Change;
-use crate::step::pack::store_layer;
+use crate::step::pack::Packer;
 use crate::store::Store;
 
 type Map = BTreeMap<String, String>;
@@ -33,6 +33,9 @@ pub(super) fn image(
 ) -> Result<BuiltImage, Cause> {
     let layers = outputs.layers(planned.root)?;
     let base = layers.base.as_deref();
+    for layer in base.iter().flat_map(|base| base.stack.layers()) {
+        layer.check(&settings.store, settings.expansion)?;
+    }
     let mut config = base.map_or_else(
         || empty_config(&planned.platform),
         |base| base.config.clone(),
@@ -133,7 +136,13 @@ fn empty_layer(settings: &Settings) -> Result<Layer, Cause> {
         origins: Vec::new(),
     };
     let work = settings.events.start("pack an empty layer");
-    let layer = store_layer(&nothing, settings.codec, &settings.store, 1, &work)?;
+    let packer = Packer {
+        store: &settings.store,
+        codec: settings.codec,
+        threads: 1,
+        work: &work,
+    };
+    let layer = packer.pack(&nothing, &Digest::of(b"empty layer"))?;
     work.finish(Outcome::Done);
     Ok(layer)
 }

@@ -30,6 +30,9 @@ pub enum Error {
     /// The folder to check out into.
     #[error("can't make a folder to check out into: {0}")]
     Folder(std::io::Error),
+    /// The store, where that folder is.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
     /// What was checked out.
     #[error(transparent)]
     Context(#[from] context::Error),
@@ -39,7 +42,7 @@ pub enum Error {
 pub struct Checkout {
     /// The files.
     pub context: std::sync::Arc<Context>,
-    _folder: tempfile::TempDir,
+    _folder: (tempfile::TempDir, std::fs::File),
 }
 
 /// Fetches `commit` from `url` and checks it out. `search_path` is the `PATH` that git and its
@@ -50,7 +53,7 @@ pub fn check_out(
     store: &Store,
     search_path: &std::ffi::OsStr,
 ) -> Result<Checkout, Error> {
-    let folder = tempfile::tempdir_in(store.root().join("tmp")).map_err(Error::Folder)?;
+    let (folder, locked) = store.temporary_folder()?;
     let tree = folder.path().join("tree");
     std::fs::create_dir(&tree).map_err(Error::Folder)?;
     let git = |arguments: &[&str]| run(folder.path(), search_path, arguments);
@@ -84,7 +87,7 @@ pub fn check_out(
     let context = Context::open(&tree, &Rules::default(), store)?;
     Ok(Checkout {
         context: std::sync::Arc::new(context),
-        _folder: folder,
+        _folder: (folder, locked),
     })
 }
 

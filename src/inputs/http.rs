@@ -46,7 +46,8 @@ const LARGEST: u64 = 1 << 40;
 
 /// The file at `url`, which must have that digest.
 pub fn fetch(url: &str, digest: &Digest, store: &Store, events: &Events) -> Result<Blob, Error> {
-    if let Some(blob) = store.blob(digest) {
+    // All that it will be is taken from it, so a damaged one would be another input.
+    if let Some(blob) = store.checked_blob(digest) {
         return Ok(blob);
     }
     let shown = url.split(['?', '#']).next().unwrap_or(url).to_owned();

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use crate::canon::digest::Hasher;
 use crate::canon::path::{escape, unescape};
 use crate::canon::{ChainId, DiffId, EntryPath, TreeDigest};
 use crate::image::Descriptor;
@@ -140,18 +141,65 @@ impl Layer {
                 opaque: Vec::new(),
             });
         }
-        if let Some(table) = self.recorded_table(store) {
+        if self.is_checked(store)
+            && let Some(table) = self.recorded_table(store)
+        {
             return Ok(table);
         }
         let blob = store.require_blob(&self.descriptor.digest)?;
         let plain = decompress(blob.open()?, blob.size, limit).map_err(|source| self.io(source))?;
         let Scanned { tree, opaque, .. } = self.scan(plain)?;
+        self.put_checked(store)?;
         let record = TableRecord {
             tree: store.put_tree(&tree)?,
             opaque: opaque.iter().map(|path| escape(path.as_bytes())).collect(),
         };
         store.put_record(RecordKind::Source, &self.diff_id.0, ".table", &record)?;
         Ok(Table { tree, opaque })
+    }
+
+    /// Checks, once for each blob, that the blob is the layer that the config says: everything
+    /// else goes by the diff ID alone, and an honest image's results must not serve a false one.
+    pub fn check(&self, store: &Store, limit: Expansion) -> Result<(), Error> {
+        if self.tree.is_some() || self.is_checked(store) {
+            return Ok(());
+        }
+        let blob = store.require_blob(&self.descriptor.digest)?;
+        let mut plain =
+            decompress(blob.open()?, blob.size, limit).map_err(|source| self.io(source))?;
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match plain.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => hasher.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.io(error)),
+            }
+        }
+        self.must_be(DiffId(hasher.finish()))?;
+        self.put_checked(store)
+    }
+
+    fn is_checked(&self, store: &Store) -> bool {
+        let digest = &self.descriptor.digest;
+        store.record(RecordKind::Source, digest, ".diff-id") == Some(self.diff_id)
+    }
+
+    fn put_checked(&self, store: &Store) -> Result<(), Error> {
+        let digest = &self.descriptor.digest;
+        Ok(store.put_record(RecordKind::Source, digest, ".diff-id", &self.diff_id)?)
+    }
+
+    fn must_be(&self, got: DiffId) -> Result<(), Error> {
+        if got == self.diff_id {
+            return Ok(());
+        }
+        Err(Error::DiffId {
+            digest: self.descriptor.digest,
+            expected: self.diff_id,
+            got,
+        })
     }
 
     fn recorded_table(&self, store: &Store) -> Option<Table> {
@@ -168,14 +216,7 @@ impl Layer {
     fn scan(&self, tar: impl Read) -> Result<Scanned, Error> {
         let digest = self.descriptor.digest;
         let scanned = scan(tar, Purpose::Layer).map_err(|source| Error::Scan { digest, source })?;
-        if scanned.diff_id != self.diff_id {
-            let (expected, got) = (self.diff_id, scanned.diff_id);
-            return Err(Error::DiffId {
-                digest,
-                expected,
-                got,
-            });
-        }
+        self.must_be(scanned.diff_id)?;
         Ok(scanned)
     }
 

@@ -289,11 +289,7 @@ impl Layout<'_> {
     fn import_blob(&self, descriptor: &Descriptor) -> Result<(), Error> {
         let Descriptor { digest, size, .. } = descriptor;
         let name = format!("blobs/sha256/{}", digest.hex());
-        if self
-            .store
-            .blob(digest)
-            .is_some_and(|blob| blob.size == *size)
-        {
+        if self.store.whole_blob(digest, *size).is_some() {
             return Ok(());
         }
         match &self.files {

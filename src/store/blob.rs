@@ -128,17 +128,16 @@ impl BlobWriter {
         self.finish()
     }
 
-    /// Ends the blob and puts it into the store under the digest that it has.
+    /// Ends the blob and puts it into the store under the digest that it has, in place of one
+    /// that may be there: these bytes are known to be right.
     pub fn finish(self) -> Result<Blob, Error> {
         let digest = self.hasher.finish();
         let path = self.store.blob_path(&digest);
-        if !path.exists() {
-            self.file
-                .as_file()
-                .sync_data()
-                .map_err(io_error("sync", self.file.path()))?;
-            publish(self.file, &path)?;
-        }
+        self.file
+            .as_file()
+            .sync_data()
+            .map_err(io_error("sync", self.file.path()))?;
+        publish(self.file, &path)?;
         Ok(Blob {
             digest,
             size: self.size,
@@ -172,6 +171,30 @@ impl Store {
             .ok_or_else(|| Error::Missing(format!("blob {digest}")))
     }
 
+    /// The blob of that digest and size. A small one is read and checked again, so that one that
+    /// was damaged is had anew; of larger ones the size has to do.
+    pub fn whole_blob(&self, digest: &Digest, size: u64) -> Option<Blob> {
+        const SMALL: u64 = 1 << 20;
+        let blob = self.blob(digest).filter(|blob| blob.size == size)?;
+        (size > SMALL || self.read(digest, SMALL).is_ok()).then_some(blob)
+    }
+
+    /// The blob of that digest, read whole and checked again.
+    pub fn checked_blob(&self, digest: &Digest) -> Option<Blob> {
+        let blob = self.blob(digest)?;
+        let mut file = blob.open().ok()?;
+        let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => hasher.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+        (hasher.finish() == *digest).then_some(blob)
+    }
+
     /// Begins a blob.
     pub fn write_blob(&self) -> Result<BlobWriter, Error> {
         let file = self.temporary()?;
@@ -183,10 +206,10 @@ impl Store {
         })
     }
 
-    /// Puts `bytes` into the store.
+    /// Puts `bytes` into the store, unless it has them, undamaged.
     pub fn put(&self, bytes: &[u8]) -> Result<Blob, Error> {
         let digest = Digest::of(bytes);
-        if let Some(blob) = self.blob(&digest) {
+        if let Some(blob) = self.whole_blob(&digest, bytes.len() as u64) {
             return Ok(blob);
         }
         let mut writer = self.write_blob()?;
@@ -244,6 +267,28 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_in_again_heals_a_damaged_blob() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let path = store.put(b"abc").unwrap().path;
+        for damaged in [&b"abd"[..], b"ab", b""] {
+            std::fs::write(&path, damaged).unwrap();
+            store.put(b"abc").unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+            std::fs::write(&path, damaged).unwrap();
+            let digest = Digest::of(b"abc");
+            assert_eq!(store.whole_blob(&digest, 3), None);
+            assert_eq!(store.checked_blob(&digest), None);
+            let mut writer = store.write_blob().unwrap();
+            writer.write_all(b"abc").unwrap();
+            let blob = writer.finish().unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+            assert_eq!(store.whole_blob(&digest, 3), Some(blob.clone()));
+            assert_eq!(store.checked_blob(&digest), Some(blob));
+        }
+    }
+
+    #[test]
     fn a_stream_longer_than_announced_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
@@ -258,6 +303,7 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         let live = store.write_blob().unwrap();
         std::fs::write(folder.path().join("tmp/left"), b"x").unwrap();
+        std::fs::create_dir_all(folder.path().join("tmp/checkout/tree")).unwrap();
         Store::open(folder.path()).unwrap();
         assert!(live.file.path().exists());
         assert_eq!(walk(&folder.path().join("tmp")), 1);

@@ -46,9 +46,33 @@ pub(super) fn downgrade(file: &File) {
 
 /// A temporary file in `folder` that [`remove_abandoned`] leaves alone while its writer lives.
 pub(super) fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, Error> {
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(io_error("write in", folder))?;
-    wait(file.as_file(), FlockOperation::LockShared).map_err(io_error("lock", file.path()))?;
-    Ok(file)
+    loop {
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(io_error("write in", folder))?;
+        wait(file.as_file(), FlockOperation::LockShared).map_err(io_error("lock", file.path()))?;
+        // Before it was locked, another cairn may have taken it for abandoned.
+        if is_linked(file.as_file()) {
+            return Ok(file);
+        }
+    }
+}
+
+/// A temporary folder in `folder`, locked likewise as long as the file lives.
+pub(super) fn temporary_folder(folder: &Path) -> Result<(tempfile::TempDir, File), Error> {
+    loop {
+        let made = tempfile::tempdir_in(folder).map_err(io_error("write in", folder))?;
+        let Ok(file) = File::open(made.path()) else {
+            continue;
+        };
+        wait(&file, FlockOperation::LockShared).map_err(io_error("lock", made.path()))?;
+        if is_linked(&file) {
+            return Ok((made, file));
+        }
+    }
+}
+
+/// Whether it still has a name.
+fn is_linked(file: &File) -> bool {
+    rustix::fs::fstat(file).is_ok_and(|stat| stat.st_nlink > 0)
 }
 
 /// Removes what writers that no longer live have left in `folder`.
@@ -61,11 +85,19 @@ pub(super) fn remove_abandoned(folder: &Path) {
         return;
     };
     for path in files.flatten().map(|file| file.path()) {
-        let is_abandoned = File::open(&path)
-            .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
-        if is_abandoned {
+        // Neither waits for a pipe nor follows a link that somebody put there.
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+        let flags = flags | rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+        let Ok(file) = rustix::fs::open(&path, flags, rustix::fs::Mode::empty()) else {
+            continue;
+        };
+        // Held until it is gone: a writer that has just made it waits, and then sees that.
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             // Somebody else may have been faster, which is as good.
-            let _ = std::fs::remove_file(&path);
+            let _ = match path.is_dir() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
         }
     }
 }

@@ -151,6 +151,11 @@ impl Store {
         lock::temporary(&self.root.join("tmp"))
     }
 
+    /// As [`Store::temporary`], a folder; both values are to be kept as long as it is needed.
+    pub fn temporary_folder(&self) -> Result<(tempfile::TempDir, File), Error> {
+        lock::temporary_folder(&self.root.join("tmp"))
+    }
+
     /// Writes a small file so that a crash leaves the old or the new one.
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let mut file = self.temporary()?;

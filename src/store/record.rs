@@ -2,6 +2,10 @@
 //!
 //! In: a kind, a name that is a digest, bytes. Out: the bytes, or none. Whoever reads a record
 //! checks that it makes sense and treats one that doesn't as missing.
+//!
+//! Values are kept as two lines: the sha256 of the record's place and of the second line, and
+//! canonical JSON. A damaged record must not come back as another one that makes sense: a flipped
+//! digit of a diff ID would be another image.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Error, Store, io_error, publish};
+use crate::canon::digest::Hasher;
 use crate::canon::{Digest, TreeDigest};
 use crate::layer::Tree;
 
@@ -65,7 +70,7 @@ impl Store {
         publish(file, &self.record_path(kind, name, suffix))
     }
 
-    /// A record as the value that was put; none where a byte of it is another than was written.
+    /// A record as the value that was put, none where it was damaged or is another's.
     pub fn record<T: DeserializeOwned>(
         &self,
         kind: Kind,
@@ -73,8 +78,9 @@ impl Store {
         suffix: &str,
     ) -> Option<T> {
         let bytes = self.record_bytes(kind, name, suffix)?;
-        let (json, sum) = bytes.split_last_chunk::<65>()?;
-        let is_whole = sum[0] == b'\n' && Digest::of(json).hex().as_bytes() == &sum[1..];
+        let (sum, json) = bytes.split_at_checked(64)?;
+        let json = json.strip_prefix(b"\n")?;
+        let is_whole = sum == record_sum(kind, name, suffix, json).as_bytes();
         is_whole.then(|| serde_json::from_slice(json).ok())?
     }
 
@@ -86,10 +92,9 @@ impl Store {
         suffix: &str,
         value: &T,
     ) -> Result<(), Error> {
-        let mut bytes = crate::canon::json::to_vec(value)?;
-        let sum = Digest::of(&bytes).hex();
-        bytes.push(b'\n');
-        bytes.extend_from_slice(sum.as_bytes());
+        let json = crate::canon::json::to_vec(value)?;
+        let sum = record_sum(kind, name, suffix, &json);
+        let bytes = [sum.as_bytes(), b"\n", &json].concat();
         self.put_record_bytes(kind, name, suffix, &bytes)
     }
 
@@ -120,33 +125,41 @@ impl Store {
     }
 }
 
+/// The first line of a value's record, in hexadecimal.
+fn record_sum(kind: Kind, name: &Digest, suffix: &str, json: &[u8]) -> String {
+    let mut hasher = Hasher::new();
+    hasher.update(format!("{}/{}{suffix}\n", kind.folder(), name.hex()).as_bytes());
+    hasher.update(json);
+    hasher.finish().hex()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_record_is_a_missing_one() {
+    fn a_damaged_record_is_a_missing_one_and_so_is_a_misplaced_one() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        let name = Digest::of(b"");
+        let (name, other) = (Digest::of(b"name"), Digest::of(b"other"));
+        let get = |name| store.record::<Digest>(Kind::Step, name, ".x");
         store
-            .put_record(Kind::Chunk, &name, ".x", &[1, 23])
+            .put_record(Kind::Step, &name, ".x", &Digest::of(b"value"))
             .unwrap();
-        let read = || store.record::<Vec<u64>>(Kind::Chunk, &name, ".x");
-        assert_eq!(read(), Some(vec![1, 23]));
-        let whole = store.record_bytes(Kind::Chunk, &name, ".x").unwrap();
+        assert_eq!(get(&name), Some(Digest::of(b"value")));
+        let path = store.record_path(Kind::Step, &name, ".x");
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(store.record_path(Kind::Step, &other, ".x"), &whole).unwrap();
+        assert_eq!(get(&other), None);
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
+            // Another hexadecimal digit of most of them.
             damaged[at] ^= 1;
-            store
-                .put_record_bytes(Kind::Chunk, &name, ".x", &damaged)
-                .unwrap();
-            assert_eq!(read(), None, "{at}");
+            std::fs::write(&path, &damaged).unwrap();
+            assert_eq!(get(&name), None, "{at}");
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert_eq!(get(&name), None, "{at}");
         }
-        store
-            .put_record_bytes(Kind::Chunk, &name, ".x", b"")
-            .unwrap();
-        assert_eq!(read(), None);
     }
 
     #[test]

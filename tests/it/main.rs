@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod blobs;
+mod caches;
 mod dependencies;
+mod determinism;
+mod golden;
 mod interop_outputs;
 mod interop_schema;
 mod interop_unpack;

@@ -3,6 +3,8 @@
 pub mod engines;
 pub mod http;
 pub mod programs;
+pub mod random;
+pub mod recipes;
 pub mod registry;
 pub mod rude;
 pub mod sample;
@@ -10,7 +12,7 @@ pub mod served;
 pub mod tree;
 pub mod trees;
 
-pub use programs::require;
+pub use programs::{require, run};
 
 use std::path::Path;
 use std::process::{Command, Stdio};
