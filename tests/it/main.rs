@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod interop_base;
+mod interop_foreign;
 mod interop_outputs;
 mod interop_schema;
 mod interop_unpack;
