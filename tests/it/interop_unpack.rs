@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::engines::{Containerd, Containers, Daemon, drivers, run_bundle};
 use crate::support::programs::{program, run};
+use crate::support::registry::DockerRegistry;
 use crate::support::sample::{SAYS, Sample, sample};
 use crate::support::tree::{self, Tree, What};
 use crate::support::{cairn, require, temp};
@@ -70,6 +71,12 @@ struct Habits {
     /// `user.*` xattrs are lost.
     drops_user_xattrs: bool,
 }
+
+const UMOCI: Habits = Habits {
+    begins_in_1970: false,
+    drops_empty_xattrs: true,
+    drops_user_xattrs: false,
+};
 
 impl Habits {
     fn apply(self, got: &mut Tree, expected: &mut Tree) {
@@ -147,11 +154,7 @@ fn skopeo_copies_and_umoci_unpacks() {
             "umoci",
             &["unpack", "--image", &image, text(&bundle)],
         ));
-        let habits = Habits {
-            drops_empty_xattrs: true,
-            ..Habits::default()
-        };
-        built.check("umoci", &bundle.join("rootfs"), &habits);
+        built.check("umoci", &bundle.join("rootfs"), &UMOCI);
         if require("runc") {
             assert_eq!(run_bundle(&bundle), SAYS);
         }
@@ -218,6 +221,40 @@ fn skopeo_turns_it_into_its_other_forms() {
         said.push(config);
     }
     assert!(said.iter().all(|config| *config == said[0]));
+}
+
+#[test]
+fn docker_registry_hands_on_what_is_pushed() {
+    if !require("docker-registry") || !require("skopeo") || !require("umoci") {
+        return;
+    }
+    let built = Built::new();
+    let registry = DockerRegistry::new("", "");
+    for codec in CODECS {
+        let name = format!("{}/team/demo:{codec}", registry.host);
+        let mut command = cairn(&built.at("home"));
+        command.args(["build", "-q", "--push", "-t", &name, "--compression", codec]);
+        let digest = run(command.arg(built.sample.folder.path()));
+        let remote = format!("docker://{name}");
+        let format = "--format={{.Digest}}";
+        let inspect = ["inspect", "--tls-verify=false", format, &remote];
+        assert_eq!(run(&mut program("skopeo", &inspect)), digest);
+        let layout = text(&built.at(codec)).to_owned();
+        let to = format!("oci:{layout}:demo");
+        // Else it would compress what isn't.
+        let plain = "--dest-oci-accept-uncompressed-layers";
+        let copy = ["copy", "-q", plain, "--src-tls-verify=false", &remote, &to];
+        run(&mut program("skopeo", &copy));
+        let index = std::fs::read(built.at(codec).join("index.json")).unwrap();
+        let index: Value = serde_json::from_slice(&index).unwrap();
+        assert_eq!(index["manifests"][0]["digest"], digest.trim_end());
+        if codec == "gzip" {
+            let (image, bundle) = (format!("{layout}:demo"), built.at("bundle"));
+            let unpack = ["unpack", "--image", &image, text(&bundle)];
+            run(&mut program("umoci", &unpack));
+            built.check("registry", &bundle.join("rootfs"), &UMOCI);
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ mod caches;
 mod dependencies;
 mod determinism;
 mod golden;
+mod interop_base;
+mod interop_foreign;
 mod interop_outputs;
 mod interop_schema;
 mod interop_unpack;
