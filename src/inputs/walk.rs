@@ -6,7 +6,7 @@
 use std::io;
 
 use rayon::prelude::*;
-use rustix::fs::{Dir, FileType};
+use rustix::fs::{FileType, RawDir};
 
 use super::beneath::Folder;
 use super::stat::Stat;
@@ -153,7 +153,10 @@ fn open_and_list(
 ) -> io::Result<(std::os::fd::OwnedFd, Vec<Vec<u8>>)> {
     let fd = folder.open_directory(path)?;
     let mut names = Vec::new();
-    for entry in Dir::read_from(&fd)? {
+    // As much as glibc's readdir takes at a time.
+    let mut buffer = [std::mem::MaybeUninit::uninit(); 32 << 10];
+    let mut entries = RawDir::new(&fd, &mut buffer);
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." {

@@ -172,16 +172,23 @@ impl Store {
     fn change_index(&self, change: impl FnOnce(&mut Index)) -> Result<(), Error> {
         let _held = lock::exclusive(&self.root.join("index.lock"))?;
         let mut index = self.index()?;
+        let before = index.clone();
         change(&mut index);
         index.manifests.sort_by(|a, b| {
-            (name_of(a).is_none(), name_of(a), a.digest).cmp(&(
-                name_of(b).is_none(),
-                name_of(b),
-                b.digest,
-            ))
+            let place = |member| {
+                (
+                    name_of(member).is_none(),
+                    name_of(member).map(str::to_owned),
+                )
+            };
+            (place(a), a.digest).cmp(&(place(b), b.digest))
         });
+        let path = self.root.join("index.json");
+        if index == before && path.exists() {
+            return Ok(());
+        }
         let bytes = crate::canon::json::to_vec(&index)?;
-        self.replace(&self.root.join("index.json"), &bytes)
+        self.replace(&path, &bytes)
     }
 }
 
