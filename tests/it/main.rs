@@ -5,6 +5,7 @@
 mod caches;
 mod determinism;
 mod golden;
+mod hostile;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;
