@@ -101,9 +101,62 @@ impl Error {
     pub fn kind(&self) -> Kind {
         self.cause().kind()
     }
+
+    /// The way out, where the message says none.
+    pub fn way_out(&self) -> Option<&'static str> {
+        self.cause().way_out()
+    }
 }
 
 impl Cause {
+    fn way_out(&self) -> Option<&'static str> {
+        use layer::pack::Error as Pack;
+        Some(match self {
+            Cause::Base(base::Error::Registry(_)) => {
+                "look at its name, and at the registry; `--debug` says what was asked of whom"
+            }
+            Cause::Base(base::Error::Layout(
+                layout::Error::Io { .. } | layout::Error::NoLayout(_),
+            )) => "layouts are looked up from the recipe's folder",
+            Cause::Base(base::Error::Layout(_) | base::Error::Image(_))
+            | Cause::Layers(_)
+            | Cause::Stage(stage::Error::Layers(_)) => {
+                "the base image is damaged, or not made as it should be: fetch or make it anew, or name another"
+            }
+            Cause::Ignore(_) => "correct that line, or remove it",
+            Cause::Context(context::Error::Folder { .. }) | Cause::NoContext(_) => {
+                "name a folder that holds the files"
+            }
+            Cause::Context(context::Error::Read { .. }) => {
+                "make it readable, exclude it from the copy, or name it in `.dockerignore`"
+            }
+            Cause::Context(context::Error::Select(
+                select::Error::Missing(_) | select::Error::NoMatch(_),
+            )) => "look at the path, and at what `.dockerignore` leaves out",
+            Cause::Context(context::Error::Select(select::Error::View(_)))
+            | Cause::Stage(stage::Error::Select(select::Error::View(_)))
+            | Cause::Step(step::Error::View(_)) => "look at the symbolic links on its way",
+            Cause::Stage(stage::Error::Select(_)) => "look at what the stage's steps make",
+            Cause::Step(step::Error::Archive { .. } | step::Error::NoArchive(_)) => {
+                "if you trust it, unpack it with another program, and copy the files"
+            }
+            Cause::Step(step::Error::Pack(Pack::Read { .. })) => {
+                "build again when nothing writes to it"
+            }
+            Cause::Step(step::Error::Pack(Pack::Write(error)))
+                if error.kind() == std::io::ErrorKind::StorageFull =>
+            {
+                "free some space in the store's place, or name another with `--store` or CAIRN_HOME"
+            }
+            Cause::Step(step::Error::Pack(Pack::Lost)) | Cause::Bug(_) => "please report it",
+            Cause::Store(
+                store::Error::DigestMismatch { .. } | store::Error::SizeMismatch { .. },
+            ) => "remove that blob from the store, and it is had anew",
+            Cause::Http(_) | Cause::Git(_) => "see that the server gives it to you",
+            _ => return None,
+        })
+    }
+
     fn kind(&self) -> Kind {
         use base::Error as Base;
         match self {
@@ -143,7 +196,7 @@ pub fn of_store(error: &store::Error) -> Kind {
         store::Error::DigestMismatch { .. } | store::Error::SizeMismatch { .. } => {
             Kind::DigestMismatch
         }
-        store::Error::Missing(_) => Kind::Unavailable,
+        store::Error::Missing(_) | store::Error::TooLarge(..) => Kind::Unavailable,
         _ => Kind::Failed,
     }
 }

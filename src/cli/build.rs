@@ -15,7 +15,7 @@ use crate::build::{Built, Settings, build};
 use crate::canon::event::Outcome;
 use crate::canon::{Problem, Reference};
 use crate::export::archive::{self, Sink};
-use crate::export::{engine, files, folder};
+use crate::export::{engine, files, folder, way_out};
 use crate::inputs::BaseImage;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
@@ -246,14 +246,13 @@ impl Export<'_> {
     }
 
     fn files(&self, number: usize) -> Result<crate::inputs::Files, Failure> {
-        let Settings {
-            store, expansion, ..
-        } = self.settings;
+        let store = &self.settings.store;
         let image = self.built.images.get(number);
         let image = image.map(|image| BaseImage::read(store, &image.manifest, &image.platform));
         let image = image.transpose().map_err(crate::export::Error::from)?;
         match image {
-            Some(image) => Ok(files::of(&image, store, *expansion)?),
+            // Its base came through the limit, and the rest was made here.
+            Some(image) => Ok(files::of(&image, store, Expansion::UNLIMITED)?),
             None => Ok(crate::inputs::Files::default()),
         }
     }
@@ -314,7 +313,8 @@ impl Export<'_> {
 
 fn cant_write(path: &Path, error: &std::io::Error) -> Failure {
     let problem = Problem::new(format!("can't write `{}`: {error}", path.display()));
-    Failure::message(Code::Failed, problem)
+    let hint = way_out(error).trim_start_matches("\nhint: ");
+    Failure::message(Code::Failed, problem.hint(hint))
 }
 
 fn put(path: &Path, text: &str) -> Result<(), Failure> {

@@ -88,28 +88,26 @@ impl Failure {
 
     /// A build that failed, at its place in the recipe.
     pub fn build(error: build::Error, source: Source) -> Failure {
-        let code = error.kind().into();
-        match error {
-            build::Error::Step { name, span, cause } => {
-                let text = cause.to_string();
-                let (hints, lines): (Vec<_>, Vec<_>) =
-                    text.lines().partition(|line| line.starts_with("hint: "));
-                let mut lines = lines.into_iter();
-                let message = lines.next().unwrap_or_default().to_owned();
-                let mut problem = Problem::new(message).at(span).label(name);
-                for line in lines {
-                    problem = problem.cause(line.trim());
-                }
-                if let Some(hint) = hints.first() {
-                    problem = problem.hint(hint.trim_start_matches("hint: "));
-                }
-                Failure {
-                    code,
-                    what: What::Problems(vec![problem], Box::new(source)),
-                }
-            }
-            build::Error::Other(cause) => Failure::new(code, cause),
+        let (code, way_out) = (error.kind().into(), error.way_out());
+        let text = error.cause().to_string();
+        let (hints, lines): (Vec<_>, Vec<_>) =
+            text.lines().partition(|line| line.starts_with("hint: "));
+        let mut lines = lines.into_iter();
+        let mut problem = Problem::new(lines.next().unwrap_or_default());
+        for line in lines {
+            problem = problem.cause(line.trim().trim_start_matches("cause: "));
         }
+        let hints = hints.iter().map(|hint| hint.trim_start_matches("hint: "));
+        if let Some(hint) = hints.chain(way_out).next() {
+            problem = problem.hint(hint);
+        }
+        let what = match error {
+            build::Error::Step { name, span, .. } => {
+                What::Problems(vec![problem.at(span).label(name)], Box::new(source))
+            }
+            build::Error::Other(_) => What::Message(Box::new(problem)),
+        };
+        Failure { code, what }
     }
 
     /// What is said on standard error.

@@ -68,7 +68,9 @@ pub fn put(path: &Path, fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>)
     let mut builder = tempfile::Builder::new();
     // As for any new file, the umask takes from this what it takes.
     builder.permissions(std::fs::Permissions::from_mode(0o666));
-    let mut file = builder.tempfile_in(parent.unwrap_or(Path::new(".")))?;
+    let mut file = builder
+        .tempfile_in(parent.unwrap_or(Path::new(".")))
+        .map_err(crate::store::bare)?;
     let temporary = file.path().to_owned();
     unfinished().insert(temporary.clone());
     let filled = fill(file.as_file_mut());

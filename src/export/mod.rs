@@ -22,7 +22,7 @@ use crate::store::{Blob, Store};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Where it should go.
-    #[error("can't write `{}`: {source}", path.display())]
+    #[error("can't write `{}`: {source}{}", path.display(), way_out(source))]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -70,6 +70,19 @@ pub enum Error {
         /// Its last words.
         reason: String,
     },
+}
+
+/// What can be done when an output can't be written, as a line of its own.
+pub fn way_out(error: &io::Error) -> &'static str {
+    use io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "\nhint: free some space there, or write it elsewhere"
+        }
+        ErrorKind::NotFound => "\nhint: make the folder, or write it elsewhere",
+        ErrorKind::BrokenPipe => "\nhint: see why nobody reads it any more",
+        _ => "\nhint: see what is there and whether you may change it, or write it elsewhere",
+    }
 }
 
 /// Everything that an image is made of: its documents and blobs, once each, by digest.

@@ -64,7 +64,7 @@ impl HostFile {
 }
 
 fn changed() -> io::Error {
-    io::Error::other("it changed while it was read; build again when nothing writes to it")
+    io::Error::other("it changed while it was read\nhint: build again when nothing writes to it")
 }
 
 impl Read for HostFile {

@@ -65,7 +65,7 @@ pub enum Error {
     },
     /// Manifest and config that don't belong together.
     #[error(
-        "the manifest {digest} has {layers} layers and its config {diff_ids} diff IDs: they don't belong together"
+        "the manifest {digest} and its config don't belong together: they have {layers} and {diff_ids} layers"
     )]
     Layers {
         /// Of the manifest.

@@ -146,8 +146,7 @@ impl Layer {
         {
             return Ok(table);
         }
-        let blob = store.require_blob(&self.descriptor.digest)?;
-        let plain = decompress(blob.open()?, blob.size, limit).map_err(|source| self.io(source))?;
+        let plain = self.plain(store, limit)?;
         let Scanned { tree, opaque, .. } = self.scan(plain)?;
         self.put_checked(store)?;
         let record = TableRecord {
@@ -164,9 +163,7 @@ impl Layer {
         if self.tree.is_some() || self.is_checked(store) {
             return Ok(());
         }
-        let blob = store.require_blob(&self.descriptor.digest)?;
-        let mut plain =
-            decompress(blob.open()?, blob.size, limit).map_err(|source| self.io(source))?;
+        let mut plain = self.plain(store, limit)?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 256 << 10];
         loop {
@@ -179,6 +176,16 @@ impl Layer {
         }
         self.must_be(DiffId(hasher.finish()))?;
         self.put_checked(store)
+    }
+
+    /// Its tar. A layer that cairn made is no bomb, whatever was put into it.
+    fn plain(&self, store: &Store, limit: Expansion) -> Result<Box<dyn Read>, Error> {
+        let limit = match self.tree {
+            Some(_) => Expansion::UNLIMITED,
+            None => limit,
+        };
+        let blob = store.require_blob(&self.descriptor.digest)?;
+        decompress(blob.open()?, blob.size, limit).map_err(|source| self.io(source))
     }
 
     fn is_checked(&self, store: &Store) -> bool {
@@ -270,9 +277,7 @@ impl LayerContent {
                 return Ok(Unpacked::new(file, scanned));
             }
         }
-        let blob = self.store.require_blob(&self.layer.descriptor.digest)?;
-        let plain = decompress(blob.open()?, blob.size, self.limit)
-            .map_err(|source| self.layer.io(source))?;
+        let plain = self.layer.plain(&self.store, self.limit)?;
         let (temporary, scanned) = spool(plain, &self.store, |tar| self.layer.scan(tar))?;
         let file = temporary.reopen().map_err(|source| self.layer.io(source))?;
         crate::store::publish(temporary, &path)?;
@@ -287,26 +292,39 @@ pub fn spool<E: From<crate::store::Error>>(
     scan: impl FnOnce(&mut dyn Read) -> Result<Scanned, E>,
 ) -> Result<(tempfile::NamedTempFile, Scanned), E> {
     let mut temporary = store.temporary()?;
-    let mut tee = Tee {
-        source: plain,
-        copy: io::BufWriter::with_capacity(256 << 10, &mut temporary),
+    let (scanned, copied) = {
+        let mut tee = Tee {
+            source: plain,
+            copy: io::BufWriter::with_capacity(256 << 10, temporary.as_file_mut()),
+            failed: None,
+        };
+        let scanned = scan(&mut tee);
+        let copied = match tee.failed.take() {
+            Some(error) => Err(error),
+            None => io::Write::flush(&mut tee.copy),
+        };
+        (scanned, copied)
     };
-    let scanned = scan(&mut tee)?;
-    let flushed = io::Write::flush(&mut tee.copy);
-    drop(tee);
-    flushed.map_err(crate::store::io_error("write", temporary.path()))?;
-    Ok((temporary, scanned))
+    // A full disk is no fault of the archive's, though the scan ends with it.
+    copied.map_err(crate::store::io_error("write", temporary.path()))?;
+    Ok((temporary, scanned?))
 }
 
 struct Tee<R, W: io::Write> {
     source: R,
     copy: W,
+    /// Why there is no copy.
+    failed: Option<io::Error>,
 }
 
 impl<R: Read, W: io::Write> Read for Tee<R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(buffer)?;
-        self.copy.write_all(&buffer[..read])?;
+        if let Err(error) = self.copy.write_all(&buffer[..read]) {
+            let kind = error.kind();
+            self.failed = Some(error);
+            return Err(kind.into());
+        }
         Ok(read)
     }
 }

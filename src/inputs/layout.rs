@@ -297,16 +297,26 @@ impl Layout<'_> {
                 let path = folder.join(&name);
                 let mut file = File::open(&path).map_err(|source| Error::Io { path, source })?;
                 let mut writer = self.store.write_blob()?;
-                writer.fill(&name, &mut file, Some(*size))?;
-                writer.finish_as(&format!("`{name}` of the layout"), digest)?;
+                let what = format!("`{name}` of the layout");
+                writer.fill(&what, &mut file, Some(*size))?;
+                writer.finish_as(&what, digest)?;
                 Ok(())
             }
             Files::Archive(files) => {
                 let blob = files
                     .get(&name)
                     .ok_or_else(|| Error::Missing(name.clone()))?;
-                let (expected, got) = (*digest, blob.digest);
                 let what = format!("`{name}` of the layout");
+                if blob.digest == *digest {
+                    let (expected, got) = (*size, blob.size);
+                    return Err(crate::store::Error::SizeMismatch {
+                        what,
+                        expected,
+                        got,
+                    }
+                    .into());
+                }
+                let (expected, got) = (*digest, blob.digest);
                 Err(crate::store::Error::DigestMismatch {
                     what,
                     expected,

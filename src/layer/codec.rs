@@ -15,6 +15,9 @@ pub struct Expansion {
 impl Expansion {
     /// Bytes that any stream may hold: small ones of one byte repeated are no bombs.
     pub const FREE: u64 = 64 << 20;
+
+    /// For what cairn made itself, or has let through before.
+    pub const UNLIMITED: Expansion = Expansion { factor: u64::MAX };
 }
 
 /// gzip can't expand more than 1032-fold, and real layers stay far below 200.
@@ -66,7 +69,7 @@ impl Read for Limited<'_> {
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
             let Limited { most, factor, .. } = self;
             io::Error::other(format!(
-                "it expands to more than {most} bytes, {factor} times its size; if that is meant, raise the limit with `--max-expansion`"
+                "it expands to more than {most} bytes, {factor} times its size\nhint: if that is meant, raise the limit with `--max-expansion`"
             ))
         })?;
         Ok(read)

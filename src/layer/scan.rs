@@ -167,7 +167,10 @@ impl Scan {
                 Node::Inode(self.inodes.len() - 1)
             }
             MemberKind::Hardlink(ref target) => {
-                let target = checked_path(target, purpose)?;
+                let target = checked_path(target, purpose).map_err(|_| {
+                    let target = String::from_utf8_lossy(target).escape_debug().to_string();
+                    refuse(&format!("it is a hard link to `{target}`, which leads out"))
+                })?;
                 match self.nodes.get(&target) {
                     Some(Node::Inode(inode)) => Node::Inode(*inode),
                     _ => {

@@ -87,7 +87,8 @@ impl BlobWriter {
         self.size
     }
 
-    /// Takes in all of `source`, but no more than `expected` bytes where that is known.
+    /// Takes in all of `source`, which has to bring the blob to `expected` bytes where that is
+    /// known.
     pub fn fill(
         &mut self,
         what: &str,
@@ -97,21 +98,24 @@ impl BlobWriter {
         let mut buffer = vec![0; 256 << 10];
         loop {
             let read = match source.read(&mut buffer) {
-                Ok(0) => return Ok(()),
+                Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(io_error("read", Path::new(what))(error)),
             };
             self.write_all(&buffer[..read])
                 .map_err(io_error("write", self.file.path()))?;
-            if let Some(expected) = expected.filter(|expected| self.size > *expected) {
-                let what = what.to_owned();
-                return Err(Error::SizeMismatch {
-                    what,
-                    expected,
-                    got: self.size,
-                });
+            if expected.is_some_and(|expected| self.size > expected) {
+                break;
             }
+        }
+        match expected {
+            Some(expected) if expected != self.size => Err(Error::SizeMismatch {
+                what: what.to_owned(),
+                expected,
+                got: self.size,
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -289,12 +293,22 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_longer_than_announced_is_cut_off() {
+    fn a_stream_of_another_length_than_announced_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let mut writer = store.write_blob().unwrap();
         let error = writer.fill("it", &mut io::repeat(0), Some(10)).unwrap_err();
         assert!(matches!(error, Error::SizeMismatch { expected: 10, .. }));
+        let mut writer = store.write_blob().unwrap();
+        let error = writer.fill("it", &mut &b"abc"[..], Some(10)).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::SizeMismatch {
+                expected: 10,
+                got: 3,
+                ..
+            }
+        ));
     }
 
     #[test]

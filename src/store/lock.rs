@@ -47,7 +47,8 @@ pub(super) fn downgrade(file: &File) {
 /// A temporary file in `folder` that [`remove_abandoned`] leaves alone while its writer lives.
 pub(super) fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, Error> {
     loop {
-        let file = tempfile::NamedTempFile::new_in(folder).map_err(io_error("write in", folder))?;
+        let file = tempfile::NamedTempFile::new_in(folder)
+            .map_err(|error| io_error("write in", folder)(bare(error)))?;
         wait(file.as_file(), FlockOperation::LockShared).map_err(io_error("lock", file.path()))?;
         // Before it was locked, another cairn may have taken it for abandoned.
         if is_linked(file.as_file()) {
@@ -59,7 +60,8 @@ pub(super) fn temporary(folder: &Path) -> Result<tempfile::NamedTempFile, Error>
 /// A temporary folder in `folder`, locked likewise as long as the file lives.
 pub(super) fn temporary_folder(folder: &Path) -> Result<(tempfile::TempDir, File), Error> {
     loop {
-        let made = tempfile::tempdir_in(folder).map_err(io_error("write in", folder))?;
+        let made = tempfile::tempdir_in(folder)
+            .map_err(|error| io_error("write in", folder)(bare(error)))?;
         let Ok(file) = File::open(made.path()) else {
             continue;
         };
@@ -67,6 +69,17 @@ pub(super) fn temporary_folder(folder: &Path) -> Result<(tempfile::TempDir, File
         if is_linked(&file) {
             return Ok((made, file));
         }
+    }
+}
+
+/// The system's error under one of `tempfile`, whose text has a path of its own, which means
+/// nothing to anybody.
+pub(crate) fn bare(error: std::io::Error) -> std::io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.source());
+    let inner = inner.and_then(|inner| inner.downcast_ref::<std::io::Error>());
+    match inner.and_then(std::io::Error::raw_os_error) {
+        Some(code) => std::io::Error::from_raw_os_error(code),
+        None => error,
     }
 }
 

@@ -25,6 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use blob::{Blob, BlobWriter, Verified};
+pub(crate) use lock::bare;
 pub use record::Kind as RecordKind;
 pub use refs::Named;
 
@@ -42,7 +43,7 @@ pub struct Store {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file system said no.
-    #[error("can't {action} `{}`: {source}", path.display())]
+    #[error("can't {action} `{}`: {source}{}", path.display(), way_out(source))]
     Io {
         /// `read`, `write`, …
         action: &'static str,
@@ -78,11 +79,30 @@ pub enum Error {
     #[error("{0} is larger than {1} bytes")]
     TooLarge(String, u64),
     /// `index.json` can't be understood.
-    #[error("`index.json` of the store can't be read: {0}")]
+    #[error(
+        "`index.json` of the store can't be read: {0}\nhint: move it away: images lose their names, and building or pulling again gives them back"
+    )]
     Index(serde_json::Error),
     /// A record could not be put into JSON.
     #[error(transparent)]
     Json(#[from] crate::canon::json::Error),
+}
+
+/// What can be done when the file system says no.
+fn way_out(error: &io::Error) -> &'static str {
+    use io::ErrorKind;
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "\nhint: free some space there; `--store` or CAIRN_HOME names another place for the store"
+        }
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            "\nhint: see that you may; `--store` or CAIRN_HOME names another place for the store"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "\nhint: the store is a folder: name one with `--store` or CAIRN_HOME"
+        }
+        _ => "",
+    }
 }
 
 /// `map_err` for file-system errors, with what was done to which path.

@@ -198,6 +198,24 @@ fn what_is_left_in_tmp_is_removed() {
     assert_eq!(entries(&tmp), Vec::<PathBuf>::new());
 }
 
+#[test]
+fn a_layer_that_expands_far_is_read_again_without_its_table() {
+    let (folder, store) = (temp(), temp());
+    let recipe = "from = \"scratch\"\nplatforms = [\"linux/amd64\"]\n\
+        [stages.zeros]\nfrom = \"scratch\"\n\
+        [[stages.zeros.steps]]\ncopy = { paths = [\"zeros\"], to = \"/\" }\n\
+        [[steps]]\ncopy = { from = { stage = \"zeros\" }, paths = [\"/zeros\"], to = \"/a\" }\n";
+    std::fs::write(folder.path().join("cairn.toml"), recipe).unwrap();
+    let file = std::fs::File::create(folder.path().join("zeros")).unwrap();
+    file.set_len(80 << 20).unwrap();
+    let build = || run(cairn(store.path()).arg("build").arg(folder.path()));
+    let digest = build();
+    for cache in ["trees", "snapshots", "steps"] {
+        std::fs::remove_dir_all(store.path().join(cache)).unwrap();
+    }
+    assert_eq!(build(), digest);
+}
+
 /// How each piece of work of a build ended, by its name.
 fn outcomes(store: &Path, folder: &Path, more: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut command = cairn(store);

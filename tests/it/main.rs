@@ -7,6 +7,7 @@ mod caches;
 mod dependencies;
 mod determinism;
 mod golden;
+mod hostile;
 mod interop_base;
 mod interop_foreign;
 mod interop_outputs;
