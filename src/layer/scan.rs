@@ -94,11 +94,7 @@ struct Scan {
 
 /// Reads all of `source`, which is not compressed.
 pub fn scan(source: impl Read, purpose: Purpose) -> Result<Scanned, Error> {
-    let hashed = Hashed {
-        source,
-        hasher: Hasher::new(),
-        size: 0,
-    };
+    let hashed = Hashed::new(source);
     let mut reader = Reader::new(hashed);
     let mut scan = Scan::default();
     while let Some(member) = reader.next_member()? {
@@ -341,20 +337,26 @@ fn xattr_bytes(meta: &Meta) -> usize {
 }
 
 fn digest_of(reader: &mut impl Read) -> Result<Digest, io::Error> {
-    let mut hasher = Hasher::new();
-    let mut buffer = [0; 32 << 10];
-    loop {
-        match reader.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            read => hasher.update(&buffer[..read]),
-        }
-    }
+    let mut hashed = Hashed::new(reader);
+    io::copy(&mut hashed, &mut io::sink())?;
+    Ok(hashed.hasher.finish())
 }
 
 struct Hashed<R> {
     source: R,
     hasher: Hasher,
     size: u64,
+}
+
+impl<R> Hashed<R> {
+    fn new(source: R) -> Hashed<R> {
+        let hasher = Hasher::new();
+        Hashed {
+            source,
+            hasher,
+            size: 0,
+        }
+    }
 }
 
 impl<R: Read> Read for Hashed<R> {
