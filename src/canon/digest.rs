@@ -161,6 +161,39 @@ impl Hasher {
     }
 }
 
+/// Hashes and counts what is read through it.
+pub struct Hashed<R> {
+    source: R,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R> Hashed<R> {
+    /// Reads from `source`.
+    pub fn new(source: R) -> Hashed<R> {
+        let hasher = Hasher::new();
+        Hashed {
+            source,
+            hasher,
+            size: 0,
+        }
+    }
+
+    /// Digest and number of the bytes that were read.
+    pub fn finish(self) -> (Digest, u64) {
+        (self.hasher.finish(), self.size)
+    }
+}
+
+impl<R: std::io::Read> std::io::Read for Hashed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        self.size += read as u64;
+        Ok(read)
+    }
+}
+
 macro_rules! digest_of {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*

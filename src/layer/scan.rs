@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use super::entry::{Entry, Kind, Meta};
 use super::read::{self, Member, MemberKind, Reader};
 use super::{Tree, tree};
-use crate::canon::digest::Hasher;
+use crate::canon::digest::Hashed;
 use crate::canon::{DiffId, Digest, EntryPath, path};
 
 /// What an archive holds.
@@ -105,7 +105,8 @@ pub fn scan(source: impl Read, purpose: Purpose) -> Result<Scanned, Error> {
     }
     let mut hashed = reader.into_source();
     io::copy(&mut hashed, &mut io::sink())?;
-    let (diff_id, size) = (DiffId(hashed.hasher.finish()), hashed.size);
+    let (digest, size) = hashed.finish();
+    let diff_id = DiffId(digest);
     let (tree, opaque, offsets) = scan.finish()?;
     Ok(Scanned {
         tree,
@@ -339,33 +340,7 @@ fn xattr_bytes(meta: &Meta) -> usize {
 fn digest_of(reader: &mut impl Read) -> Result<Digest, io::Error> {
     let mut hashed = Hashed::new(reader);
     io::copy(&mut hashed, &mut io::sink())?;
-    Ok(hashed.hasher.finish())
-}
-
-struct Hashed<R> {
-    source: R,
-    hasher: Hasher,
-    size: u64,
-}
-
-impl<R> Hashed<R> {
-    fn new(source: R) -> Hashed<R> {
-        let hasher = Hasher::new();
-        Hashed {
-            source,
-            hasher,
-            size: 0,
-        }
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        self.size += read as u64;
-        Ok(read)
-    }
+    Ok(hashed.finish().0)
 }
 
 #[cfg(test)]
