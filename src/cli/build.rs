@@ -134,6 +134,15 @@ impl Wanted {
         if arguments.push && !outputs.contains(&Output::Registry) {
             outputs.push(Output::Registry);
         }
+        let twice = |(at, output): (usize, &Output)| {
+            outputs[..at].iter().any(|other| other.clashes(output))
+        };
+        if outputs.iter().enumerate().any(twice) {
+            return Err(Failure::usage(
+                "two outputs go to the same place",
+                "give each a `dest` of its own",
+            ));
+        }
         let to_stdout = outputs.iter().filter(|output| output.is_stdout()).count();
         if to_stdout > 1 {
             return Err(Failure::usage(
@@ -164,6 +173,21 @@ impl Wanted {
 }
 
 impl Output {
+    /// Where it goes, if to a file or folder.
+    fn place(&self) -> Option<&Path> {
+        match self {
+            Output::Archive(_, Destination::File(path)) | Output::Tar(Destination::File(path)) => {
+                Some(path)
+            }
+            Output::Layout(path) | Output::Folder(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    fn clashes(&self, other: &Output) -> bool {
+        self.place().is_some() && self.place() == other.place()
+    }
+
     fn is_stdout(&self) -> bool {
         matches!(
             self,

@@ -45,6 +45,13 @@ pub fn find(store: &Store, text: &str) -> Result<Descriptor, Failure> {
             bytes.len() as u64,
         ));
     }
+    if let Ok(config) = text.parse::<Digest>()
+        && let Some(image) = images
+            .iter()
+            .find(|image| config_of(store, &image.descriptor) == Some(config))
+    {
+        return Ok(image.descriptor.clone());
+    }
     let name = reference(text)?;
     store.image(&name)?.ok_or_else(|| {
         let problem = Problem::new(format!("the store has no image `{name}`"));
@@ -53,6 +60,15 @@ pub fn find(store: &Store, text: &str) -> Result<Descriptor, Failure> {
             problem.hint("`cairn images` lists what it has; `cairn pull` fetches"),
         )
     })
+}
+
+/// The digest of its config, by which `--iidfile` and Docker name an image of one platform.
+fn config_of(store: &Store, descriptor: &Descriptor) -> Option<Digest> {
+    let bytes = store.read(&descriptor.digest, LARGEST_DOCUMENT).ok()?;
+    match Document::parse(&bytes).ok()? {
+        Document::Manifest(manifest) => Some(manifest.config.digest),
+        Document::Index(_) => None,
+    }
 }
 
 /// The digits of a digest or of its beginning, four at least.

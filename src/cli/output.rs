@@ -46,6 +46,9 @@ pub fn parse(text: &str) -> Result<Spec, Failure> {
     let usage =
         |message: String, hint: &str| Failure::usage(format!("`-o {text}`: {message}"), hint);
     const TYPES: &str = "types are oci, oci-dir, docker, tar, local and registry";
+    if text.trim().is_empty() {
+        return Err(usage("it says nothing".to_owned(), TYPES));
+    }
     if !text.contains('=') {
         let output = if text == "-" {
             Output::Tar(Destination::Stdout)
@@ -110,6 +113,13 @@ pub fn parse(text: &str) -> Result<Spec, Failure> {
         Some(other) => return Err(usage(format!("there is no type `{other}`"), TYPES)),
         None => return Err(usage("it has no type".to_owned(), TYPES)),
     };
+    if compression.is_some() && matches!(output, Output::Tar(_) | Output::Folder(_)) {
+        let message = "files have no compression".to_owned();
+        return Err(usage(
+            message,
+            "leave `compression` out; pipe `dest=-` into gzip or zstd",
+        ));
+    }
     Ok(Spec {
         output,
         names,
@@ -145,6 +155,8 @@ mod tests {
                 Some(Output::Archive(Flavour::Docker, Destination::Stdout)),
             ),
             ("type=image,push=true", Some(Output::Registry)),
+            ("", None),
+            ("type=tar,dest=a,compression=gzip", None),
             ("type=oci", None),
             ("type=local,dest=-", None),
             ("type=zip,dest=a", None),

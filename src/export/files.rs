@@ -61,10 +61,10 @@ pub fn write_folder(files: &Files, folder: &Path, events: &Events) -> Result<(),
         for (index, entry) in pick.tree.entries().iter().enumerate() {
             let path = below(folder, entry.path.as_bytes());
             match &entry.kind {
+                // The folder itself is the user's.
+                Kind::Directory if entry.path.is_root() => {}
                 Kind::Directory => {
-                    if !entry.path.is_root() {
-                        make_directory(&path).map_err(failed(&path))?;
-                    }
+                    make_directory(&path).map_err(failed(&path))?;
                     directories.push((path, entry));
                 }
                 Kind::CharacterDevice(_) | Kind::BlockDevice(_) | Kind::Fifo | Kind::Whiteout => {

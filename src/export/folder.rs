@@ -59,9 +59,14 @@ fn unfinished() -> std::sync::MutexGuard<'static, BTreeSet<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all. Of a link the file that it names is replaced; a device, a
+/// pipe or a socket is written to as it is.
 pub fn put(path: &Path, fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return fill(&mut std::fs::File::options().write(true).open(path)?);
+    }
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
@@ -77,4 +82,37 @@ pub fn put(path: &Path, fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>)
     let finished = filled.and_then(|()| file.persist(path).map(drop).map_err(|error| error.error));
     unfinished().remove(&temporary);
     finished
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn links_and_pipes_stay_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "old").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        put(&at("link"), |file| file.write_all(b"new")).unwrap();
+        assert!(std::fs::symlink_metadata(at("link")).unwrap().is_symlink());
+        assert_eq!(std::fs::read(at("file")).unwrap(), b"new");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), fifo, mode, 0).unwrap();
+        let pipe = at("pipe");
+        let reader = std::thread::spawn(move || {
+            let mut text = String::new();
+            std::fs::File::open(pipe)
+                .unwrap()
+                .read_to_string(&mut text)
+                .unwrap();
+            text
+        });
+        put(&at("pipe"), |file| file.write_all(b"through")).unwrap();
+        assert_eq!(reader.join().unwrap(), "through");
+        assert!(put(folder.path(), |_| Ok(())).is_err());
+    }
 }

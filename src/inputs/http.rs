@@ -64,7 +64,8 @@ pub fn fetch(url: &str, digest: &Digest, store: &Store, events: &Events) -> Resu
         match runtime.block_on(attempt_once(url, &shown, digest, store)) {
             Err(Attempt::Again(reason)) if attempt < TRIES => {
                 events.debug(format!("`{shown}`: {reason}; trying again"));
-                runtime.block_on(tokio::time::sleep(delay));
+                // A timer can only be made inside the runtime.
+                runtime.block_on(async { tokio::time::sleep(delay).await });
                 delay *= 4;
             }
             Err(Attempt::Again(reason)) => return Err(failed(reason)),

@@ -112,6 +112,15 @@ impl BaseImage {
                 digest: manifest.config.digest,
                 source,
             })?;
+        let has = config.platform();
+        let is_other = (&has.os, &has.architecture) != (&platform.os, &platform.architecture);
+        // Some tools leave it out, and then nobody can tell.
+        if is_other && !config.architecture.is_empty() {
+            return Err(Error::Platform {
+                wanted: platform.clone(),
+                has: vec![has.to_string()],
+            });
+        }
         let diff_ids = &config.rootfs.diff_ids;
         if diff_ids.len() != manifest.layers.len() {
             let (layers, diff_ids) = (manifest.layers.len(), diff_ids.len());
