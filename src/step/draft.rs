@@ -161,19 +161,24 @@ impl<'a> Draft<'a> {
                 _ => None,
             })
             .collect();
-        let mut changed: Vec<(Entry, Origin)> = self
-            .entries
-            .into_iter()
-            .map(|(path, (kind, meta, origin))| (Entry { path, kind, meta }, origin))
-            .filter(|(entry, _)| {
-                let is_same = base
-                    .get(&entry.path)
-                    .is_some_and(|node| node.is_same(entry));
-                !is_same || link_targets.contains(&entry.path)
-            })
-            .collect();
-        changed.sort_by(|(a, _), (b, _)| a.order(b));
-        let (entries, origins) = changed.into_iter().unzip();
+        // Of a million entries there is no room for one list more than needed.
+        let mut entries = Vec::with_capacity(self.entries.len());
+        let mut origins = Vec::with_capacity(self.entries.len());
+        for (path, (kind, meta, origin)) in self.entries {
+            let entry = Entry { path, kind, meta };
+            let is_same = base
+                .get(&entry.path)
+                .is_some_and(|node| node.is_same(&entry));
+            if !is_same || link_targets.contains(&entry.path) {
+                entries.push(entry);
+                origins.push(origin);
+            }
+        }
+        if !entries.is_sorted_by(|a, b| a.order(b).is_lt()) {
+            let mut pairs: Vec<(Entry, Origin)> = entries.into_iter().zip(origins).collect();
+            pairs.sort_by(|(a, _), (b, _)| a.order(b));
+            (entries, origins) = pairs.into_iter().unzip();
+        }
         Ok(Change {
             tree: Tree::new(entries)?,
             origins,
