@@ -240,7 +240,7 @@ impl Evaluation<'_> {
             picks: vec![Pick {
                 name,
                 tree,
-                origins: vec![Origin::Blob(blob)],
+                origins: vec![Origin::Blob(Box::new(blob))],
             }],
         })
     }

@@ -30,9 +30,8 @@ pub struct Context {
     folder: Folder,
     path: PathBuf,
     found: Vec<Found>,
-    /// By number in `found`.
+    /// By number in `found`: what the stat cache knows, and what was read.
     digests: Vec<OnceLock<Digest>>,
-    cache: StatCache,
     /// Before the walk, by the clock of the store's file system.
     started: Time,
     store: Store,
@@ -95,16 +94,18 @@ impl Context {
         let found = walk(&folder, ignored);
         let path = path.canonicalize().map_err(failed)?;
         let cache = store.record_bytes(RecordKind::Context, &cache_name(&path), "");
-        let cache = cache
-            .map(|bytes| StatCache::read(&bytes))
-            .unwrap_or_default();
-        let digests = found.iter().map(|_| OnceLock::new()).collect();
+        let cache = cache.map(StatCache::read).unwrap_or_default();
+        // All at once, so that the rows, which are many, don't stay.
+        let digest = |found: &Found| match &found.kind {
+            FoundKind::File(stat) => cache.get(stat).map(OnceLock::from).unwrap_or_default(),
+            _ => OnceLock::new(),
+        };
+        let digests = found.iter().map(digest).collect();
         Ok(Context {
             folder,
             path,
             found,
             digests,
-            cache,
             started,
             store: store.clone(),
         })
@@ -224,12 +225,8 @@ impl Context {
             let FoundKind::File(stat) = &self.found[number].kind else {
                 continue;
             };
-            if self.digests[number].get().is_some() {
-                continue;
-            }
-            match self.cache.get(stat) {
-                Some(digest) => drop(self.digests[number].set(digest)),
-                None => unknown.push((number, *stat)),
+            if self.digests[number].get().is_none() {
+                unknown.push((number, *stat));
             }
         }
         if unknown.is_empty() {
@@ -265,8 +262,7 @@ impl Context {
                 let FoundKind::File(stat) = &found.kind else {
                     return None;
                 };
-                let digest = digest.get().copied().or_else(|| self.cache.get(stat))?;
-                Some((stat, digest))
+                Some((stat, digest.get().copied()?))
             });
         let bytes = StatCache::write(known, self.started);
         Ok(self

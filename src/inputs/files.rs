@@ -43,8 +43,8 @@ pub enum Origin {
     Layer(Arc<LayerContent>, u32),
     /// In an archive: the number of the entry in its table.
     Archive(Arc<Unpacked>, u32),
-    /// In the store.
-    Blob(Blob),
+    /// In the store. Boxed, as there is an origin for every file of a context.
+    Blob(Box<Blob>),
     /// Here.
     Bytes(Arc<[u8]>),
 }

@@ -21,14 +21,16 @@ pub(super) struct StatCache {
 
 impl StatCache {
     /// Reads what [`StatCache::write`] gave; anything else is an empty cache.
-    pub(super) fn read(bytes: &[u8]) -> StatCache {
+    pub(super) fn read(mut bytes: Vec<u8>) -> StatCache {
         let rows = bytes
             .strip_prefix(MAGIC)
             .and_then(|rest| rest.split_last_chunk::<32>())
             .filter(|(rows, sum)| rows.len() % ROW == 0 && Digest::of(rows).bytes() == *sum);
-        StatCache {
-            rows: rows.map(|(rows, _)| rows.to_vec()).unwrap_or_default(),
-        }
+        let length = rows.map_or(0, |(rows, _)| rows.len());
+        // In place: of a large context this is a lot.
+        bytes.drain(..MAGIC.len().min(bytes.len()));
+        bytes.truncate(length);
+        StatCache { rows: bytes }
     }
 
     /// The digest of the content of a file of which `stat` says this.
@@ -60,7 +62,12 @@ impl StatCache {
         rows.dedup_by(|a, b| a[..16] == b[..16]);
         let mut hasher = Hasher::new();
         hasher.update(rows.as_flattened());
-        [MAGIC, rows.as_flattened(), hasher.finish().bytes()].concat()
+        let sum = hasher.finish();
+        rows.reserve_exact(1);
+        let mut bytes = rows.into_flattened();
+        bytes.splice(..0, *MAGIC);
+        bytes.extend_from_slice(sum.bytes());
+        bytes
     }
 }
 
@@ -115,7 +122,7 @@ mod tests {
             files.iter().rev().map(|(stat, digest)| (stat, *digest)),
             LATER,
         );
-        let cache = StatCache::read(&bytes);
+        let cache = StatCache::read(bytes);
         for (stat, digest) in &files {
             assert_eq!(cache.get(stat), Some(*digest));
         }
@@ -153,18 +160,18 @@ mod tests {
             nanoseconds: 5_000_000,
         };
         let bytes = StatCache::write([(&stat(1), digest)].into_iter(), at);
-        assert_eq!(StatCache::read(&bytes).get(&stat(1)), None);
+        assert_eq!(StatCache::read(bytes.clone()).get(&stat(1)), None);
     }
 
     #[test]
     fn a_damaged_cache_is_an_empty_one() {
         let bytes = StatCache::write([(&stat(1), Digest::of(b""))].into_iter(), LATER);
-        assert!(StatCache::read(&bytes).get(&stat(1)).is_some());
+        assert!(StatCache::read(bytes.clone()).get(&stat(1)).is_some());
         for at in [0, 20, bytes.len() - 1, bytes.len() - 40] {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            assert_eq!(StatCache::read(&damaged).get(&stat(1)), None);
+            assert_eq!(StatCache::read(damaged).get(&stat(1)), None);
         }
-        assert_eq!(StatCache::read(&bytes[..60]).get(&stat(1)), None);
+        assert_eq!(StatCache::read(bytes[..60].to_vec()).get(&stat(1)), None);
     }
 }

@@ -164,41 +164,58 @@ impl<'a> Draft<'a> {
                 _ => None,
             })
             .collect();
-        let mut changed: Vec<(Entry, Origin)> = self
-            .entries
-            .into_iter()
-            .map(|(path, (kind, meta, origin))| (Entry { path, kind, meta }, origin))
-            .filter(|(entry, _)| {
-                let is_same = base
-                    .get(&entry.path)
-                    .is_some_and(|node| node.is_same(entry));
-                !is_same || link_targets.contains(&entry.path)
-            })
-            .collect();
-        let is_there: BTreeSet<EntryPath> = changed
-            .iter()
-            .map(|(entry, _)| entry.path.clone())
-            .collect();
-        let above: BTreeSet<EntryPath> = is_there.iter().flat_map(EntryPath::ancestors).collect();
-        for path in above.difference(&is_there) {
-            // Of the root, and of a directory that no layer names, nothing is known to keep.
-            let node = base.get(path).filter(|node| node.inode.is_some());
-            if let Some(node) = node.filter(|_| !path.is_root()) {
-                let entry = Entry {
-                    path: path.clone(),
-                    kind: Kind::Directory,
-                    meta: node.meta.clone(),
-                };
-                changed.push((entry, Origin::None));
+        // Of a million entries there is no room for one list more than needed.
+        let mut entries = Vec::with_capacity(self.entries.len());
+        let mut origins = Vec::with_capacity(self.entries.len());
+        for (path, (kind, meta, origin)) in self.entries {
+            let entry = Entry { path, kind, meta };
+            let is_same = base
+                .get(&entry.path)
+                .is_some_and(|node| node.is_same(&entry));
+            if !is_same || link_targets.contains(&entry.path) {
+                entries.push(entry);
+                origins.push(origin);
             }
         }
-        changed.sort_by(|(a, _), (b, _)| a.order(b));
-        let (entries, origins) = changed.into_iter().unzip();
+        for entry in directories_above(&entries, base) {
+            entries.push(entry);
+            origins.push(Origin::None);
+        }
+        if !entries.is_sorted_by(|a, b| a.order(b).is_lt()) {
+            let mut pairs: Vec<(Entry, Origin)> = entries.into_iter().zip(origins).collect();
+            pairs.sort_by(|(a, _), (b, _)| a.order(b));
+            (entries, origins) = pairs.into_iter().unzip();
+        }
         Ok(Change {
             tree: Tree::new(entries)?,
             origins,
         })
     }
+}
+
+/// The directories above `entries`, which are sorted by path, as they are in `base`.
+fn directories_above(entries: &[Entry], base: &Rootfs) -> Vec<Entry> {
+    let mut above: BTreeSet<EntryPath> = BTreeSet::new();
+    for entry in entries {
+        let mut parent = entry.path.parent();
+        while let Some(path) = parent.take_if(|path| !path.is_root() && !above.contains(path)) {
+            parent = path.parent();
+            above.insert(path);
+        }
+    }
+    let is_there = |path: &EntryPath| {
+        entries
+            .binary_search_by(|entry| entry.path.cmp(path))
+            .is_ok()
+    };
+    let missing = above.into_iter().filter(|path| !is_there(path));
+    // Of a directory that no layer names nothing is known to keep.
+    let known = missing.filter_map(|path| {
+        let node = base.get(&path).filter(|node| node.inode.is_some())?;
+        let (kind, meta) = (Kind::Directory, node.meta.clone());
+        Some(Entry { path, kind, meta })
+    });
+    known.collect()
 }
 
 #[cfg(test)]

@@ -96,6 +96,8 @@ fn interrupt_and_terminate_end_a_build_and_leave_nothing_beside_its_output() {
         .unwrap();
     for signal in [Signal::INT, Signal::TERM] {
         interrupted(&case, &mut case.command(), "store/tmp", signal);
+        // What it left in its store would be taken for the work of the next one.
+        std::fs::remove_dir_all(case.path("store")).unwrap();
     }
     let mut plain = cairn(&case.path("store"));
     let words = case
