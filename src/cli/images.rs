@@ -15,16 +15,18 @@ use crate::ui::table::{self, Table};
 
 /// The image that `text` means: a name, a digest, or the first digits of one.
 pub fn find(store: &Store, text: &str) -> Result<Descriptor, Failure> {
+    if let Some(image) = by_name(store, text)? {
+        return Ok(image);
+    }
     let images = store.images()?;
     if let Some(digits) = hex_digits(text) {
-        let mut found: Vec<_> = images
+        let found: std::collections::BTreeMap<_, _> = images
             .iter()
-            .map(|image| &image.descriptor)
-            .filter(|image| image.digest.hex().starts_with(digits))
+            .map(|image| (image.descriptor.digest, &image.descriptor))
+            .filter(|(digest, _)| digest.hex().starts_with(digits))
             .collect();
-        found.dedup_by_key(|image| image.digest);
-        match found[..] {
-            [only] => return Ok(only.clone()),
+        match found.values().collect::<Vec<_>>()[..] {
+            [only] => return Ok((*only).clone()),
             [] => {}
             _ => {
                 return Err(Failure::usage(
@@ -52,14 +54,17 @@ pub fn find(store: &Store, text: &str) -> Result<Descriptor, Failure> {
     {
         return Ok(image.descriptor.clone());
     }
-    let name = reference(text)?;
-    store.image(&name)?.ok_or_else(|| {
-        let problem = Problem::new(format!("the store has no image `{name}`"));
-        Failure::message(
-            Code::Unavailable,
-            problem.hint("`cairn images` lists what it has; `cairn pull` fetches"),
-        )
-    })
+    let problem = Problem::new(format!("the store has no image `{}`", reference(text)?));
+    let problem = problem.hint("`cairn images` lists what it has; `cairn pull` fetches");
+    Err(Failure::message(Code::Unavailable, problem))
+}
+
+/// The image of exactly that name: it wins over the beginning of a digest.
+fn by_name(store: &Store, text: &str) -> Result<Option<Descriptor>, Failure> {
+    match text.parse() {
+        Ok(name) => Ok(store.image(&name)?),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The digest of its config, by which `--iidfile` and Docker name an image of one platform.
@@ -163,23 +168,24 @@ pub fn tag(arguments: &Tag, environment: &Environment) -> Result<(), Failure> {
 /// Removes images, and what no other image reaches.
 pub fn remove(arguments: &Rm, environment: &Environment) -> Result<(), Failure> {
     let store = environment.store()?;
-    let mut gone = Vec::new();
-    for text in &arguments.images {
-        let image = find(&store, text)?;
-        let is_name = hex_digits(text).is_none();
-        let name = if is_name {
-            Some(reference(text)?)
-        } else {
-            None
+    let meant = arguments.images.iter().map(|text| {
+        let name = match by_name(&store, text)? {
+            Some(_) => Some(reference(text)?),
+            None => None,
         };
-        let is_meant = |other: &Named| {
+        Ok((find(&store, text)?, name))
+    });
+    // All of them are found before the first goes.
+    let meant = meant.collect::<Result<Vec<_>, Failure>>()?;
+    let gone = store.forget_image(|other: &Named| {
+        meant.iter().any(|(image, name)| {
             other.descriptor.digest == image.digest
-                && (name.is_none()
-                    || name == other.reference
-                    || name.as_ref().is_some_and(|name| name.digest.is_some()))
-        };
-        gone.extend(store.forget_image(is_meant)?);
-    }
+                && match name {
+                    Some(name) if name.digest.is_none() => other.reference.as_ref() == Some(name),
+                    _ => true,
+                }
+        })
+    })?;
     match store.remove_unreached(&gone)? {
         Some(bytes) => print::to_stderr(&format!("{} removed", table::size(bytes))),
         None => print::to_stderr(

@@ -127,7 +127,9 @@ fn write_entry(
 }
 
 fn finish(path: &Path, entry: &Entry) -> io::Result<()> {
-    std::fs::set_permissions(path, Permissions::from_mode(u32::from(entry.meta.mode)))?;
+    // Whoever runs cairn owns the file: it must not run as its owner for others.
+    let mode = u32::from(entry.meta.mode) & if entry.is_directory() { 0o1777 } else { 0o777 };
+    std::fs::set_permissions(path, Permissions::from_mode(mode))?;
     set_time(path, entry)
 }
 

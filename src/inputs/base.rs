@@ -100,11 +100,17 @@ impl Bases<'_> {
             && reference.digest.is_none()
             && let Some(descriptor) = self.store.image(reference)?
         {
-            self.events.debug(format!(
-                "{reference}: taken from the store, {}",
-                descriptor.digest
-            ));
-            return Ok(BaseImage::read(self.store, &descriptor, platform)?);
+            match BaseImage::read(self.store, &descriptor, platform) {
+                // It was pulled for another platform.
+                Err(image::Error::Store(crate::store::Error::Missing(_))) => {}
+                other => {
+                    let digest = descriptor.digest;
+                    self.events.warn(format!(
+                        "{reference} is a name that can move; the store has it as @{digest}"
+                    ));
+                    return Ok(other?);
+                }
+            }
         }
         let descriptor = self
             .registries

@@ -63,7 +63,7 @@ pub fn check_out(
         reason,
     };
     let attempt = |arguments: &[&str]| git(arguments)?.map_err(refuse);
-    attempt(&["init", "--quiet", "--bare", "repository"])?;
+    attempt(&["init", "--quiet", "--bare", "--template=", "repository"])?;
     fn with<'a>(rest: &[&'a str]) -> Vec<&'a str> {
         [&["--git-dir=repository", "--work-tree=tree"], rest].concat()
     }
@@ -120,6 +120,7 @@ fn run(
         .env("PATH", search_path)
         .env("HOME", folder)
         .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_ATTR_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_LFS_SKIP_SMUDGE", "1")

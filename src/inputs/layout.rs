@@ -174,6 +174,7 @@ impl Layout<'_> {
 
     /// A document of the layout, by its name.
     fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let name = &clean(name.as_bytes());
         match &self.files {
             Files::Folder(folder) => {
                 let path = folder.join(name);
@@ -422,7 +423,7 @@ impl Layout<'_> {
                 Ok(writer.finish()?)
             }
             Files::Archive(files) => files
-                .get(name)
+                .get(&clean(name.as_bytes()))
                 .cloned()
                 .ok_or_else(|| Error::Missing(name.to_owned())),
         }

@@ -36,13 +36,16 @@ pub(super) enum FoundKind {
 /// included.
 pub(super) fn walk(folder: &Folder, ignored: &Rules) -> Vec<Found> {
     let mut found = Vec::new();
-    let unreadable = directory(
-        folder,
-        ignored,
-        &EntryPath::root(),
-        Verdict::default(),
-        &mut found,
-    );
+    let root = EntryPath::root();
+    let mut down = || directory(folder, ignored, &root, Verdict::default(), &mut found);
+    // A path of 4095 bytes can be 2048 folders deep. Only what is used of a stack costs memory.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .stack_size(128 << 20)
+        .build();
+    let unreadable = match pool {
+        Ok(pool) => pool.install(down),
+        Err(_) => down(),
+    };
     if let Some(error) = unreadable {
         found.push(Found {
             path: EntryPath::root(),
@@ -154,7 +157,7 @@ fn open_and_list(
     let fd = folder.open_directory(path)?;
     let mut names = Vec::new();
     // As much as glibc's readdir takes at a time.
-    let mut buffer = [std::mem::MaybeUninit::uninit(); 32 << 10];
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); 32 << 10];
     let mut entries = RawDir::new(&fd, &mut buffer);
     while let Some(entry) = entries.next() {
         let entry = entry?;

@@ -82,6 +82,8 @@ pub struct Reader<R> {
     /// NUL bytes behind that content.
     padding: u64,
     global: Pax,
+    /// Bytes of all global headers so far.
+    global_size: u64,
     is_over: bool,
 }
 
@@ -94,6 +96,7 @@ impl<R: Read> Reader<R> {
             left: 0,
             padding: 0,
             global: Pax::default(),
+            global_size: 0,
             is_over: false,
         }
     }
@@ -106,6 +109,7 @@ impl<R: Read> Reader<R> {
         }
         let mut pax = self.global.clone();
         let (mut long_name, mut long_link) = (None, None);
+        let mut size = 0;
         loop {
             self.skip_content()?;
             let start = self.at;
@@ -117,7 +121,20 @@ impl<R: Read> Reader<R> {
                 block: header,
                 start,
             };
-            match header.block[156] {
+            let kind = header.block[156];
+            if matches!(kind, b'x' | b'g' | b'L' | b'K') {
+                // Each may be small, and all of them together may not.
+                let sum = if kind == b'g' {
+                    &mut self.global_size
+                } else {
+                    &mut size
+                };
+                *sum = header.size()?.saturating_add(*sum);
+                if *sum > LARGEST_EXTENSION {
+                    return Err(Error::Extension(start));
+                }
+            }
+            match kind {
                 b'x' => pax.add(&self.extension(&header)?, start)?,
                 b'g' => {
                     let records = self.extension(&header)?;

@@ -1,6 +1,6 @@
 //! What a layer shares with one that was packed before, told from their tables alone.
 //!
-//! In: the table of the new layer, and table and chunks of the old. Out: [`Reuse`]: which chunks
+//! In: the table of the new layer, and table and chunks of the old. Out: `Reuse`: which chunks
 //! of the new stream are chunks of the old, so that they need not be cut, hashed or compressed;
 //! and how far the two are the same from the beginning on, so that this part is not even read.
 //!

@@ -129,6 +129,11 @@ impl Scan {
         let components = member.path.split(|&byte| byte == b'/');
         let mut components: Vec<_> = components.filter(|c| !matches!(*c, b"" | b".")).collect();
         let name = components.pop().unwrap_or_default();
+        // AUFS keeps its own things under such names, and no engine takes them for entries.
+        let is_aufs = |name: &&[u8]| name.starts_with(b".wh..wh.");
+        if purpose == Purpose::Layer && components.iter().any(is_aufs) {
+            return Ok(());
+        }
         if let Some(removed) = name.strip_prefix(b".wh.") {
             if purpose == Purpose::Archive {
                 return Err(refuse("no layer can hold a name that begins with `.wh.`"));
@@ -170,6 +175,15 @@ impl Scan {
                 })?;
                 match self.nodes.get(&target) {
                     Some(Node::Inode(inode)) => Node::Inode(*inode),
+                    Some(Node::Other(Kind::Symlink(link), _))
+                        if purpose == Purpose::Archive && climbs_out(&path, link) =>
+                    {
+                        return Err(refuse("it is a link that points out of the archive"));
+                    }
+                    // Of other things than files a link is as good as another of the kind.
+                    Some(Node::Other(kind, meta)) if *kind != Kind::Directory => {
+                        Node::Other(kind.clone(), meta.clone())
+                    }
                     _ => {
                         return Err(refuse(&format!(
                             "it is a hard link to `{target}`, which is no file before it"

@@ -42,6 +42,9 @@ pub enum Error {
         /// What it names.
         target: EntryPath,
     },
+    /// A name that means a removal wherever a layer is read.
+    #[error("`{0}` can't be in a layer: there a name that begins with `.wh.` removes a file")]
+    WhiteoutName(EntryPath),
     /// Text that is no table.
     #[error("line {0} of the table can't be read")]
     Line(usize),
@@ -65,6 +68,10 @@ impl Tree {
             return Err(Error::Twice(pair[0].path.clone()));
         }
         for (at, entry) in self.entries.iter().enumerate() {
+            let mut components = entry.path.components();
+            if components.any(|component| component.starts_with(b".wh.")) {
+                return Err(Error::WhiteoutName(entry.path.clone()));
+            }
             match &entry.kind {
                 Kind::Hardlink(target) => {
                     let found = self.position(target).filter(|&found| found < at);

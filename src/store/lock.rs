@@ -35,7 +35,12 @@ pub(super) fn exclusive(path: &Path) -> Result<File, Error> {
 
 /// Turns a shared lock into an exclusive one, unless somebody else shares it.
 pub(super) fn try_upgrade(file: &File) -> bool {
-    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    let is_alone = flock(file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    if !is_alone {
+        // Failing, the kernel has dropped the shared lock, too (Linux, flock(2)).
+        downgrade(file);
+    }
+    is_alone
 }
 
 /// The reverse of [`try_upgrade`].

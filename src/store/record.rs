@@ -128,7 +128,9 @@ impl Store {
 /// The first line of a value's record, in hexadecimal.
 fn record_sum(kind: Kind, name: &Digest, suffix: &str, json: &[u8]) -> String {
     let mut hasher = Hasher::new();
-    hasher.update(format!("{}/{}{suffix}\n", kind.folder(), name.hex()).as_bytes());
+    let format = crate::canon::format::CURRENT.number();
+    let place = format!("{format} {}/{}{suffix}\n", kind.folder(), name.hex());
+    hasher.update(place.as_bytes());
     hasher.update(json);
     hasher.finish().hex()
 }

@@ -44,7 +44,11 @@ impl Built {
     /// An archive of that type (`oci` or `docker`).
     fn archive(&self, kind: &str, codec: &str) -> String {
         let path = self.at(&format!("{kind}-{codec}.tar"));
-        let output = format!("type={kind},compression={codec},dest={}", text(&path));
+        let output = match kind {
+            // Files have no compression.
+            "tar" => format!("type=tar,dest={}", text(&path)),
+            _ => format!("type={kind},compression={codec},dest={}", text(&path)),
+        };
         let mut command = cairn(&self.at("home"));
         command.args(["build", "-q", "-t", "demo:1", "-o", &output]);
         run(command.arg(self.sample.folder.path()));

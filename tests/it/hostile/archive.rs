@@ -58,7 +58,11 @@ fn members_that_lead_out_are_refused_by_name() {
         ),
         (&[("hard", b'1', "../../etc/passwd")], "hard"),
         (&[("hard", b'1', "/etc/passwd")], "hard"),
-        (&[("link", b'2', "a"), ("hard", b'1', "link")], "hard"),
+        (
+            &[("a/link", b'2', "../x"), ("hard", b'1', "a/link")],
+            "hard",
+        ),
+        (&[("dir", b'5', ""), ("hard", b'1', "dir")], "hard"),
         (&[("hard", b'1', "later"), ("later", b'0', "x")], "hard"),
         (
             &[("file", b'0', "x"), ("file/below", b'0', "x")],
