@@ -22,6 +22,8 @@ pub struct Draft<'a> {
     /// Owner of parents that have to be made.
     owner: (u32, u32),
     entries: BTreeMap<EntryPath, (Kind, Meta, Origin)>,
+    /// Hard links among the entries, by the file that they name.
+    links: BTreeMap<EntryPath, BTreeSet<EntryPath>>,
 }
 
 /// What a step changes.
@@ -40,6 +42,7 @@ impl<'a> Draft<'a> {
             epoch,
             owner,
             entries: BTreeMap::new(),
+            links: BTreeMap::new(),
         }
     }
 
@@ -89,8 +92,36 @@ impl<'a> Draft<'a> {
             return Err(Error::FileOver(path.clone()));
         }
         self.make_parents(path)?;
+        self.release(path);
+        if let Kind::Hardlink(target) = &kind {
+            let names = self.links.entry(target.clone()).or_default();
+            names.insert(path.clone());
+        }
         self.entries.insert(path.clone(), (kind, meta, origin));
         Ok(())
+    }
+
+    /// Takes away what this layer has at `path`; other names of a file keep its content.
+    fn release(&mut self, path: &EntryPath) {
+        let Some((kind, meta, origin)) = self.entries.remove(path) else {
+            return;
+        };
+        if let Kind::Hardlink(target) = &kind
+            && let Some(names) = self.links.get_mut(target)
+        {
+            names.remove(path);
+        }
+        let mut names = self.links.remove(path).unwrap_or_default();
+        let Some(first) = names.pop_first() else {
+            return;
+        };
+        for name in &names {
+            if let Some((kind, ..)) = self.entries.get_mut(name) {
+                *kind = Kind::Hardlink(first.clone());
+            }
+        }
+        self.entries.insert(first.clone(), (kind, meta, origin));
+        self.links.insert(first, names);
     }
 
     /// Puts a directory at `path`, or gives the one that is there this metadata.
@@ -314,6 +345,32 @@ mod tests {
         );
         assert_eq!(rows[2].meta, private);
         assert_eq!(change.origins.len(), rows.len());
+    }
+
+    #[test]
+    fn a_hard_link_keeps_its_content_when_its_first_name_is_taken() {
+        let base = Rootfs::default();
+        let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
+        let mut put = |name: &str, kind| {
+            let meta = Meta::plain(0o644, 0);
+            draft.put(&path(name), kind, meta, Origin::None).unwrap();
+        };
+        let link = || Kind::Hardlink(path("a"));
+        put("a", file("old"));
+        put("b", link());
+        put("c", link());
+        put("d", link());
+        put("c", file("other"));
+        put("a", file("new"));
+        let tree = draft.finish().unwrap().tree;
+        let kinds: Vec<_> = tree.entries().iter().map(|entry| &entry.kind).collect();
+        let expected = [
+            &file("new"),
+            &file("old"),
+            &file("other"),
+            &Kind::Hardlink(path("b")),
+        ];
+        assert_eq!(kinds, expected);
     }
 
     #[test]
