@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gzip::Deflater;
 use crate::canon::Digest;
+use crate::canon::digest::Hasher;
 use crate::canon::format::{CHUNK_SIZES, ZSTD_LEVEL};
 
 /// How a layer's blob is compressed.
@@ -58,7 +59,7 @@ impl Codec {
 /// A chunk as it stands in a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compressed {
-    /// Digest of the chunk before compression.
+    /// What the chunk is found by: [`key`].
     pub key: Digest,
     /// Bytes before compression.
     pub raw_size: u64,
@@ -70,44 +71,60 @@ pub struct Compressed {
     pub is_new: bool,
 }
 
-/// Cuts a stream that comes in pieces.
-#[derive(Default)]
-pub struct Cutter {
-    bytes: Vec<u8>,
-    /// What stands before this in `bytes` was given out.
-    start: usize,
+/// What a stretch of a chunk is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Bytes like any others.
+    Bytes {
+        /// How many.
+        size: u64,
+    },
+    /// All of a file's content.
+    File {
+        /// How many bytes.
+        size: u64,
+        /// Of these.
+        digest: Digest,
+    },
 }
 
-impl Cutter {
-    /// Takes in the next piece of the stream.
-    pub fn push(&mut self, piece: &[u8]) {
-        if self.start > 2 * CHUNK_SIZES.2 || self.start == self.bytes.len() {
-            self.bytes.drain(..self.start);
-            self.start = 0;
+impl Part {
+    /// In bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Part::Bytes { size } | Part::File { size, .. } => *size,
         }
-        self.bytes.extend_from_slice(piece);
     }
+}
 
-    /// The next chunk, where it is certain: once the largest one would fit, or where `is_all`
-    /// says that no more comes.
-    pub fn cut(&mut self, is_all: bool) -> Option<Vec<u8>> {
-        let (smallest, average, largest) = CHUNK_SIZES;
-        let pending = &self.bytes[self.start..];
-        if pending.is_empty() || (pending.len() < largest && !is_all) {
-            return None;
-        }
-        let cutter = fastcdc::v2020::FastCDC::new(pending, smallest, average, largest);
-        let (_, length) = cutter.cut(0, pending.len());
-        self.start += length;
-        Some(pending[..length].to_vec())
+/// Names a chunk for looking it up: the sha256 of what it is made of. Files whose digest is known
+/// are not hashed again. Two chunks of one name are the same bytes; that one chunk may have two
+/// names, by the parts that it is told as, costs no more than compressing it again.
+pub fn key(chunk: &[u8], parts: &[Part]) -> Digest {
+    let mut hasher = Hasher::new();
+    let mut rest = chunk;
+    for part in parts {
+        let length = usize::try_from(part.size()).unwrap_or(usize::MAX);
+        let (bytes, behind) = rest.split_at(length.min(rest.len()));
+        let (tag, named): (u8, &[u8]) = match part {
+            Part::Bytes { .. } => (0, bytes),
+            Part::File { digest, .. } => (1, digest.bytes()),
+        };
+        hasher.update(&[tag]);
+        hasher.update(&(bytes.len() as u64).to_be_bytes());
+        hasher.update(named);
+        rest = behind;
     }
+    hasher.update(rest);
+    hasher.finish()
+}
 
-    /// Up to `length` bytes of the stream, uncut.
-    pub fn take(&mut self, length: u64) -> &[u8] {
-        let length = length.min((self.bytes.len() - self.start) as u64) as usize;
-        self.start += length;
-        &self.bytes[self.start - length..self.start]
-    }
+/// Length of the first chunk of `stream`, which has to hold as much as the largest one or be all
+/// that is left.
+pub fn cut(stream: &[u8]) -> usize {
+    let (smallest, average, largest) = CHUNK_SIZES;
+    let cutter = fastcdc::v2020::FastCDC::new(stream, smallest, average, largest);
+    cutter.cut(0, stream.len()).1
 }
 
 /// Compresses chunks, one at a time; each thread has its own.
@@ -131,17 +148,20 @@ impl Compressor {
         })
     }
 
-    /// Compresses a chunk, or takes what `known` has under the chunk's digest.
+    /// Compresses a chunk, or takes what `known` has under its key.
     pub fn compress(
         &mut self,
         chunk: Vec<u8>,
+        parts: &[Part],
         known: impl FnOnce(&Digest) -> Option<Compressed>,
     ) -> std::io::Result<Compressed> {
-        let key = Digest::of(&chunk);
-        if let Some(compressed) = known(&key) {
+        let key = key(&chunk, parts);
+        let (raw_size, crc) = (chunk.len() as u64, crc32fast::hash(&chunk));
+        // A key is as good as the digests that it is made of; this costs next to nothing.
+        if let Some(compressed) = known(&key).filter(|it| (it.raw_size, it.crc) == (raw_size, crc))
+        {
             return Ok(compressed);
         }
-        let (raw_size, crc) = (chunk.len() as u64, crc32fast::hash(&chunk));
         let bytes = match (self.codec, &mut self.zstd) {
             (Codec::None, _) => chunk,
             (_, Some(zstd)) => zstd.compress(&chunk)?,
@@ -177,39 +197,46 @@ mod tests {
         .collect()
     }
 
-    fn cut(stream: &[u8], piece: usize) -> Vec<Vec<u8>> {
-        let mut cutter = Cutter::default();
-        let mut chunks = Vec::new();
-        for piece in stream.chunks(piece) {
-            cutter.push(piece);
-            chunks.extend(std::iter::from_fn(|| cutter.cut(false)));
-        }
-        chunks.extend(std::iter::from_fn(|| cutter.cut(true)));
-        chunks
-    }
-
-    #[test]
-    fn cuts_do_not_depend_on_the_pieces_that_came_in() {
-        let stream = stream(12 << 20);
-        let whole = cut(&stream, stream.len());
-        assert_eq!(whole, cut(&stream, 4097));
-        assert_eq!(whole, cut(&stream, 5 << 20));
-        assert_eq!(whole.concat(), stream);
-        assert!(whole.len() > 4);
-        let expected: Vec<_> =
-            fastcdc::v2020::FastCDC::new(&stream, CHUNK_SIZES.0, CHUNK_SIZES.1, CHUNK_SIZES.2)
-                .map(|chunk| chunk.length)
-                .collect();
-        assert_eq!(whole.iter().map(Vec::len).collect::<Vec<_>>(), expected);
+    fn cut_all(stream: &[u8]) -> Vec<&[u8]> {
+        let mut rest = stream;
+        let next = || {
+            let (chunk, behind) = rest.split_at(cut(rest));
+            rest = behind;
+            (!chunk.is_empty()).then_some(chunk)
+        };
+        std::iter::from_fn(next).collect()
     }
 
     #[test]
     fn a_change_leaves_other_chunks_alone() {
         let mut stream = stream(16 << 20);
-        let before = cut(&stream, 1 << 20);
+        let before: Vec<_> = cut_all(&stream).iter().map(|chunk| chunk.to_vec()).collect();
+        assert!(before.len() > 4);
         stream.splice(8 << 20..8 << 20, *b"inserted");
-        let after = cut(&stream, 1 << 20);
-        let new = after.iter().filter(|chunk| !before.contains(chunk)).count();
+        let after = cut_all(&stream);
+        let is_new = |chunk: &&&[u8]| !before.iter().any(|old| old == *chunk);
+        let new = after.iter().filter(is_new).count();
         assert!((1..=2).contains(&new), "{new} of {}", after.len());
+    }
+
+    #[test]
+    fn a_key_tells_apart_what_differs() {
+        let file = |content: &[u8]| Part::File {
+            size: content.len() as u64,
+            digest: Digest::of(content),
+        };
+        let bytes = |size| Part::Bytes { size };
+        let keys = [
+            key(b"aabb", &[bytes(4)]),
+            key(b"aacb", &[bytes(4)]),
+            key(b"aabb", &[bytes(2), file(b"bb")]),
+            key(b"aacc", &[bytes(2), file(b"cc")]),
+            key(b"aabb", &[file(b"aa"), bytes(2)]),
+            key(b"aabb", &[file(b"aa"), file(b"bb")]),
+            key(b"aabbx", &[file(b"aa"), file(b"bb")]),
+        ];
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        assert_eq!(key(b"aabb", &[bytes(4)]), keys[0]);
     }
 }

@@ -14,6 +14,7 @@ pub mod read;
 pub mod reuse;
 pub mod rootfs;
 pub mod scan;
+mod stream;
 pub mod tar;
 pub mod tree;
 pub mod view;

@@ -4,8 +4,8 @@
 //! and where to write. Out: [`Packed`].
 //!
 //! Four kinds of threads, joined by bounded channels, so that memory doesn't grow with the layer:
-//! one reads files in order and makes the tar stream; one hashes it and cuts it; some compress
-//! chunks; the caller's puts them back into order and writes them.
+//! one reads files in order, makes the tar stream and cuts it; one hashes it; some compress chunks;
+//! the caller's puts them back into order and writes them.
 
 use std::io::{self, Read, Write};
 use std::sync::mpsc::sync_channel;
@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::Tree;
 use super::chunk::{Codec, Compressed};
 use super::entry::Entry;
-use super::pipeline::{Cutting, compress_all, read_all, write_all};
+use super::pipeline::{Hashing, compress_all, write_all};
 use super::reuse::{Previous, Reuse};
+use super::stream::send_all;
 use crate::canon::digest::HasherState;
 use crate::canon::{DiffId, Digest, EntryPath};
 
@@ -28,7 +29,7 @@ pub trait Contents: Sync {
 
 /// Gives chunks that were compressed before.
 pub trait KnownChunks: Sync {
-    /// The chunk of that digest, checked.
+    /// The chunk of that key ([`super::chunk::key`]), checked.
     fn get(&self, key: &Digest) -> Option<Compressed>;
 }
 
@@ -46,7 +47,7 @@ pub struct Packed {
 /// Where a chunk stands in a blob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkPlace {
-    /// Digest before compression.
+    /// What it is found by ([`super::chunk::key`]).
     pub key: Digest,
     /// Bytes before compression.
     pub raw_size: u64,
@@ -122,16 +123,22 @@ pub fn pack(
     let reuse = previous.map(|previous| Reuse::new(previous, tree));
     let reuse = reuse.as_ref();
     let beginning = reuse.and_then(Reuse::beginning);
-    let first = beginning.as_ref().map_or(0, |beginning| beginning.entry);
     std::thread::scope(|scope| {
-        let (piece_sender, pieces) = sync_channel::<Result<Vec<u8>, Error>>(2);
+        let (piece_sender, pieces) = sync_channel(2);
         let (job_sender, jobs) = sync_channel(threads);
         let (order_sender, ordered) = sync_channel(2 * threads);
         let jobs = std::sync::Arc::new(std::sync::Mutex::new(jobs));
 
-        scope.spawn(move || read_all(tree, first, contents, &piece_sender));
-        let cutting = Cutting::new(job_sender, order_sender, reuse);
-        let hashing = scope.spawn(move || cutting.run(&pieces, beginning));
+        let start = beginning.clone();
+        scope.spawn(move || send_all(tree, contents, reuse, start.as_ref(), &piece_sender));
+        let hashing = Hashing {
+            jobs: job_sender,
+            order: order_sender,
+        };
+        let known_first = beginning
+            .zip(previous)
+            .map(|(beginning, previous)| (beginning, &previous.chunks[..]));
+        let hashing = scope.spawn(move || hashing.run(&pieces, known_first));
         for _ in 0..threads {
             let jobs = jobs.clone();
             scope.spawn(move || compress_all(codec, &jobs, known, previous));
@@ -237,7 +244,8 @@ mod tests {
         for chunk in &zstd.chunks {
             let bytes = &blob[chunk.offset as usize..][..chunk.size as usize];
             assert_eq!(chunk.check, crc32fast::hash(bytes));
-            assert_eq!(chunk.key, Digest::of(&zstd::decode_all(bytes).unwrap()));
+            let raw = zstd::decode_all(bytes).unwrap();
+            assert_eq!((chunk.raw_size, chunk.crc), (raw.len() as u64, crc32fast::hash(&raw)));
         }
     }
 

@@ -55,6 +55,7 @@ pub(super) struct Reuse<'a> {
 }
 
 /// Where packing can begin when the first part of the stream is known.
+#[derive(Clone)]
 pub(super) struct Beginning {
     /// Chunks that are known, all from the first on.
     pub(super) chunks: usize,
@@ -109,7 +110,9 @@ impl<'a> Reuse<'a> {
         });
         let starts: Vec<_> = starts.collect();
         // Chunks of something else would make a blob of something else.
-        let starts = if start == old_size {
+        let sizes = 1..=CHUNK_SIZES.2 as u64;
+        let are_chunks = |chunk: &ChunkPlace| sizes.contains(&chunk.raw_size);
+        let starts = if start == old_size && previous.chunks.iter().all(are_chunks) {
             starts
         } else {
             Vec::new()
@@ -177,10 +180,6 @@ impl<'a> Reuse<'a> {
             entry,
             skip,
         })
-    }
-
-    pub(super) fn previous(&self) -> &Previous<'a> {
-        self.previous
     }
 }
 

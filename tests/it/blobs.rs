@@ -146,7 +146,7 @@ fn bytes_are_pinned_and_do_not_depend_on_threads() {
 
 #[test]
 fn no_chunk_is_compressed_twice() {
-    let mut sample = large();
+    let sample = large();
     let sizes: Vec<_> = sample
         .contents
         .iter()
@@ -165,11 +165,8 @@ fn no_chunk_is_compressed_twice() {
     let small = sizes.iter().filter(|(_, size)| (1..1000).contains(size));
     let mut changed = 0;
     for (key, size) in large.chain(small.take(6)) {
-        // The content under another digest than its own: packing reads what it is given.
-        let flip = |sample: &mut Sample| sample.contents.get_mut(key).unwrap()[size / 2] ^= 1;
-        flip(&mut sample);
         let known = cache(&packed, &blob);
-        let (_, other) = sample.packed(Codec::Gzip, &known, 2);
+        let (_, other) = with_change(&sample, key, size / 2).packed(Codec::Gzip, &known, 2);
         assert!(other != blob);
         let missed = known.missed.into_inner();
         assert!(
@@ -177,10 +174,44 @@ fn no_chunk_is_compressed_twice() {
             "{missed} of {}",
             packed.chunks.len()
         );
-        flip(&mut sample);
         changed += 1;
     }
     assert_eq!(changed, 10);
+}
+
+/// The sample with another byte at `at` of the files that hold `content`.
+fn with_change(sample: &Sample, content: &Digest, at: usize) -> Sample {
+    let mut contents = sample.contents.clone();
+    let mut bytes = contents.remove(content).unwrap();
+    bytes[at] ^= 1;
+    let changed = Digest::of(&bytes);
+    contents.insert(changed, bytes);
+    let mut entries = sample.tree.entries().to_vec();
+    for entry in &mut entries {
+        match &mut entry.kind {
+            Kind::File { digest, .. } if digest == content => *digest = changed,
+            _ => {}
+        }
+    }
+    Sample {
+        tree: Tree::new(entries).unwrap(),
+        contents,
+    }
+}
+
+/// A content that isn't what its digest says gets no other content's chunk.
+#[test]
+fn a_wrong_digest_takes_no_chunk_of_the_right_one() {
+    let mut sample = large();
+    let (packed, blob) = sample.packed(Codec::Gzip, &NoneKnown, 2);
+    let known = cache(&packed, &blob);
+    for content in sample.contents.values_mut().filter(|it| it.len() > 2000) {
+        content[1000] ^= 1;
+    }
+    let (plain, expected) = sample.packed(Codec::Gzip, &NoneKnown, 2);
+    let (with_known, got) = sample.packed(Codec::Gzip, &known, 2);
+    assert!(got == expected && with_known.diff_id == plain.diff_id);
+    assert!(plain.diff_id != packed.diff_id);
 }
 
 /// Writes the sample's blobs: their codec, the program that knows it, and where they are.
