@@ -11,7 +11,7 @@ use crate::ui::progress::Mode;
 /// Builds OCI images whose digests follow purely from their inputs.
 ///
 /// Exit codes: 0 done; 1 the build failed; 2 the command line makes no sense; 3 an input can't be
-/// had; 4 something is not what its digest says; 130 interrupted.
+/// had; 4 something is not what its digest says; 130 and 143 interrupted by SIGINT and SIGTERM.
 #[derive(Debug, Parser)]
 #[command(
     name = "cairn",
@@ -86,6 +86,18 @@ pub enum Command {
     Completions(Completions),
     /// Print the manual page
     Man,
+}
+
+impl Command {
+    /// How its progress is shown, and with it its failure.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Command::Build(arguments) => arguments.progress.mode(),
+            Command::Push(arguments) => arguments.progress.mode(),
+            Command::Pull(arguments) => arguments.progress.mode(),
+            _ => Mode::Auto,
+        }
+    }
 }
 
 /// What chooses a recipe and how it is read.
@@ -168,6 +180,7 @@ pub struct Progress {
 impl Progress {
     pub fn mode(&self) -> Mode {
         match self.progress {
+            ProgressMode::Json | ProgressMode::Rawjson if self.quiet => Mode::QuietJson,
             _ if self.quiet => Mode::Quiet,
             ProgressMode::Auto => Mode::Auto,
             ProgressMode::Tty => Mode::Tty,

@@ -24,7 +24,7 @@ use crate::layer::codec::Expansion;
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     let wanted = Wanted::read(&arguments)?;
     let understood = recipe::understand(&arguments.recipe, environment)?;
-    interrupt::install();
+    interrupt::install(arguments.progress.mode(), environment.start);
     let events = environment.events(arguments.progress.mode());
     let Understood {
         plan,

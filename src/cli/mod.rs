@@ -42,10 +42,12 @@ pub fn run() -> ExitCode {
         }
     };
     let environment = Environment::read(&arguments.global);
+    let mode = arguments.command.mode();
     match dispatch(arguments, &environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            print::to_stderr(&failure.text(environment.colour));
+            let text = failure.text(environment.colour && !mode.is_json());
+            print::last_words(mode, environment.start, failure.code, &text);
             failure.code.into()
         }
     }
