@@ -35,14 +35,8 @@ pub struct Global {
     /// When to use colours
     #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
     pub color: Colour,
-    /// Where images are kept [default: $XDG_DATA_HOME/cairn]
-    #[arg(
-        long,
-        env = "CAIRN_HOME",
-        global = true,
-        value_name = "DIR",
-        hide_env_values = true
-    )]
+    /// Where images are kept [default: $CAIRN_HOME, else $XDG_DATA_HOME/cairn]
+    #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
 }
 
@@ -160,7 +154,8 @@ pub struct Build {
     #[arg(long)]
     pub pull: bool,
     /// How often its own size a compressed layer or archive may hold
-    #[arg(long, value_name = "FACTOR", default_value_t = 200)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 200,
+        value_parser = clap::value_parser!(u64).range(1..))]
     pub max_expansion: u64,
     #[command(flatten)]
     pub progress: Progress,

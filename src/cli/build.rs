@@ -107,13 +107,7 @@ impl Wanted {
             .chain(specs.iter().flat_map(|spec| &spec.names));
         let mut names = Vec::new();
         for text in texts.flat_map(|names| names.split(',')) {
-            let name = reference(text)?;
-            if name.digest.is_some() {
-                return Err(Failure::usage(
-                    format!("`{text}` names a digest, which a build can't choose"),
-                    "give a tag alone",
-                ));
-            }
+            let name = new_name(text)?;
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -200,8 +194,30 @@ impl Output {
 pub fn reference(text: &str) -> Result<Reference, Failure> {
     text.parse()
         .map_err(|error: crate::canon::reference::ParseError| {
-            Failure::usage(error.to_string(), "write it as `[REGISTRY/]NAME[:TAG]`")
+            let hint = match error.in_lower_case() {
+                Some(lower) => format!("names are in lower case: write `{lower}`"),
+                None => "write it as `[REGISTRY/]NAME[:TAG]`".to_owned(),
+            };
+            Failure::usage(error.to_string(), &hint)
         })
+}
+
+/// A name to give to an image.
+pub fn new_name(text: &str) -> Result<Reference, Failure> {
+    let name = reference(text)?;
+    if name.digest.is_some() {
+        return Err(Failure::usage(
+            format!("`{text}` names a digest, which nobody can choose"),
+            "give a tag alone",
+        ));
+    }
+    if name.name() == "docker.io/library/scratch" {
+        return Err(Failure::usage(
+            "`scratch` is the empty base, and no name for an image",
+            "give another name",
+        ));
+    }
+    Ok(name)
 }
 
 struct Export<'a> {

@@ -94,6 +94,7 @@ impl Environment {
             store: global
                 .store
                 .clone()
+                .or_else(|| path("CAIRN_HOME"))
                 .or_else(|| data.map(|data| data.join("cairn"))),
             source_date_epoch: variable("SOURCE_DATE_EPOCH")
                 .map(|text| text.to_string_lossy().into_owned()),

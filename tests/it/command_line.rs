@@ -1,0 +1,87 @@
+//! What the command line asks for is judged before any work: nothing is fetched, built or written.
+
+use std::process::Output;
+
+use crate::support::recipes::entries;
+use crate::support::{cairn, run, temp};
+
+const USAGE: i32 = 2;
+
+/// A folder with a recipe of two platforms, which is its own context.
+fn folder() -> tempfile::TempDir {
+    let folder = temp();
+    let recipe = "from = \"scratch\"\nplatforms = [\"linux/amd64\", \"linux/arm64\"]\n\
+         [[steps]]\nfile = { path = \"/file\", content = \"x\" }\n";
+    std::fs::write(folder.path().join("cairn.toml"), recipe).unwrap();
+    folder
+}
+
+fn build(folder: &tempfile::TempDir, arguments: &[&str]) -> Output {
+    let mut command = cairn(&folder.path().join("store"));
+    command.current_dir(folder.path());
+    command
+        .args(["build", "-q"])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// That a build is refused with that code, one message and a way out, and has done nothing.
+#[track_caller]
+fn must_refuse(folder: &tempfile::TempDir, arguments: &[&str], code: i32, fragments: &[&str]) {
+    let before = entries(folder.path());
+    let output = build(folder, arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+    assert!(text.contains("hint: "), "{arguments:?}: {text}");
+    for fragment in fragments {
+        assert!(
+            text.contains(fragment),
+            "{arguments:?}: `{fragment}` is not in: {text}"
+        );
+    }
+    assert!(output.stdout.is_empty());
+    assert_eq!(before, entries(folder.path()), "{arguments:?}");
+}
+
+#[test]
+fn names_that_no_image_can_have_are_refused() {
+    let folder = folder();
+    must_refuse(&folder, &["-t", "scratch"], USAGE, &["the empty base"]);
+    must_refuse(
+        &folder,
+        &["-t", "docker.io/scratch:1"],
+        USAGE,
+        &["the empty base"],
+    );
+    must_refuse(&folder, &["-t", "Foo/bar"], USAGE, &["write `foo/bar`"]);
+    must_refuse(&folder, &["-t", "a:B@sha256:1"], USAGE, &[]);
+    let tag = cairn(folder.path())
+        .args(["tag", "a", "scratch"])
+        .output()
+        .unwrap();
+    assert_eq!(tag.status.code(), Some(USAGE));
+}
+
+#[test]
+fn an_expansion_of_nothing_is_refused() {
+    let output = build(&folder(), &["--max-expansion", "0"]);
+    assert_eq!(output.status.code(), Some(USAGE));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("--max-expansion")
+    );
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let folder = folder();
+    let mut command = cairn(folder.path());
+    command
+        .env("CAIRN_HOME", "")
+        .env("XDG_DATA_HOME", folder.path().join("data"));
+    command.arg("build").arg(folder.path());
+    run(&mut command);
+    assert!(folder.path().join("data/cairn/index.json").exists());
+}
