@@ -129,7 +129,7 @@ pub struct Build {
     pub tag: Vec<String>,
     /// Where the image goes besides the store: `type=oci|oci-dir|docker|tar|local|registry`,
     /// with `dest=PATH` (`-` is standard output), `name=NAME`, `compression=CODEC`; a bare PATH is
-    /// `type=local`
+    /// `type=local`. A field that holds a comma stands in quotation marks: `"dest=a,b"`
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Short for `-o type=registry`

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod build;
+mod csv;
 mod environment;
 mod exit;
 mod images;
@@ -17,6 +18,7 @@ mod recipe;
 mod serve;
 mod shell;
 mod transfer;
+mod writable;
 
 use std::process::ExitCode;
 

@@ -85,3 +85,90 @@ fn an_empty_variable_is_none() {
     run(&mut command);
     assert!(folder.path().join("data/cairn/index.json").exists());
 }
+
+#[test]
+fn outputs_that_hold_one_image_are_refused_for_several() {
+    let folder = folder();
+    for output in ["type=docker,dest=out.tar", "type=tar,dest=out.tar", "-"] {
+        must_refuse(
+            &folder,
+            &["-o", output],
+            USAGE,
+            &["for several platforms", "--platform"],
+        );
+    }
+    run(cairn(&folder.path().join("store"))
+        .current_dir(folder.path())
+        .args([
+            "build",
+            "-o",
+            "type=tar,dest=out.tar",
+            "--platform=linux/amd64",
+        ]));
+}
+
+#[test]
+fn outputs_that_can_not_be_written_are_told_at_once() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("full")).unwrap();
+    std::fs::write(folder.path().join("a-file"), "").unwrap();
+    let none = folder.path().join("none").display().to_string();
+    let missing = format!("there is no folder `{none}`");
+    for (arguments, fragment) in [
+        (["-o", "type=oci,dest=none/out.tar"], &missing[..]),
+        (["-o", "type=oci,dest=full"], "it is a folder"),
+        (["-o", "type=oci,dest=a-file/out.tar"], "is no folder"),
+        (["-o", "type=oci-dir,dest=a-file"], "is no folder"),
+        (["-o", "a-file/out"], "is no folder"),
+        (["--iidfile", "none/iid"], &missing),
+        (["--metadata-file", "full"], "it is a folder"),
+    ] {
+        must_refuse(&folder, &arguments, 1, &["can't write", fragment]);
+    }
+    for flag in ["--iidfile", "--metadata-file"] {
+        must_refuse(
+            &folder,
+            &[flag, "-"],
+            USAGE,
+            &["standard output", "/dev/stderr"],
+        );
+    }
+}
+
+#[test]
+fn a_destination_may_hold_a_comma() {
+    let folder = folder();
+    let output = build(&folder, &["-o", "type=oci,\"dest=a,b.tar\""]);
+    assert!(output.status.success());
+    assert!(folder.path().join("a,b.tar").is_file());
+    must_refuse(
+        &folder,
+        &["-o", "type=oci,\"dest=c"],
+        USAGE,
+        &["quotation mark"],
+    );
+}
+
+#[test]
+fn a_context_that_is_not_there_is_told_before_the_first_step() {
+    let folder = temp();
+    let recipe = "from = \"scratch\"\nplatforms = [\"linux/amd64\"]\n\
+         [[steps]]\nfile = { path = \"/file\", content = \"x\" }\n\
+         [[steps]]\ncopy = { from = { context = \"other\" }, paths = [\"a\"], to = \"/\" }\n";
+    std::fs::write(folder.path().join("cairn.toml"), recipe).unwrap();
+    let output = build(&folder, &["--build-context", "other=none"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("none`: No such file"), "{text}");
+    assert!(entries(&folder.path().join("store/steps")).is_empty());
+}
+
+#[test]
+fn no_engine_is_told_before_the_first_step() {
+    let folder = folder();
+    let mut command = cairn(&folder.path().join("store"));
+    command.current_dir(folder.path()).env("PATH", "");
+    let output = command.args(["build", "--load"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(!folder.path().join("store").exists());
+}
