@@ -299,8 +299,9 @@ pub struct Rm {
 
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    /// Where to listen: `127.0.0.1:5000`, `[::1]:5000`; port 0 takes a free one, and `0.0.0.0:5000`
+    /// serves everybody who reaches this machine
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000", value_parser = address)]
     pub listen: std::net::SocketAddr,
 }
 
@@ -308,6 +309,14 @@ pub struct Serve {
 pub struct Completions {
     /// Which shell
     pub shell: clap_complete::Shell,
+}
+
+fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port: u16 = port.unwrap_or(5000);
+        format!("it has to be an IP address and a port, such as `127.0.0.1:{port}`")
+    })
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

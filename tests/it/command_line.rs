@@ -172,3 +172,21 @@ fn no_engine_is_told_before_the_first_step() {
     assert_eq!(output.status.code(), Some(3));
     assert!(!folder.path().join("store").exists());
 }
+
+#[test]
+fn an_address_without_a_host_is_refused_with_an_example() {
+    for (text, meant) in [
+        ("5001", "127.0.0.1:5001"),
+        ("localhost:8080", "127.0.0.1:8080"),
+        ("x", "127.0.0.1:5000"),
+    ] {
+        let home = temp();
+        let output = cairn(home.path())
+            .args(["serve", "--listen", text])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(USAGE));
+        assert!(said.contains(&format!("`{meant}`")), "{said}");
+    }
+}
