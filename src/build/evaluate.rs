@@ -302,10 +302,16 @@ impl Evaluation<'_> {
         let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
         let key = step_key(step, &inputs.collect::<Result<Vec<_>, _>>()?, *epoch)?;
         let work = events.start(&step.name);
-        if !no_cache && let Some(found) = self.find(&key) {
-            work.finish(Outcome::Cached);
-            return Ok(below.with(found));
-        }
+        let why = match self.find(&key) {
+            _ if *no_cache => "as `--no-cache` says",
+            Ok(found) => {
+                events.debug(format!("{}: cached under key {}", step.name, key.0));
+                work.finish(Outcome::Cached);
+                return Ok(below.with(found));
+            }
+            Err(why) => why,
+        };
+        events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
         let rootfs = below.stack.rootfs(store, self.settings.expansion)?;
         let change = self.change(step, outputs, &below.stack, &rootfs)?;
         let packer = Packer {
@@ -334,14 +340,15 @@ impl Evaluation<'_> {
         Ok(Digest::of(&crate::canon::json::to_vec(&slot)?))
     }
 
-    /// The result under `key`, if all of it is there: the outer option is that.
-    fn find(&self, key: &StepKey) -> Option<Option<Layer>> {
+    /// The result under `key`, where all of it is there; else what is missing.
+    fn find(&self, key: &StepKey) -> Result<Option<Layer>, &'static str> {
         let Settings { store, codec, .. } = self.settings;
-        let record: StepRecord = store.record(RecordKind::Step, &key.0, "")?;
-        match record.tree {
-            None => Some(None),
-            Some(tree) => pack::find(store, &tree, *codec).map(Some),
-        }
+        let record = store.record(RecordKind::Step, &key.0, "");
+        let StepRecord { tree } = record.ok_or("as there is no record of it")?;
+        let found = tree.map(|tree| pack::find(store, &tree, *codec));
+        found
+            .map(|layer| layer.ok_or("as its layer is gone or compressed otherwise"))
+            .transpose()
     }
 
     /// What the step changes.

@@ -171,9 +171,12 @@ impl Link {
             return Err(error);
         }
         let delay = retry::delay(self.inner.first_delay, failures, wish);
-        self.inner.events.debug(format!(
-            "try {failures} of {tries} failed, next in {} ms: {error}",
-            delay.as_millis()
+        let said = error.to_string();
+        self.inner.events.note(format!(
+            "{}; retrying in {:.1} s, attempt {} of {tries}",
+            said.lines().next().unwrap_or_default(),
+            delay.as_secs_f64(),
+            failures + 1,
         ));
         tokio::time::sleep(delay).await;
         Ok(())

@@ -190,3 +190,49 @@ fn an_address_without_a_host_is_refused_with_an_example() {
         assert!(said.contains(&format!("`{meant}`")), "{said}");
     }
 }
+
+#[test]
+fn debug_says_why_each_step_runs() {
+    let folder = folder();
+    let said = |arguments: &[&str]| {
+        let debug = [&["--debug", "--platform=amd64"], arguments].concat();
+        String::from_utf8(build(&folder, &debug).stderr).unwrap()
+    };
+    assert!(said(&[]).contains("file /file: runs, as there is no record of it (key sha256:"));
+    assert!(said(&[]).contains("file /file: cached under key sha256:"));
+    let other = said(&["--compression=zstd"]);
+    assert!(
+        other.contains("runs, as its layer is gone or compressed otherwise"),
+        "{other}"
+    );
+    assert!(said(&["--no-cache"]).contains("file /file: runs, as `--no-cache` says"));
+}
+
+#[test]
+fn lists_are_shown_as_people_write_them() {
+    let folder = folder();
+    let recipe = "from = \"scratch\"\nplatforms = [\"linux/amd64\"]\n[config]\n\
+         cmd = [\"serve\", \"a b\"]\nports = [\"80\", \"53/udp\"]\nenv = { A = \"1\" }\n";
+    std::fs::write(folder.path().join("cairn.toml"), recipe).unwrap();
+    let cairn = |arguments: &[&str]| {
+        let mut command = cairn(&folder.path().join("store"));
+        run(command.current_dir(folder.path()).args(arguments))
+    };
+    let plan = cairn(&["plan"]);
+    for line in [
+        "config cmd = serve 'a b'",
+        "config env = A=1",
+        "config ports = 53/udp 80/tcp",
+    ] {
+        assert!(plan.contains(line), "{plan}");
+    }
+    cairn(&["build", "-q", "-t", "shown"]);
+    let shown = cairn(&["inspect", "shown"]);
+    for line in [
+        "  Cmd: serve 'a b'\n",
+        "  Env: A=1\n",
+        "  ExposedPorts: 53/udp 80/tcp\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+}

@@ -12,11 +12,13 @@
 //! {"time":0.012,"event":"started","id":3,"name":"copy src → /app"}
 //! {"time":0.250,"event":"progress","id":3,"bytes":1048576,"total":4194304}
 //! {"time":0.913,"event":"finished","id":3,"outcome":"done"}
+//! {"time":0.913,"event":"note","message":"…"}
 //! {"time":0.914,"event":"warning","message":"…"}
 //! {"time":0.915,"event":"debug","message":"…"}
 //! {"time":0.916,"event":"summary","done":4,"cached":12,"failed":0}
 //! {"time":0.917,"event":"error","code":3,"message":"error: …\nhint: …"}
 //! ```
+//! `note` says why something takes its time, such as a registry that is asked again.
 //! `outcome` is `done`, `cached` or `failed`; `total` is left out where it isn't known; `debug`
 //! comes with `--debug` alone. Progress of one piece of work comes at most ten times a second.
 //! A run that fails or is interrupted ends with `error`: its exit code, and what would stand there
