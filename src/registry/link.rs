@@ -374,7 +374,8 @@ fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
 }
 
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
-    retry::retry_after(headers.get(header::RETRY_AFTER)?.to_str().ok()?)
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    retry::retry_after(text(header::RETRY_AFTER)?, text(header::DATE))
 }
 
 /// A piece of a file as a body; memory holds a buffer of it.
