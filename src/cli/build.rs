@@ -13,8 +13,8 @@ use super::recipe::{self, Understood};
 use super::writable::{self, cant_write};
 use super::{interrupt, print};
 use crate::build::{Built, Settings, build};
-use crate::canon::Reference;
 use crate::canon::event::Outcome;
+use crate::canon::{Problem, Reference};
 use crate::export::archive::{self, Flavour, Sink};
 use crate::export::engine::Engine;
 use crate::export::{files, folder};
@@ -199,6 +199,13 @@ impl Wanted {
             match output {
                 Output::Layout(_) | Output::Folder(_) => writable::folder(&place)?,
                 _ => writable::file(&place)?,
+            }
+        }
+        for (name, path) in &arguments.recipe.build_context {
+            if !environment.absolute(path.as_ref()).is_dir() {
+                let problem = Problem::new(format!("the context `{name}` is no folder: `{path}`"));
+                let hint = format!("name one that is there: `--build-context {name}=FOLDER`");
+                return Err(Failure::message(Code::Unavailable, problem.hint(hint)));
             }
         }
         for path in arguments.iidfile.iter().chain(&arguments.metadata_file) {

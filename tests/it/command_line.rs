@@ -152,11 +152,17 @@ fn a_destination_may_hold_a_comma() {
 #[test]
 fn a_context_that_is_not_there_is_told_before_the_first_step() {
     let folder = temp();
-    let recipe = "from = \"scratch\"\nplatforms = [\"linux/amd64\"]\n\
+    let recipe = "from = \"scratch\"\nplatforms = [\"linux/amd64\"]\ncontexts = { other = \"none\" }\n\
          [[steps]]\nfile = { path = \"/file\", content = \"x\" }\n\
          [[steps]]\ncopy = { from = { context = \"other\" }, paths = [\"a\"], to = \"/\" }\n";
     std::fs::write(folder.path().join("cairn.toml"), recipe).unwrap();
-    let output = build(&folder, &["--build-context", "other=none"]);
+    must_refuse(
+        &folder,
+        &["--build-context", "unused=no"],
+        3,
+        &["`unused` is no folder: `no`"],
+    );
+    let output = build(&folder, &[]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("none`: No such file"), "{text}");
