@@ -3,6 +3,7 @@
 //! In: errors of the rooms that a build calls. Out: [`Error`], whose [`Cause`] tells the kinds
 //! apart that a script may want to tell apart.
 
+use std::io;
 use std::ops::Range;
 
 use crate::canon::json;
@@ -158,36 +159,111 @@ impl Cause {
     }
 
     fn kind(&self) -> Kind {
-        use base::Error as Base;
         match self {
-            Cause::Store(error)
-            | Cause::Base(
-                Base::Store(error)
-                | Base::Layout(layout::Error::Store(error))
-                | Base::Image(image::Error::Store(error)),
-            )
-            | Cause::Layers(layers::Error::Store(error))
-            | Cause::Stage(stage::Error::Layers(layers::Error::Store(error)))
-            | Cause::Http(http::Error::Store(error))
-            | Cause::Step(step::Error::Store(error)) => of_store(error),
-            Cause::Base(Base::Registry(error)) => of_registry(error),
-            Cause::Base(_) => Kind::Unavailable,
-            Cause::Layers(layers::Error::DiffId { .. })
-            | Cause::Stage(stage::Error::Layers(layers::Error::DiffId { .. }))
-            | Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
-            Cause::Layers(_) | Cause::Stage(stage::Error::Layers(_)) => Kind::Unavailable,
-            Cause::Http(_) | Cause::Git(_) | Cause::NoContext(_) => Kind::Unavailable,
-            Cause::Context(context::Error::Folder { .. } | context::Error::Read { .. }) => {
-                Kind::Unavailable
-            }
-            Cause::Context(context::Error::Select(
-                select::Error::Missing(_) | select::Error::NoMatch(_),
-            )) => Kind::Unavailable,
-            Cause::Context(context::Error::Store(error)) => of_store(error),
-            Cause::Step(step::Error::Pack(layer::pack::Error::Read { .. })) => Kind::Unavailable,
-            _ => Kind::Failed,
+            Cause::Base(error) => of_base(error),
+            Cause::Context(error) => of_context(error),
+            Cause::NoContext(_) => Kind::Unavailable,
+            Cause::Stage(error) => of_stage(error),
+            Cause::Layers(error) => of_layers(error),
+            Cause::Http(http::Error::Store(error))
+            | Cause::Git(git::Error::Store(error))
+            | Cause::Store(error) => of_store(error),
+            Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
+            Cause::Http(http::Error::Fetch { .. }) => Kind::Unavailable,
+            Cause::Git(git::Error::Start(_) | git::Error::Git { .. }) => Kind::Unavailable,
+            Cause::Git(git::Error::Context(error)) => of_context(error),
+            Cause::Step(error) => of_step(error),
+            Cause::Git(git::Error::Folder(_))
+            | Cause::Ignore(_)
+            | Cause::Key(_)
+            | Cause::Json(_)
+            | Cause::Bug(_) => Kind::Failed,
         }
     }
+}
+
+fn of_base(error: &base::Error) -> Kind {
+    match error {
+        base::Error::Registry(error) => of_registry(error),
+        base::Error::Image(error) => of_image(error),
+        base::Error::Store(error) | base::Error::Layout(layout::Error::Store(error)) => {
+            of_store(error)
+        }
+        base::Error::Layout(_) => Kind::Unavailable,
+    }
+}
+
+fn of_context(error: &context::Error) -> Kind {
+    match error {
+        context::Error::Folder { .. } | context::Error::Read { .. } => Kind::Unavailable,
+        context::Error::Select(error) => of_select(error),
+        context::Error::Store(error) => of_store(error),
+        _ => Kind::Failed,
+    }
+}
+
+/// A source that isn't there can't be had, wherever it was looked for: in a context, a commit, an
+/// image or another stage.
+fn of_select(error: &select::Error) -> Kind {
+    match error {
+        select::Error::Missing(_) | select::Error::NoMatch(_) => Kind::Unavailable,
+        _ => Kind::Failed,
+    }
+}
+
+fn of_step(error: &step::Error) -> Kind {
+    use layer::pack::Error::Read;
+    match error {
+        step::Error::Store(error) => of_store(error),
+        step::Error::Pack(Read { source, .. }) => of_io(source).unwrap_or(Kind::Unavailable),
+        step::Error::Io { source, .. } => of_io(source).unwrap_or(Kind::Failed),
+        step::Error::Archive { source, .. } => of_scan(source).unwrap_or(Kind::Failed),
+        _ => Kind::Failed,
+    }
+}
+
+/// What kind of failure an image's documents are.
+pub fn of_image(error: &image::Error) -> Kind {
+    match error {
+        image::Error::Store(error) => of_store(error),
+        _ => Kind::Unavailable,
+    }
+}
+
+/// What kind of failure an error of a stage's files is.
+pub fn of_stage(error: &stage::Error) -> Kind {
+    match error {
+        stage::Error::Layers(error) => of_layers(error),
+        stage::Error::Select(error) => of_select(error),
+        stage::Error::Tree(_) => Kind::Failed,
+    }
+}
+
+fn of_layers(error: &layers::Error) -> Kind {
+    match error {
+        layers::Error::Store(error) => of_store(error),
+        layers::Error::DiffId { .. } => Kind::DigestMismatch,
+        layers::Error::Io { source, .. } => of_io(source).unwrap_or(Kind::Unavailable),
+        layers::Error::Scan { source, .. } => of_scan(source).unwrap_or(Kind::Unavailable),
+    }
+}
+
+fn of_scan(error: &layer::scan::Error) -> Option<Kind> {
+    use layer::{read, scan};
+    match error {
+        scan::Error::Io(error) | scan::Error::Read(read::Error::Io(error)) => of_io(error),
+        _ => None,
+    }
+}
+
+/// What kind of failure an error of reading is, where one of the store is inside of it: readers
+/// give theirs as those of the system, whatever is under them.
+pub fn of_io(error: &io::Error) -> Option<Kind> {
+    let inner = error.get_ref()?;
+    let store = inner.downcast_ref().map(of_store);
+    let layers = inner.downcast_ref().map(of_layers);
+    let deeper = inner.downcast_ref().and_then(of_io);
+    store.or(layers).or(deeper)
 }
 
 /// What kind of failure an error of the store is.
@@ -197,6 +273,7 @@ pub fn of_store(error: &store::Error) -> Kind {
             Kind::DigestMismatch
         }
         store::Error::Missing(_) | store::Error::TooLarge(..) => Kind::Unavailable,
+        store::Error::Io { source, .. } => of_io(source).unwrap_or(Kind::Failed),
         _ => Kind::Failed,
     }
 }
@@ -207,6 +284,54 @@ pub fn of_registry(error: &registry::Error) -> Kind {
         registry::Error::DigestMismatch { .. } | registry::Error::SizeMismatch { .. } => {
             Kind::DigestMismatch
         }
+        registry::Error::OtherDigest { .. } => Kind::DigestMismatch,
+        registry::Error::Store(error) => of_store(error),
         _ => Kind::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::{DiffId, Digest, EntryPath};
+
+    fn mismatch() -> store::Error {
+        store::Error::DigestMismatch {
+            what: "blob".to_owned(),
+            expected: Digest::of(b"a"),
+            got: Digest::of(b"b"),
+        }
+    }
+
+    #[test]
+    fn a_mismatch_is_one_wherever_it_was_met() {
+        let digest = Digest::of(b"");
+        let in_a_layer = layers::Error::DiffId {
+            digest,
+            expected: DiffId(Digest::of(b"a")),
+            got: DiffId(Digest::of(b"b")),
+        };
+        let read = |source| {
+            let path = EntryPath::root();
+            Cause::Step(step::Error::Pack(layer::pack::Error::Read { path, source }))
+        };
+        let source = io::Error::other(io::Error::other(mismatch()));
+        for cause in [
+            read(io::Error::other(in_a_layer)),
+            read(io::Error::other(mismatch())),
+            Cause::Layers(layers::Error::Io { digest, source }),
+            Cause::Git(git::Error::Store(mismatch())),
+            Cause::Git(git::Error::Context(context::Error::Store(mismatch()))),
+        ] {
+            assert_eq!(cause.kind(), Kind::DigestMismatch, "{cause}");
+        }
+        assert_eq!(read(io::Error::other("x")).kind(), Kind::Unavailable);
+    }
+
+    #[test]
+    fn a_commit_that_no_image_can_hold_was_had() {
+        let name = EntryPath::new(b".wh.a").unwrap();
+        let cause = Cause::Git(git::Error::Context(context::Error::WhiteoutName(name)));
+        assert_eq!(cause.kind(), Kind::Failed);
     }
 }

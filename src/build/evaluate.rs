@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
@@ -20,8 +20,9 @@ use crate::canon::event::Outcome;
 use crate::canon::pattern::{Rules, ignore};
 use crate::canon::{Digest, EntryPath, StepKey, TreeDigest};
 use crate::inputs::base::Bases;
+use crate::inputs::beneath::Folder;
 use crate::inputs::stage::{self, StackContent};
-use crate::inputs::{BaseImage, Context, Files, Layer, Origin, Pick, Stack, git, http};
+use crate::inputs::{BaseImage, Context, Files, Layer, Origin, Pick, Stack, context, git, http};
 use crate::layer::{Entry, Kind, Meta, Rootfs, Tree};
 use crate::plan::step::Ownership;
 use crate::plan::{Operation, OutputDigest, Plan, Selection, Step, StepId, step_key};
@@ -98,15 +99,30 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         contexts: BTreeMap::new(),
         checkouts: Vec::new(),
     };
+    let at = |step: &Step| {
+        let (name, span) = (step.name.clone(), step.span.clone());
+        |cause| Error::Step {
+            name,
+            span,
+            cause: Box::new(cause),
+        }
+    };
+    // A folder that isn't there is told before anything is fetched or made.
+    for step in &plan.steps {
+        if let Operation::Context { name, .. } = &step.operation {
+            let folder = evaluation.folder(name).map_err(at(step))?;
+            let opened = Folder::open(&folder).map_err(|source| {
+                Cause::Context(context::Error::Folder {
+                    path: folder,
+                    source,
+                })
+            });
+            opened.map_err(at(step))?;
+        }
+    }
     let mut outputs = Outputs(Vec::with_capacity(plan.steps.len()));
     for step in &plan.steps {
-        let output = evaluation
-            .step(step, &outputs)
-            .map_err(|cause| Error::Step {
-                name: step.name.clone(),
-                span: step.span.clone(),
-                cause: Box::new(cause),
-            })?;
+        let output = evaluation.step(step, &outputs).map_err(at(step))?;
         outputs.0.push(output);
     }
     Ok(outputs)
@@ -183,20 +199,21 @@ impl Evaluation<'_> {
         }
     }
 
+    /// The folder of a context.
+    fn folder(&self, name: &str) -> Result<PathBuf, Cause> {
+        if name == "context" {
+            return Ok(self.settings.context.clone());
+        }
+        let named = self.plan.contexts.get(name);
+        let named = named.ok_or_else(|| Cause::NoContext(name.to_owned()))?;
+        Ok(self.settings.folder.join(named))
+    }
+
     fn context(&mut self, name: &str) -> Result<Arc<Context>, Cause> {
         if let Some(context) = self.contexts.get(name) {
             return Ok(context.clone());
         }
-        let folder = if name == "context" {
-            self.settings.context.clone()
-        } else {
-            let named = self
-                .plan
-                .contexts
-                .get(name)
-                .ok_or_else(|| Cause::NoContext(name.to_owned()))?;
-            self.settings.folder.join(named)
-        };
+        let folder = self.folder(name)?;
         let context = Context::open(&folder, &ignored(&folder)?, &self.settings.store)?;
         let context = Arc::new(context);
         self.contexts.insert(name.to_owned(), context.clone());
@@ -285,10 +302,16 @@ impl Evaluation<'_> {
         let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
         let key = step_key(step, &inputs.collect::<Result<Vec<_>, _>>()?, *epoch)?;
         let work = events.start(&step.name);
-        if !no_cache && let Some(found) = self.find(&key) {
-            work.finish(Outcome::Cached);
-            return Ok(below.with(found));
-        }
+        let why = match self.find(&key) {
+            _ if *no_cache => "as `--no-cache` says",
+            Ok(found) => {
+                events.debug(format!("{}: cached under key {}", step.name, key.0));
+                work.finish(Outcome::Cached);
+                return Ok(below.with(found));
+            }
+            Err(why) => why,
+        };
+        events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
         let rootfs = below.stack.rootfs(store, self.settings.expansion)?;
         let change = self.change(step, outputs, &below.stack, &rootfs)?;
         let packer = Packer {
@@ -317,14 +340,15 @@ impl Evaluation<'_> {
         Ok(Digest::of(&crate::canon::json::to_vec(&slot)?))
     }
 
-    /// The result under `key`, if all of it is there: the outer option is that.
-    fn find(&self, key: &StepKey) -> Option<Option<Layer>> {
+    /// The result under `key`, where all of it is there; else what is missing.
+    fn find(&self, key: &StepKey) -> Result<Option<Layer>, &'static str> {
         let Settings { store, codec, .. } = self.settings;
-        let record: StepRecord = store.record(RecordKind::Step, &key.0, "")?;
-        match record.tree {
-            None => Some(None),
-            Some(tree) => pack::find(store, &tree, *codec).map(Some),
-        }
+        let record = store.record(RecordKind::Step, &key.0, "");
+        let StepRecord { tree } = record.ok_or("as there is no record of it")?;
+        let found = tree.map(|tree| pack::find(store, &tree, *codec));
+        found
+            .map(|layer| layer.ok_or("as its layer is gone or compressed otherwise"))
+            .transpose()
     }
 
     /// What the step changes.

@@ -35,6 +35,11 @@ pub enum Event {
         /// How it ended.
         outcome: Outcome,
     },
+    /// Something that goes on and takes its time for a reason.
+    Note {
+        /// One line.
+        message: String,
+    },
     /// Something that the user should know and may want to change.
     Warning {
         /// One line.
@@ -94,6 +99,13 @@ impl Events {
             id,
             outcome: Outcome::Failed,
         }
+    }
+
+    /// Tells the user why it takes its time.
+    pub fn note(&self, message: impl Into<String>) {
+        (self.listener)(Event::Note {
+            message: message.into(),
+        });
     }
 
     /// Tells the user something.

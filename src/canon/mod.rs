@@ -14,6 +14,7 @@ pub mod platform;
 pub mod problem;
 pub mod reference;
 pub mod source;
+pub mod words;
 
 pub use digest::{ChainId, DiffId, Digest, StepKey, TreeDigest};
 pub use epoch::Epoch;

@@ -31,6 +31,15 @@ pub struct ParseError {
     pub reason: &'static str,
 }
 
+impl ParseError {
+    /// The same in lower case, where that is one.
+    pub fn in_lower_case(&self) -> Option<String> {
+        let lower = self.text.to_lowercase();
+        let is_meant = lower != self.text && lower.parse::<Reference>().is_ok();
+        is_meant.then_some(lower)
+    }
+}
+
 /// The registry that short names mean.
 pub const DEFAULT_REGISTRY: &str = "docker.io";
 
@@ -125,8 +134,9 @@ impl FromStr for Reference {
     }
 }
 
+/// Docker takes `Foo` of `Foo/bar` for a host, too, where whoever writes it means a repository.
 fn is_registry(first: &str) -> bool {
-    first == "localhost" || first.contains(['.', ':']) || first.chars().any(char::is_uppercase)
+    first == "localhost" || first.contains(['.', ':'])
 }
 
 /// distribution-spec, "Pulling manifests": `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
@@ -211,6 +221,7 @@ mod tests {
             "",
             ":t",
             "Alpine",
+            "Foo/bar",
             "a//b",
             "a/",
             "/a",
@@ -227,5 +238,13 @@ mod tests {
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn lower_case_is_suggested_where_it_helps() {
+        let suggested = |text: &str| text.parse::<Reference>().unwrap_err().in_lower_case();
+        assert_eq!(suggested("Foo/Bar:t").as_deref(), Some("foo/bar:t"));
+        assert_eq!(suggested("Foo//bar"), None);
+        assert_eq!(suggested("foo//bar"), None);
     }
 }

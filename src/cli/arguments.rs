@@ -11,7 +11,7 @@ use crate::ui::progress::Mode;
 /// Builds OCI images whose digests follow purely from their inputs.
 ///
 /// Exit codes: 0 done; 1 the build failed; 2 the command line makes no sense; 3 an input can't be
-/// had; 4 something is not what its digest says; 130 interrupted.
+/// had; 4 something is not what its digest says; 130 and 143 interrupted by SIGINT and SIGTERM.
 #[derive(Debug, Parser)]
 #[command(
     name = "cairn",
@@ -35,14 +35,8 @@ pub struct Global {
     /// When to use colours
     #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
     pub color: Colour,
-    /// Where images are kept [default: $XDG_DATA_HOME/cairn]
-    #[arg(
-        long,
-        env = "CAIRN_HOME",
-        global = true,
-        value_name = "DIR",
-        hide_env_values = true
-    )]
+    /// Where images are kept [default: $CAIRN_HOME, else $XDG_DATA_HOME/cairn]
+    #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<PathBuf>,
 }
 
@@ -88,6 +82,18 @@ pub enum Command {
     Man,
 }
 
+impl Command {
+    /// How its progress is shown, and with it its failure.
+    pub fn mode(&self) -> Mode {
+        match self {
+            Command::Build(arguments) => arguments.progress.mode(),
+            Command::Push(arguments) => arguments.progress.mode(),
+            Command::Pull(arguments) => arguments.progress.mode(),
+            _ => Mode::Auto,
+        }
+    }
+}
+
 /// What chooses a recipe and how it is read.
 #[derive(Debug, Args)]
 pub struct Recipe {
@@ -123,7 +129,7 @@ pub struct Build {
     pub tag: Vec<String>,
     /// Where the image goes besides the store: `type=oci|oci-dir|docker|tar|local|registry`,
     /// with `dest=PATH` (`-` is standard output), `name=NAME`, `compression=CODEC`; a bare PATH is
-    /// `type=local`
+    /// `type=local`. A field that holds a comma stands in quotation marks: `"dest=a,b"`
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Short for `-o type=registry`
@@ -148,7 +154,8 @@ pub struct Build {
     #[arg(long)]
     pub pull: bool,
     /// How often its own size a compressed layer or archive may hold
-    #[arg(long, value_name = "FACTOR", default_value_t = 200)]
+    #[arg(long, value_name = "FACTOR", default_value_t = 200,
+        value_parser = clap::value_parser!(u64).range(1..))]
     pub max_expansion: u64,
     #[command(flatten)]
     pub progress: Progress,
@@ -168,6 +175,7 @@ pub struct Progress {
 impl Progress {
     pub fn mode(&self) -> Mode {
         match self.progress {
+            ProgressMode::Json | ProgressMode::Rawjson if self.quiet => Mode::QuietJson,
             _ if self.quiet => Mode::Quiet,
             ProgressMode::Auto => Mode::Auto,
             ProgressMode::Tty => Mode::Tty,
@@ -291,8 +299,9 @@ pub struct Rm {
 
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000")]
+    /// Where to listen: `127.0.0.1:5000`, `[::1]:5000`; port 0 takes a free one, and `0.0.0.0:5000`
+    /// serves everybody who reaches this machine
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:5000", value_parser = address)]
     pub listen: std::net::SocketAddr,
 }
 
@@ -300,6 +309,14 @@ pub struct Serve {
 pub struct Completions {
     /// Which shell
     pub shell: clap_complete::Shell,
+}
+
+fn address(text: &str) -> Result<std::net::SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().and_then(|port| port.parse().ok());
+        let port: u16 = port.unwrap_or(5000);
+        format!("it has to be an IP address and a port, such as `127.0.0.1:{port}`")
+    })
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

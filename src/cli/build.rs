@@ -10,12 +10,14 @@ use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::output::{self, Destination, Output, Spec};
 use super::recipe::{self, Understood};
+use super::writable::{self, cant_write};
 use super::{interrupt, print};
 use crate::build::{Built, Settings, build};
 use crate::canon::event::Outcome;
 use crate::canon::{Problem, Reference};
-use crate::export::archive::{self, Sink};
-use crate::export::{engine, files, folder, way_out};
+use crate::export::archive::{self, Flavour, Sink};
+use crate::export::engine::Engine;
+use crate::export::{files, folder};
 use crate::inputs::BaseImage;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
@@ -24,7 +26,8 @@ use crate::layer::codec::Expansion;
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     let wanted = Wanted::read(&arguments)?;
     let understood = recipe::understand(&arguments.recipe, environment)?;
-    interrupt::install();
+    wanted.judge(&arguments, understood.plan.images.len(), environment)?;
+    interrupt::install(arguments.progress.mode(), environment.start);
     let events = environment.events(arguments.progress.mode());
     let Understood {
         plan,
@@ -32,6 +35,14 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         folder,
         context,
     } = understood;
+    let engine = match arguments.load {
+        true => Some(Engine::find(
+            plan.images.len() > 1,
+            environment.for_programs(),
+            &events,
+        )?),
+        false => None,
+    };
     let settings = Settings {
         store: environment.store()?,
         registries: environment.registries(&events),
@@ -64,8 +75,8 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     for output in &wanted.outputs {
         export.write(output)?;
     }
-    if arguments.load {
-        export.load()?;
+    if let Some(engine) = &engine {
+        export.load(engine)?;
     }
     let id = match &built.images[..] {
         [only] => only.config,
@@ -107,13 +118,7 @@ impl Wanted {
             .chain(specs.iter().flat_map(|spec| &spec.names));
         let mut names = Vec::new();
         for text in texts.flat_map(|names| names.split(',')) {
-            let name = reference(text)?;
-            if name.digest.is_some() {
-                return Err(Failure::usage(
-                    format!("`{text}` names a digest, which a build can't choose"),
-                    "give a tag alone",
-                ));
-            }
+            let name = new_name(text)?;
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -167,6 +172,54 @@ impl Wanted {
         })
     }
 
+    /// What can be told before anything is done: that an output can't hold what is to be built, or
+    /// can't be written.
+    fn judge(
+        &self,
+        arguments: &Build,
+        images: usize,
+        environment: &Environment,
+    ) -> Result<(), Failure> {
+        for output in &self.outputs {
+            let what = match output {
+                Output::Archive(Flavour::Docker, _) => "a docker archive",
+                Output::Tar(_) => "a tar",
+                _ => continue,
+            };
+            if images > 1 {
+                let error = crate::export::Error::Several(what);
+                return Err(Failure::new(Code::Usage, error));
+            }
+        }
+        for output in &self.outputs {
+            let Some(place) = output.place() else {
+                continue;
+            };
+            let place = environment.absolute(place);
+            match output {
+                Output::Layout(_) | Output::Folder(_) => writable::folder(&place)?,
+                _ => writable::file(&place)?,
+            }
+        }
+        for (name, path) in &arguments.recipe.build_context {
+            if !environment.absolute(path.as_ref()).is_dir() {
+                let problem = Problem::new(format!("the context `{name}` is no folder: `{path}`"));
+                let hint = format!("name one that is there: `--build-context {name}=FOLDER`");
+                return Err(Failure::message(Code::Unavailable, problem.hint(hint)));
+            }
+        }
+        for path in arguments.iidfile.iter().chain(&arguments.metadata_file) {
+            if path.as_os_str() == "-" {
+                return Err(Failure::usage(
+                    "standard output carries the image's digest, and nothing besides",
+                    "name a file in place of `-`, or `/dev/stderr`",
+                ));
+            }
+            writable::file(&environment.absolute(path))?;
+        }
+        Ok(())
+    }
+
     fn uses_stdout(&self) -> bool {
         self.outputs.iter().any(Output::is_stdout)
     }
@@ -200,8 +253,30 @@ impl Output {
 pub fn reference(text: &str) -> Result<Reference, Failure> {
     text.parse()
         .map_err(|error: crate::canon::reference::ParseError| {
-            Failure::usage(error.to_string(), "write it as `[REGISTRY/]NAME[:TAG]`")
+            let hint = match error.in_lower_case() {
+                Some(lower) => format!("names are in lower case: write `{lower}`"),
+                None => "write it as `[REGISTRY/]NAME[:TAG]`".to_owned(),
+            };
+            Failure::usage(error.to_string(), &hint)
         })
+}
+
+/// A name to give to an image.
+pub fn new_name(text: &str) -> Result<Reference, Failure> {
+    let name = reference(text)?;
+    if name.digest.is_some() {
+        return Err(Failure::usage(
+            format!("`{text}` names a digest, which nobody can choose"),
+            "give a tag alone",
+        ));
+    }
+    if name.name() == "docker.io/library/scratch" {
+        return Err(Failure::usage(
+            "`scratch` is the empty base, and no name for an image",
+            "give another name",
+        ));
+    }
+    Ok(name)
 }
 
 struct Export<'a> {
@@ -241,9 +316,6 @@ impl Export<'_> {
             }),
             Output::Tar(destination) => {
                 let files = self.files(0)?;
-                if self.built.images.len() > 1 {
-                    return Err(crate::export::Error::Several("a tar").into());
-                }
                 self.to(destination, |sink| {
                     let written = match sink {
                         Sink::File(file) => files::write_tar(&files, file),
@@ -318,27 +390,14 @@ impl Export<'_> {
         }
     }
 
-    fn load(&self) -> Result<(), Failure> {
+    fn load(&self, engine: &Engine) -> Result<(), Failure> {
         let Settings { store, events, .. } = self.settings;
-        let work = events.start("load into an engine");
-        let environment = self.environment.for_programs();
-        let engine = engine::load(
-            store,
-            &self.built.descriptor,
-            &self.wanted.names,
-            &environment,
-            events,
-        )?;
+        let work = events.start(format!("load into {}", engine.name()));
+        engine.load(store, &self.built.descriptor, &self.wanted.names)?;
         work.finish(Outcome::Done);
-        events.debug(format!("loaded into {engine}"));
+        events.debug(format!("loaded into {}", engine.name()));
         Ok(())
     }
-}
-
-fn cant_write(path: &Path, error: &std::io::Error) -> Failure {
-    let problem = Problem::new(format!("can't write `{}`: {error}", path.display()));
-    let hint = way_out(error).trim_start_matches("\nhint: ");
-    Failure::message(Code::Failed, problem.hint(hint))
 }
 
 fn put(path: &Path, text: &str) -> Result<(), Failure> {

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::arguments::{Colour, Global};
 use super::exit::Failure;
@@ -20,6 +21,8 @@ use crate::ui::progress::{self, Mode};
 pub struct Environment {
     pub colour: bool,
     pub debug: bool,
+    /// When the program began.
+    pub start: Instant,
     store: Option<PathBuf>,
     source_date_epoch: Option<String>,
     working_directory: PathBuf,
@@ -87,9 +90,11 @@ impl Environment {
                 Colour::Auto => is_terminal && !no_colour && !is_dumb,
             },
             debug: global.debug,
+            start: Instant::now(),
             store: global
                 .store
                 .clone()
+                .or_else(|| path("CAIRN_HOME"))
                 .or_else(|| data.map(|data| data.join("cairn"))),
             source_date_epoch: variable("SOURCE_DATE_EPOCH")
                 .map(|text| text.to_string_lossy().into_owned()),
@@ -144,7 +149,7 @@ impl Environment {
 
     /// Whoever shows what goes on.
     pub fn events(&self, mode: Mode) -> Events {
-        progress::listener(mode, self.colour, self.debug)
+        progress::listener(mode, self.colour, self.debug, self.start)
     }
 
     /// Clients of registries.

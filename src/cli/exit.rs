@@ -1,10 +1,15 @@
 //! How the program ends.
 //!
 //! In: errors of the rooms. Out: a text for standard error, and an exit code.
+//!
+//! What a recipe or the command line names and is to be read – the recipe itself, a folder, a file
+//! of a context, commit, image or stage, a URL, a name in a registry – and isn't there or isn't
+//! given, can't be had: 3. Whatever is there and not what its digest says is 4, also where it was
+//! a blob of the store. All else that goes wrong is 1.
 
 use std::process::ExitCode;
 
-use crate::build::error::{Kind, of_registry, of_store};
+use crate::build::error::{Kind, of_image, of_io, of_registry, of_stage, of_store};
 use crate::canon::{Problem, Source};
 use crate::ui::diagnostic;
 use crate::{build, export, registry, store};
@@ -20,8 +25,10 @@ pub enum Code {
     Unavailable = 3,
     /// Something is not what its digest says.
     DigestMismatch = 4,
-    /// SIGINT or SIGTERM.
+    /// SIGINT.
     Interrupted = 130,
+    /// SIGTERM.
+    Terminated = 143,
 }
 
 impl From<Code> for ExitCode {
@@ -89,18 +96,7 @@ impl Failure {
     /// A build that failed, at its place in the recipe.
     pub fn build(error: build::Error, source: Source) -> Failure {
         let (code, way_out) = (error.kind().into(), error.way_out());
-        let text = error.cause().to_string();
-        let (hints, lines): (Vec<_>, Vec<_>) =
-            text.lines().partition(|line| line.starts_with("hint: "));
-        let mut lines = lines.into_iter();
-        let mut problem = Problem::new(lines.next().unwrap_or_default());
-        for line in lines {
-            problem = problem.cause(line.trim().trim_start_matches("cause: "));
-        }
-        let hints = hints.iter().map(|hint| hint.trim_start_matches("hint: "));
-        if let Some(hint) = hints.chain(way_out).next() {
-            problem = problem.hint(hint);
-        }
+        let problem = problem(&error.cause().to_string(), way_out);
         let what = match error {
             build::Error::Step { name, span, .. } => {
                 What::Problems(vec![problem.at(span).label(name)], Box::new(source))
@@ -120,6 +116,22 @@ impl Failure {
     }
 }
 
+/// The problem that an error's text tells, with `way_out` where it tells none itself.
+fn problem(text: &str, way_out: Option<&str>) -> Problem {
+    let (hints, lines): (Vec<_>, Vec<_>) =
+        text.lines().partition(|line| line.starts_with("hint: "));
+    let mut lines = lines.into_iter();
+    let mut problem = Problem::new(lines.next().unwrap_or_default());
+    for line in lines {
+        problem = problem.cause(line.trim().trim_start_matches("cause: "));
+    }
+    let hints = hints.iter().map(|hint| hint.trim_start_matches("hint: "));
+    match hints.chain(way_out).next() {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}
+
 impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Failure {
         Failure::new(of_store(&error).into(), error)
@@ -134,11 +146,22 @@ impl From<registry::Error> for Failure {
 
 impl From<export::Error> for Failure {
     fn from(error: export::Error) -> Failure {
-        let code = match &error {
-            export::Error::Store(error) => of_store(error).into(),
-            export::Error::NoEngine(_) => Code::Unavailable,
-            _ => Code::Failed,
+        use crate::layer::pack::Error::Read;
+        use export::Error;
+        let kind = match &error {
+            Error::Store(error) => of_store(error),
+            Error::Image(error) => of_image(error),
+            Error::Stage(error) => of_stage(error),
+            Error::NoEngine(_) => Kind::Unavailable,
+            Error::Write { source, .. } | Error::Pack(Read { source, .. }) => {
+                of_io(source).unwrap_or(Kind::Failed)
+            }
+            _ => Kind::Failed,
         };
-        Failure::new(code, error)
+        if kind == Kind::DigestMismatch {
+            let way_out = "remove that blob from the store, and build again";
+            return Failure::message(kind.into(), problem(&error.to_string(), Some(way_out)));
+        }
+        Failure::new(kind.into(), error)
     }
 }

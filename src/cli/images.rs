@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::arguments::{Images, Rm, Tag};
-use super::build::reference;
+use super::build::{new_name, reference};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::print;
@@ -153,13 +153,7 @@ fn summary(store: &Store, descriptor: &Descriptor) -> (Vec<String>, u64) {
 
 /// Gives an image another name.
 pub fn tag(arguments: &Tag, environment: &Environment) -> Result<(), Failure> {
-    let name = reference(&arguments.name)?;
-    if name.digest.is_some() {
-        return Err(Failure::usage(
-            "a name that is given has no digest",
-            "give a tag alone",
-        ));
-    }
+    let name = new_name(&arguments.name)?;
     let store = environment.store()?;
     let image = find(&store, &arguments.image)?;
     Ok(store.name_image(Some(&name), &image)?)

@@ -6,7 +6,7 @@ use super::arguments::Inspect;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::{images, print};
-use crate::canon::{DiffId, Digest, Problem};
+use crate::canon::{DiffId, Digest, Problem, words};
 use crate::image::config::Execution;
 use crate::image::manifest::LARGEST_DOCUMENT;
 use crate::image::{Descriptor, Document, ImageConfig, Manifest};
@@ -165,7 +165,10 @@ fn text(shown: &Shown) -> String {
             .and_then(|config| serde_json::to_value(config).ok())
         {
             for (key, value) in config.as_object().into_iter().flatten() {
-                out.push_str(&format!("  {key}: {}\n", printable(&value.to_string())));
+                for (name, text) in words::lines(key, value) {
+                    out.push_str(&printable(&format!("  {name}: {text}")));
+                    out.push('\n');
+                }
             }
         }
         let mut table = Table::new(&["LAYER", "SIZE", "MADE BY"]).right(1);

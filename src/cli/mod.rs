@@ -5,6 +5,7 @@
 
 mod arguments;
 mod build;
+mod csv;
 mod environment;
 mod exit;
 mod images;
@@ -17,6 +18,7 @@ mod recipe;
 mod serve;
 mod shell;
 mod transfer;
+mod writable;
 
 use std::process::ExitCode;
 
@@ -42,10 +44,12 @@ pub fn run() -> ExitCode {
         }
     };
     let environment = Environment::read(&arguments.global);
+    let mode = arguments.command.mode();
     match dispatch(arguments, &environment) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            print::to_stderr(&failure.text(environment.colour));
+            let text = failure.text(environment.colour && !mode.is_json());
+            print::last_words(mode, environment.start, failure.code, &text);
             failure.code.into()
         }
     }

@@ -1,12 +1,14 @@
 //! `-o`: where an image goes besides the store.
 //!
-//! In: `type=oci,dest=FILE,…` as buildx has it. Out: [`Output`].
+//! In: `type=oci,dest=FILE,…` as buildx has it: comma-separated values, so that `"dest=a,b"` is
+//! one of them. Out: [`Output`].
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
 use super::arguments::Compression;
+use super::csv;
 use super::exit::Failure;
 use crate::export::archive::Flavour;
 
@@ -63,14 +65,27 @@ pub fn parse(text: &str) -> Result<Spec, Failure> {
     }
     let (mut kind, mut dest, mut names, mut compression) = (None, None, Vec::new(), None);
     let (mut is_tar, mut push) = (true, false);
-    for field in text.split(',') {
+    let fields = csv::fields(text).map_err(|reason| {
+        let hint =
+            "put the whole of a field that holds a comma into quotation marks: `\"dest=a,b\"`";
+        usage(reason.to_owned(), hint)
+    })?;
+    let is_true = |key: &str, value: &str| match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(usage(
+            format!("`{key}` is neither `true` nor `false`"),
+            "say one of them",
+        )),
+    };
+    for field in &fields {
         let (key, value) = field.split_once('=').unwrap_or((field, ""));
         match key {
             "type" => kind = Some(value),
             "dest" => dest = Some(value),
             "name" => names.push(value.to_owned()),
-            "tar" => is_tar = value != "false",
-            "push" => push = value != "false",
+            "tar" => is_tar = is_true(key, value)?,
+            "push" => push = is_true(key, value)?,
             "compression" => {
                 let codec = Compression::from_str(value, true);
                 compression = Some(codec.map_err(|_| {
@@ -80,7 +95,7 @@ pub fn parse(text: &str) -> Result<Spec, Failure> {
                     )
                 })?);
             }
-            "oci-mediatypes" if value != "false" => {}
+            "oci-mediatypes" if is_true(key, value)? => {}
             _ => {
                 return Err(usage(
                     format!("it has no key `{key}`"),
@@ -155,6 +170,12 @@ mod tests {
                 Some(Output::Archive(Flavour::Docker, Destination::Stdout)),
             ),
             ("type=image,push=true", Some(Output::Registry)),
+            (
+                "type=oci,\"dest=a,b \"\"c\"\"\"",
+                Some(Output::Archive(Flavour::Oci, file("a,b \"c\""))),
+            ),
+            ("type=oci,dest=\"a\"", None),
+            ("type=oci,tar=no,dest=a", None),
             ("", None),
             ("type=tar,dest=a,compression=gzip", None),
             ("type=oci", None),

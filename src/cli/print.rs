@@ -4,9 +4,11 @@
 //! went away is no error.
 
 use std::io::{ErrorKind, Write};
+use std::time::Instant;
 
 use super::exit::{Code, Failure};
 use crate::canon::Problem;
+use crate::ui::progress::{self, Mode};
 
 /// A result.
 pub fn to_stdout(text: &str) -> Result<(), Failure> {
@@ -26,6 +28,11 @@ pub fn to_stderr(text: &str) {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     // There is nowhere left to say that this failed.
     let _ = write!(std::io::stderr(), "{text}{end}");
+}
+
+/// Why the run fails, as its progress is shown.
+pub fn last_words(mode: Mode, start: Instant, code: Code, text: &str) {
+    to_stderr(&progress::last_words(mode, start, code as u8, text));
 }
 
 /// A value as JSON for people and programs: indented.

@@ -8,7 +8,7 @@ use super::{images, interrupt, print};
 
 /// Sends an image to a registry.
 pub fn push(arguments: &Push, environment: &Environment) -> Result<(), Failure> {
-    interrupt::install();
+    interrupt::install(arguments.progress.mode(), environment.start);
     let store = environment.store()?;
     let descriptor = images::find(&store, &arguments.image)?;
     let target = reference(arguments.target.as_ref().unwrap_or(&arguments.image))?;
@@ -28,7 +28,7 @@ pub fn push(arguments: &Push, environment: &Environment) -> Result<(), Failure> 
 
 /// Fetches an image from a registry, and keeps it under the name that was asked for.
 pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> {
-    interrupt::install();
+    interrupt::install(arguments.progress.mode(), environment.start);
     let store = environment.store()?;
     let name = reference(&arguments.reference)?;
     let events = environment.events(arguments.progress.mode());

@@ -100,18 +100,26 @@ fn write_members(members: &[(String, Content)], sink: &mut Sink) -> Result<io::R
             },
             0o644,
         );
-        let written = sink.write_all(&header).and_then(|()| match content {
-            Content::Bytes(bytes) => sink.write_all(bytes).map(|()| size),
-            Content::Blob(blob) => sink.copy(&mut blob.open().map_err(io::Error::other)?),
-        });
-        let padded = written.and_then(|written| {
-            if written != size {
-                return Err(io::Error::other(format!(
-                    "`{name}` of the store has {written} bytes where {size} are due"
-                )));
+        let written = match content {
+            Content::Bytes(bytes) => sink
+                .write_all(&header)
+                .and_then(|()| sink.write_all(bytes).map(|()| size)),
+            Content::Blob(blob) => {
+                let mut file = blob.open()?;
+                sink.write_all(&header).and_then(|()| sink.copy(&mut file))
             }
-            sink.write_all(tar::padding(size))
-        });
+        };
+        let padded = match written {
+            Ok(got) if got != size => {
+                return Err(Error::Store(crate::store::Error::SizeMismatch {
+                    what: format!("`{name}` of the store"),
+                    expected: size,
+                    got,
+                }));
+            }
+            Ok(_) => sink.write_all(tar::padding(size)),
+            Err(error) => Err(error),
+        };
         if padded.is_err() {
             return Ok(padded);
         }

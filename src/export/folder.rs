@@ -31,10 +31,8 @@ pub fn write(
         if std::fs::metadata(&path).is_ok_and(|there| there.len() == blob.size) {
             continue;
         }
-        put(&path, |file| {
-            io::copy(&mut blob.open().map_err(io::Error::other)?, file).map(drop)
-        })
-        .map_err(failed(&path))?;
+        let mut source = blob.open()?;
+        put(&path, |file| io::copy(&mut source, file).map(drop)).map_err(failed(&path))?;
     }
     let index = json::to_vec(&layout_index(descriptor, names))?;
     for (name, bytes) in [("oci-layout", OCI_LAYOUT), ("index.json", &index)] {

@@ -63,7 +63,10 @@ pub fn fetch(url: &str, digest: &Digest, store: &Store, events: &Events) -> Resu
     for attempt in 1.. {
         match runtime.block_on(attempt_once(url, &shown, digest, store)) {
             Err(Attempt::Again(reason)) if attempt < TRIES => {
-                events.debug(format!("`{shown}`: {reason}; trying again"));
+                let (wait, next) = (delay.as_secs_f64(), attempt + 1);
+                events.note(format!(
+                    "`{shown}`: {reason}; retrying in {wait:.1} s, attempt {next} of {TRIES}"
+                ));
                 // A timer can only be made inside the runtime.
                 runtime.block_on(async { tokio::time::sleep(delay).await });
                 delay *= 4;

@@ -62,7 +62,7 @@ pub enum Error {
         has: String,
     },
     /// Several images, and no name.
-    #[error("the layout has several images: {0}\nhint: say which by its name")]
+    #[error("the layout has several images: {0}\nhint: say which: `name = \"…\"` beside `oci`")]
     Several(String),
     /// Something that the layout names and doesn't hold.
     #[error("the layout has no `{0}`, which it names")]

@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{ConfigChange, Plan, Step, StepId};
-use crate::canon::format;
+use crate::canon::{format, words};
 
 /// The plan as a tree: an image's layers from the bottom up, below each what it is made from. A
 /// step that stands further up already is named and not drawn again.
@@ -108,8 +108,12 @@ fn config_lines(change: &ConfigChange) -> Vec<String> {
     let Ok(Value::Object(members)) = serde_json::to_value(change) else {
         return Vec::new();
     };
-    let line = |(name, value): (&String, &Value)| format!("config {name} = {value}");
-    members.iter().map(line).collect()
+    let lines = members
+        .iter()
+        .flat_map(|(name, value)| words::lines(name, value));
+    lines
+        .map(|(name, text)| format!("config {name} = {text}"))
+        .collect()
 }
 
 /// The plan as a JSON value (module documentation).
@@ -235,10 +239,10 @@ mod tests {
         │  └─ 2 select a
         │     ├─ 0 scratch (above)
         │     └─ 1 file "/a\u{1b}"  [build]
-        └─ config user = "app"
+        └─ config user = app
         image linux/arm64
         ├─ 3 copy a → /a (above)
-        └─ config user = "app"
+        └─ config user = app
         "#);
     }
 

@@ -158,8 +158,8 @@ impl Inner {
         scope: &Scope,
         credential: Option<&Credential>,
     ) -> Option<String> {
-        if scope.from.is_some() || link.endpoint.path != "/v2" || !link.endpoint.headers.is_empty()
-        {
+        let is_plain = link.endpoint.path == "/v2" && link.endpoint.headers.is_empty();
+        if scope.from.is_some() || !is_plain || link.connection.has_identity {
             return None;
         }
         let auth = match credential {

@@ -212,8 +212,8 @@ impl Inner {
 
     fn link(self: &Arc<Inner>, endpoint: Endpoint, tries: u32) -> Result<Link, Error> {
         let key = format!(
-            "{} {:?} {} {:?}",
-            endpoint.host, endpoint.scheme, endpoint.verify, endpoint.ca
+            "{} {:?} {} {:?} {:?}",
+            endpoint.host, endpoint.scheme, endpoint.verify, endpoint.ca, endpoint.client
         );
         let mut connections = self
             .connections
@@ -223,8 +223,12 @@ impl Inner {
             Some(connection) => connection.clone(),
             None => {
                 let (ca, ca_names) = self.files.ca(&endpoint.host, &endpoint.ca)?;
+                let identity = self
+                    .files
+                    .identity(&endpoint.host, endpoint.client.as_ref())?;
+                let (identity, identity_name) = identity.unzip();
                 self.events.debug(format!(
-                    "{}{}: {}; {}{}",
+                    "{}{}: {}; {}{}{}",
                     endpoint.host,
                     endpoint.path,
                     endpoint.why,
@@ -237,9 +241,10 @@ impl Inner {
                         (false, _) => ", certificate not checked".to_owned(),
                         (true, true) => String::new(),
                         (true, false) => format!(", CAs also of {}", ca_names.join(", ")),
-                    }
+                    },
+                    identity_name.map_or_else(String::new, |name| format!(", as {name} says"))
                 ));
-                let connection = Arc::new(Connection::new(&endpoint, ca)?);
+                let connection = Arc::new(Connection::new(&endpoint, ca, identity)?);
                 connections.insert(key, connection.clone());
                 connection
             }

@@ -1,6 +1,6 @@
 //! Connections to one host: TLS, and whether it speaks TLS at all.
 //!
-//! In: an [`Endpoint`] and the CAs that are trusted for it. Out: an HTTP client and the URL that
+//! In: an [`Endpoint`], the CAs that are trusted for it, the client's own certificate. Out: an HTTP client and the URL that
 //! requests begin with. Redirects are left to the caller, who knows what must not be sent along.
 //! Proxies are the system's, but never for this machine.
 
@@ -31,6 +31,8 @@ pub(super) struct Connection {
     scheme: Scheme,
     pub(super) http: reqwest::Client,
     verify: bool,
+    /// Whether the client shows a certificate, too.
+    pub(super) has_identity: bool,
     ca: Vec<CertificateDer<'static>>,
     settled: OnceCell<&'static str>,
     handshake: OnceCell<oci_client::Client>,
@@ -40,6 +42,7 @@ impl Connection {
     pub(super) fn new(
         endpoint: &Endpoint,
         ca: Vec<CertificateDer<'static>>,
+        identity: Option<reqwest::Identity>,
     ) -> Result<Connection, Error> {
         // Whoever was first has chosen the same one; there is no other in the program.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -51,9 +54,13 @@ impl Connection {
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .danger_accept_invalid_certs(!endpoint.verify);
-            match is_loopback(&endpoint.host) {
+            let builder = match is_loopback(&endpoint.host) {
                 true => builder.no_proxy(),
                 false => builder,
+            };
+            match &identity {
+                Some(identity) => builder.identity(identity.clone()),
+                None => builder,
             }
         };
         let start = |error: reqwest::Error| Error::Start(causes(&error));
@@ -70,6 +77,7 @@ impl Connection {
             scheme: endpoint.scheme,
             http: http.map_err(start)?,
             verify: endpoint.verify,
+            has_identity: identity.is_some(),
             ca,
             settled: OnceCell::new(),
             handshake: OnceCell::new(),

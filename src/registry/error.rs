@@ -173,33 +173,26 @@ impl Error {
 
     /// The image can't be had: the registry doesn't answer, doesn't have it, or doesn't give it.
     pub fn is_unavailable(&self) -> bool {
+        self.is_refusal() || matches!(self, Error::Blocked { .. } | Error::NoPlatform { .. })
+    }
+
+    /// Whether another host may do better.
+    pub fn is_the_hosts(&self) -> bool {
+        self.is_refusal() || self.is_mismatch()
+    }
+
+    /// The host doesn't answer, or its answer is not what was asked for.
+    fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Error::Blocked { .. }
-                | Error::Unauthorised { .. }
+            Error::Unauthorised { .. }
                 | Error::NotFound { .. }
                 | Error::Unreachable { .. }
                 | Error::Tls { .. }
                 | Error::Status { .. }
                 | Error::Nonsense { .. }
                 | Error::SchemaOne { .. }
-                | Error::NoPlatform { .. }
         )
-    }
-
-    /// Whether another host may do better.
-    pub fn is_the_hosts(&self) -> bool {
-        self.is_mismatch()
-            || matches!(
-                self,
-                Error::Unauthorised { .. }
-                    | Error::NotFound { .. }
-                    | Error::Unreachable { .. }
-                    | Error::Tls { .. }
-                    | Error::Status { .. }
-                    | Error::Nonsense { .. }
-                    | Error::SchemaOne { .. }
-            )
     }
 }
 

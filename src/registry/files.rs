@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use reqwest::Identity;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
@@ -33,7 +34,8 @@ pub struct Paths {
     /// Folders of `*.conf`, read after it, in this order, each sorted by name
     /// (`/etc/containers/registries.conf.d`, `~/.config/containers/registries.conf.d`).
     pub registries_conf_dirs: Vec<PathBuf>,
-    /// Folders of `HOST[:PORT]/` with `hosts.toml` and `*.crt` (`/etc/containerd/certs.d`,
+    /// Folders of `HOST[:PORT]/` with `hosts.toml`, CAs as `*.crt`, and a client's certificate as
+    /// `*.cert` with its key as `*.key` (`/etc/containerd/certs.d`,
     /// `/etc/docker/certs.d`, `/etc/containers/certs.d`, `~/.config/containers/certs.d`).
     pub certs_dirs: Vec<PathBuf>,
     /// PEM certificates of CAs that are trusted beside the system's (`$SSL_CERT_FILE`).
@@ -141,8 +143,13 @@ impl Files {
                 reason,
             })?;
             let tables = toml.hosts.iter_mut().chain([&mut toml.server]);
-            for ca in tables.flat_map(|table| &mut table.ca) {
-                *ca = folder.join(&*ca).display().to_string();
+            for table in tables {
+                let client = table.client.iter_mut();
+                let client =
+                    client.flat_map(|(certificate, key)| [Some(certificate), key.as_mut()]);
+                for file in table.ca.iter_mut().chain(client.flatten()) {
+                    *file = folder.join(&*file).display().to_string();
+                }
             }
             return Ok(Some((toml, name)));
         }
@@ -166,6 +173,41 @@ impl Files {
         }
         let names = paths.iter().map(|path| format!("`{}`", path.display()));
         Ok((ca, names.collect()))
+    }
+
+    /// The certificate by which `host` knows the client, and its key: the one `named`, else the
+    /// first `*.cert` of the host's folders with the `*.key` beside it. Says which it is.
+    pub(super) fn identity(
+        &self,
+        host: &str,
+        named: Option<&(String, Option<String>)>,
+    ) -> Result<Option<(Identity, String)>, Error> {
+        let (certificate, key) = match named {
+            Some((certificate, key)) => (PathBuf::from(certificate), key.as_ref().map(Into::into)),
+            None => {
+                let mut found = Vec::new();
+                for folder in self.folders(host) {
+                    found.extend(files_of(&folder, "cert")?);
+                }
+                let Some(first) = found.into_iter().next() else {
+                    return Ok(None);
+                };
+                let key: PathBuf = first.with_extension("key");
+                (first, Some(key))
+            }
+        };
+        let mut pem = String::new();
+        for path in [Some(&certificate), key.as_ref()].into_iter().flatten() {
+            let text = read(path)?.ok_or_else(|| refuse(path, "there is no such file"))?;
+            pem.push_str(&text);
+            pem.push('\n');
+        }
+        // What it says of a key that is none may hold some of it.
+        let identity = Identity::from_pem(pem.as_bytes()).map_err(|_| {
+            let reason = "it and its key are no PEM certificate with its private key";
+            refuse(&certificate, reason)
+        })?;
+        Ok(Some((identity, format!("`{}`", certificate.display()))))
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Endpoint {
     pub verify: bool,
     /// CA files beside the usual ones, as hosts.toml writes them.
     pub ca: Vec<String>,
+    /// The client's certificate and key, as hosts.toml writes them.
+    pub client: Option<(String, Option<String>)>,
     /// Sent with each request.
     pub headers: Vec<(String, String)>,
     /// The registry that it stands for, as containerd tells its mirrors.
@@ -158,6 +160,7 @@ fn own_endpoint(place: &Place, toml: Option<&HostsToml>) -> Result<Endpoint, Str
         repository: place.repository.clone(),
         verify: !place.insecure && !server.is_some_and(|server| server.skip_verify),
         ca: server.map(|server| server.ca.clone()).unwrap_or_default(),
+        client: server.and_then(|server| server.client.clone()),
         headers: server
             .map(|server| server.headers.clone())
             .unwrap_or_default(),
@@ -196,6 +199,7 @@ fn endpoint_at(place: &Place, table: &HostTable) -> Result<Endpoint, String> {
         repository: place.repository.clone(),
         verify: !table.skip_verify && !place.insecure,
         ca: table.ca.clone(),
+        client: table.client.clone(),
         headers: table.headers.clone(),
         namespace: None,
         can_pull: table.can_pull,

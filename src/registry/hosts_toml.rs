@@ -1,7 +1,7 @@
 //! containerd's hosts.toml: which hosts stand for a registry, and what each can do.
 //!
 //! In: the text of `certs.d/HOST/hosts.toml`. Out: [`HostsToml`], hosts in the order of the file
-//! (containerd, docs/hosts.md). Pure. `client` certificates are not read.
+//! (containerd, docs/hosts.md). Pure. Of several `client` certificates the first is used.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +34,8 @@ pub struct HostTable {
     pub override_path: bool,
     /// CA files; relative ones to the folder of hosts.toml.
     pub ca: Vec<String>,
+    /// The client's certificate and its key, files likewise; no key where both are in one file.
+    pub client: Option<(String, Option<String>)>,
     /// Sent with each request.
     pub headers: Vec<(String, String)>,
 }
@@ -54,10 +56,39 @@ impl OneOrMany {
     }
 }
 
+/// One file, several, or several pairs of certificate and key.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Clients {
+    One(String),
+    Many(Vec<OneOrMany>),
+}
+
+impl Clients {
+    /// The first of them.
+    fn first(self) -> Result<Option<(String, Option<String>)>, String> {
+        let mut files = match self {
+            Clients::One(one) => vec![one],
+            Clients::Many(many) => match many.into_iter().next() {
+                Some(first) => first.into_vec(),
+                None => return Ok(None),
+            },
+        }
+        .into_iter();
+        match (files.next(), files.next(), files.next()) {
+            (Some(certificate), key, None) if !certificate.is_empty() => {
+                Ok(Some((certificate, key.filter(|key| !key.is_empty()))))
+            }
+            _ => Err("`client` is a file, or a list of `[CERTIFICATE, KEY]`".to_owned()),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Table {
     capabilities: Option<Vec<String>>,
     ca: Option<OneOrMany>,
+    client: Option<Clients>,
     #[serde(default)]
     skip_verify: bool,
     #[serde(default)]
@@ -133,6 +164,7 @@ fn host(url: Option<String>, table: Table) -> Result<HostTable, String> {
         skip_verify: table.skip_verify,
         override_path: table.override_path,
         ca: table.ca.map(OneOrMany::into_vec).unwrap_or_default(),
+        client: table.client.map_or(Ok(None), Clients::first)?,
         headers,
     })
 }
@@ -187,6 +219,26 @@ mod tests {
             Some("https://registry-1.docker.io")
         );
         assert_eq!(toml.server.ca, ["top.pem"]);
+    }
+
+    #[test]
+    fn clients_are_a_file_or_pairs() {
+        let client = |text: &str| HostsToml::parse(&format!("client = {text}"));
+        let first = |text: &str| client(text).unwrap().server.client;
+        let pair = |certificate: &str, key: Option<&str>| {
+            Some((certificate.to_owned(), key.map(str::to_owned)))
+        };
+        assert_eq!(first("\"a.pem\""), pair("a.pem", None));
+        assert_eq!(first("[\"a.pem\", \"b.pem\"]"), pair("a.pem", None));
+        assert_eq!(
+            first("[[\"a\", \"k\"], [\"b\", \"\"]]"),
+            pair("a", Some("k"))
+        );
+        assert_eq!(first("[[\"a\", \"\"]]"), pair("a", None));
+        assert_eq!(first("[]"), None);
+        for text in ["[[]]", "\"\"", "[[\"a\", \"b\", \"c\"]]", "1"] {
+            assert!(client(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -171,9 +171,12 @@ impl Link {
             return Err(error);
         }
         let delay = retry::delay(self.inner.first_delay, failures, wish);
-        self.inner.events.debug(format!(
-            "try {failures} of {tries} failed, next in {} ms: {error}",
-            delay.as_millis()
+        let said = error.to_string();
+        self.inner.events.note(format!(
+            "{}; retrying in {:.1} s, attempt {} of {tries}",
+            said.lines().next().unwrap_or_default(),
+            delay.as_secs_f64(),
+            failures + 1,
         ));
         tokio::time::sleep(delay).await;
         Ok(())
@@ -371,7 +374,8 @@ fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
 }
 
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<std::time::Duration> {
-    retry::retry_after(headers.get(header::RETRY_AFTER)?.to_str().ok()?)
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    retry::retry_after(text(header::RETRY_AFTER)?, text(header::DATE))
 }
 
 /// A piece of a file as a body; memory holds a buffer of it.

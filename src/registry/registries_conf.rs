@@ -4,8 +4,9 @@
 //! they are read. Out: [`Registries`], and for a reference the [`Rule`] whose prefix is the
 //! longest that matches (containers-registries.conf(5)). Pure.
 //!
-//! Not interpreted: `unqualified-search-registries`, short names (a reference is complete before
-//! it comes here), `credential-helpers`.
+//! Not interpreted: `unqualified-search-registries` and `[aliases]`, by which one short name is
+//! another image on another machine (a reference is complete before it comes here);
+//! `credential-helpers`.
 
 use std::collections::BTreeMap;
 

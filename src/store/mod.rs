@@ -161,6 +161,23 @@ impl Store {
         }
     }
 
+    /// The same store without its lock, for somebody who is at work with it now and then.
+    pub fn released(self) -> Store {
+        Store {
+            _lock: std::sync::Arc::default(),
+            ..self
+        }
+    }
+
+    /// The same store with a lock of its own, as [`Store::open`] gives it.
+    pub fn held(&self) -> Result<Store, Error> {
+        let lock = lock::shared(&self.root.join("lock"))?;
+        Ok(Store {
+            root: self.root.clone(),
+            _lock: std::sync::Arc::new(lock),
+        })
+    }
+
     /// Where the store is.
     pub fn root(&self) -> &Path {
         &self.root

@@ -170,7 +170,7 @@ fn several_platforms_are_an_index_and_a_folder_each() {
     for one in ["docker", "tar"] {
         let output = format!("type={one},dest={}", text(&bench.at("one")));
         let refused = bench.build(&["-o", &output]).output().unwrap();
-        assert_eq!(refused.status.code(), Some(1), "{one}");
+        assert_eq!(refused.status.code(), Some(2), "{one}");
         assert!(!bench.at("one").exists());
     }
 }

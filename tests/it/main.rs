@@ -4,6 +4,7 @@
 
 mod blobs;
 mod caches;
+mod command_line;
 mod dependencies;
 mod determinism;
 mod golden;

@@ -209,8 +209,15 @@ fn failures_of_the_server_are_tried_five_times_and_refusals_once() {
             let is_early = request.path.contains("/manifests/") && count < passes_after;
             is_early.then(|| Reply::new(status, r#"{"errors":[{"message":"said so"}]}"#))
         });
-        let (pulled, ..) = image.pull(&rude);
+        let (pulled, _store, heard) = image.pull(&rude);
         assert_eq!(rude.seen("GET", "/manifests/").len(), asked, "{status}");
+        let notes = heard.notes();
+        assert_eq!(notes.len(), asked - 1, "{status}");
+        for (note, attempt) in notes.iter().zip(2..) {
+            assert!(note.contains("said so; retrying in 0.0 s"), "{note}");
+            let attempt = format!("attempt {attempt} of 5");
+            assert!(note.ends_with(&attempt), "{note}");
+        }
         let Err(error) = pulled else {
             assert!(passes_after < asked);
             continue;

@@ -246,3 +246,80 @@ fn a_certificate_is_trusted_only_by_its_ca() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_client_shows_its_certificate_where_there_is_one() {
+    if !require("docker-registry") || !require("openssl") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_owned();
+    // One certificate is the server's, its CA's and the client's.
+    run(program(
+        "openssl",
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-keyout",
+            "tls.key",
+            "-out",
+            "tls.crt",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ],
+    )
+    .current_dir(&root)
+    .stderr(Stdio::null()));
+    let at = root.display();
+    let tls = format!(
+        "  tls: {{certificate: {at}/tls.crt, key: {at}/tls.key, clientcas: [{at}/tls.crt]}}"
+    );
+    let registry = DockerRegistry::in_folder(folder, &tls, "");
+    let here = TestStore::new();
+    let image = here.image("amd64", &[b"layer"]);
+    let push = |folder: &str| {
+        let heard = Heard::with(Paths {
+            certs_dirs: vec![root.join(folder)],
+            ..Paths::default()
+        });
+        let reference = registry.reference("a:1");
+        heard.client.push(&here.store, &image, &reference, &[])
+    };
+    let put = |folder: &str, name: &str, from: &str| {
+        let text = std::fs::read_to_string(root.join(from)).unwrap();
+        write(&root.join(folder).join(&registry.host).join(name), &text);
+    };
+    let server = format!(
+        "server = \"https://{}\"\nskip_verify = true\n",
+        registry.host
+    );
+    let toml = |folder: &str, line: &str| {
+        let path = root.join(folder).join(&registry.host).join("hosts.toml");
+        write(&path, &format!("{server}{line}"));
+    };
+    toml("nobody", "");
+    assert!(push("nobody").is_err());
+    toml("pair", "client = [[\"../../tls.crt\", \"../../tls.key\"]]");
+    push("pair").unwrap();
+    toml("beside", "");
+    put("beside", "client.cert", "tls.crt");
+    let error = push("beside").unwrap_err().to_string();
+    assert!(
+        error.contains("client.key` can't be used: there is no such file"),
+        "{error}"
+    );
+    put("beside", "client.key", "tls.key");
+    push("beside").unwrap();
+    put("beside", "client.key", "tls.crt");
+    let error = push("beside").unwrap_err().to_string();
+    assert!(error.contains("client.cert` can't be used"), "{error}");
+}

@@ -5,9 +5,11 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use cairn::canon::Digest;
-use cairn::registry::server::Limits;
+use cairn::canon::event::Events;
+use cairn::registry::server::{Limits, Server};
+use cairn::store::Store;
 
-use crate::support::http::{answer, broken_off, connect, head};
+use crate::support::http::{answer, broken_off, connect, head, request};
 use crate::support::served::{Served, files};
 
 fn served() -> (tempfile::TempDir, Served) {
@@ -352,4 +354,24 @@ fn a_request_under_way_is_finished_before_the_end() {
     served.stop();
     assert_eq!(finish.join().unwrap(), 201);
     assert!(served.store.blob(&digest).is_some());
+}
+
+#[test]
+fn a_server_keeps_the_store_from_being_tidied_only_while_it_is_at_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = || Store::open(folder.path()).unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind(store(), address, Events::none()).unwrap();
+    let (address, stop) = (server.address(), server.stop_handle());
+    let running = std::thread::spawn(move || server.run().unwrap());
+    let ask = |method, path: &str| request(address, method, path, &[], b"");
+    let tidied = || store().remove_unreached(&[]).unwrap();
+    ask("GET", "/v2/_catalog").expect(200);
+    assert_eq!(tidied(), Some(0));
+    let begun = ask("POST", "/v2/a/blobs/uploads/").expect(202);
+    assert_eq!(tidied(), None);
+    ask("DELETE", begun.header("location").unwrap()).expect(204);
+    assert_eq!(tidied(), Some(0));
+    stop.stop();
+    running.join().unwrap();
 }

@@ -3,6 +3,8 @@
 //! In: text without NUL. Out: the text, checked, or a [`Fault`]. A secret in an address is
 //! refused: it would be in the image's history.
 
+use std::net::Ipv6Addr;
+
 use super::value::{Fault, fault, quoted};
 use crate::canon::Digest;
 
@@ -80,6 +82,28 @@ fn url_rest(text: &str, rest: &str) -> Result<String, Fault> {
         let hint = "write a space as `%20`";
         return fault("the address holds white space or control characters", hint);
     }
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !host.ends_with(']') => (name, port),
+        _ => (host, "1"),
+    };
+    let is_host = match name.strip_prefix('[').map(|name| name.strip_suffix(']')) {
+        Some(address) => address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        // Letters of all scripts: whoever fetches spells them as DNS does.
+        None => name.split('.').all(|label| {
+            !label.starts_with('-')
+                && label
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "-_".contains(c))
+        }),
+    };
+    if !is_host || name.is_empty() {
+        return fault(format!("{} is no host", quoted(name)), "");
+    }
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number || port.parse::<u16>().unwrap_or(0) == 0 {
+        let hint = "write a number from 1 to 65535";
+        return fault(format!("{} is no port", quoted(port)), hint);
+    }
     if login.contains(':') || (text.starts_with("http") && !login.is_empty()) {
         let hint = "a recipe is no place for secrets: the image's history would show it";
         return fault("the address holds a user's name or password", hint);
@@ -120,7 +144,14 @@ mod tests {
 
     #[test]
     fn http_addresses_have_a_host_and_no_secret() {
-        for text in ["https://a.example/x?y#z", "http://[::1]:5000/", "http://a"] {
+        for text in [
+            "https://a.example/x?y#z",
+            "http://[::1]:5000/",
+            "http://[::1]",
+            "http://a",
+            "http://a_b.b-c:65535/@:",
+            "https://b\u{fc}cher.example/",
+        ] {
             assert_eq!(http_url(text).as_deref(), Ok(text));
         }
         for text in [
@@ -128,6 +159,16 @@ mod tests {
             "ftp://a/b",
             "https://",
             "https:///x",
+            "https://:80/x",
+            "https://a:/x",
+            "https://a:0/x",
+            "https://a:66000/x",
+            "https://a:+1/x",
+            "https://a:b/x",
+            "https://[a/x",
+            "https://[::g]/x",
+            "https://a%20b/x",
+            "https://a,b/x",
             "HTTPS://a/b",
             "https://me:secret@a/b",
             "https://token@a/b",

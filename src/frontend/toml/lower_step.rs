@@ -425,10 +425,9 @@ pub fn image(checker: &mut Checker, at: &At<String>) -> Option<Source> {
     match at.value.parse::<Reference>() {
         Ok(reference) => Some(Source::Registry(reference)),
         Err(error) => {
-            let lower = at.value.to_lowercase();
-            let hint = match lower.parse::<Reference>() {
-                Ok(_) if lower != at.value => format!("did you mean `{lower}`?"),
-                _ => String::new(),
+            let hint = match error.in_lower_case() {
+                Some(lower) => format!("did you mean `{lower}`?"),
+                None => String::new(),
             };
             checker.fault(at.span.clone(), error.to_string(), &hint);
             None

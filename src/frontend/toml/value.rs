@@ -167,25 +167,43 @@ pub fn port(text: &str) -> Result<String, Fault> {
     )
 }
 
+/// Linux' signals (signal(7)) by the names that Docker knows, but for those counted from
+/// `RTMIN` and `RTMAX`.
+const SIGNALS: [&str; 37] = [
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
+    "PIPE", "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS",
+    "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "UNUSED", "URG", "USR1", "USR2", "VTALRM", "WINCH",
+    "XCPU", "XFSZ",
+];
+
 /// A signal by name or number.
 pub fn signal(text: &str) -> Result<String, Fault> {
-    let is_number = text
-        .parse::<u8>()
-        .is_ok_and(|number| (1..=64).contains(&number));
-    let is_name = text.strip_prefix("SIG").is_some_and(|name| {
-        let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
-        let ends = |c: char| matches!(c, '+' | '-');
-        name.starts_with(|c: char| c.is_ascii_uppercase())
-            && name.len() <= 16
-            && name
-                .bytes()
-                .all(|byte| is_plain(byte) || ends(char::from(byte)))
-    });
-    if (is_number && !text.starts_with(['+', '0'])) || is_name {
+    let number = |text: &str, most: u8| {
+        let number = text.parse::<u8>();
+        !text.starts_with(['+', '0']) && number.is_ok_and(|number| (1..=most).contains(&number))
+    };
+    let is_name = |text: &str| {
+        text.strip_prefix("SIG").is_some_and(|name| {
+            let beyond = |start: &str, most| {
+                let rest = name.strip_prefix(start);
+                rest.is_some_and(|rest| number(rest, most))
+            };
+            SIGNALS.contains(&name) || beyond("RTMIN+", 15) || beyond("RTMAX-", 14)
+        })
+    };
+    if number(text, 64) || is_name(text) {
         return Ok(text.to_owned());
     }
-    let hint = "write its name, such as `\"SIGTERM\"`, or its number";
-    fault(format!("{} is no signal", quoted(text)), hint)
+    let upper = text.trim().to_ascii_uppercase();
+    let meant = match upper.starts_with("SIG") {
+        true => upper,
+        false => format!("SIG{upper}"),
+    };
+    let hint = match is_name(&meant) {
+        true => format!("did you mean `{meant}`?"),
+        false => "write its name, such as `\"SIGTERM\"`, or its number".to_owned(),
+    };
+    fault(format!("{} is no signal", quoted(text)), &hint)
 }
 
 /// The name of a stage or context.
@@ -332,11 +350,35 @@ mod tests {
         ] {
             assert_eq!(port(text).ok().as_deref(), expected, "{text}");
         }
-        for text in ["SIGTERM", "SIGRTMIN+3", "9", "64"] {
+        for text in [
+            "SIGTERM",
+            "SIGRTMIN+3",
+            "SIGRTMAX-14",
+            "SIGRTMIN",
+            "9",
+            "64",
+        ] {
             assert_eq!(signal(text).as_deref(), Ok(text));
         }
-        for text in ["", "TERM", "SIG", "sigterm", "0", "65", "-9", "SIGTERM "] {
+        for text in [
+            "",
+            "SIG",
+            "SIGFOO",
+            "0",
+            "65",
+            "-9",
+            "09",
+            "SIGRTMIN+16",
+            "SIGRTMAX-15",
+            "SIGRTMIN+",
+            "SIGTERM+1",
+            "SIGRTMIN-1",
+        ] {
             assert!(signal(text).is_err(), "{text:?}");
+        }
+        for text in ["TERM", "sigterm", "SIGTERM ", "Term"] {
+            let hint = signal(text).unwrap_err().hint;
+            assert!(hint.contains("`SIGTERM`?"), "{text:?}: {hint}");
         }
     }
 

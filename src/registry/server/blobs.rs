@@ -18,7 +18,7 @@ use axum::response::Response;
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 
-use super::error::{Failure, blocking};
+use super::error::Failure;
 use super::{CONTENT_DIGEST, Shared, respond};
 use crate::canon::Digest;
 use crate::store;
@@ -33,16 +33,16 @@ pub(super) async fn get(
     headers: &HeaderMap,
     wants_body: bool,
 ) -> Result<Response, Failure> {
-    let store = shared.store.clone();
-    let (blob, file) = blocking(move || {
-        let blob = store.blob(&digest).ok_or_else(|| {
-            let message = format!("the store has no blob {digest}");
-            Failure::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", message)
-        })?;
-        let file = wants_body.then(|| blob.open()).transpose()?;
-        Ok((blob, file))
-    })
-    .await?;
+    let (blob, file) = shared
+        .with_store(move |store| {
+            let blob = store.blob(&digest).ok_or_else(|| {
+                let message = format!("the store has no blob {digest}");
+                Failure::new(StatusCode::NOT_FOUND, "BLOB_UNKNOWN", message)
+            })?;
+            let file = wants_body.then(|| blob.open()).transpose()?;
+            Ok((blob, file))
+        })
+        .await?;
     let size = blob.size;
     let etag = format!("\"{digest}\"");
     // RFC 9110, section 13.1.5: a range of another version of the blob is no use.

@@ -12,7 +12,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
-use super::error::{Failure, blocking};
+use super::error::Failure;
 use super::members::{Members, document};
 use super::names::{Repository, name_of};
 use super::routes::{Query, encode};
@@ -33,20 +33,20 @@ pub(super) async fn tags(
     repository: Repository,
     query: &Query,
 ) -> Result<Response, Failure> {
-    let store = shared.store.clone();
     let name = repository.name.clone();
-    let tags = blocking(move || {
-        let members = Members::read(&store, &repository)?;
-        if members.named.is_empty() {
-            return Err(Failure::name_unknown(&repository.name));
-        }
-        let references = members
-            .named
-            .into_iter()
-            .filter_map(|image| image.reference);
-        Ok(references.filter_map(|name| name.tag).collect())
-    })
-    .await?;
+    let tags = shared
+        .with_store(move |store| {
+            let members = Members::read(store, &repository)?;
+            if members.named.is_empty() {
+                return Err(Failure::name_unknown(&repository.name));
+            }
+            let references = members
+                .named
+                .into_iter()
+                .filter_map(|image| image.reference);
+            Ok(references.filter_map(|name| name.tag).collect())
+        })
+        .await?;
     let path = format!("/v2/{name}/tags/list");
     let (tags, link) = page(tags, query, &path)?;
     list(&json!({"name": name, "tags": tags}), link)
@@ -54,16 +54,16 @@ pub(super) async fn tags(
 
 /// Every repository that a URL can name.
 pub(super) async fn catalog(shared: &Shared, query: &Query) -> Result<Response, Failure> {
-    let store = shared.store.clone();
     let address = shared.address;
-    let names = blocking(move || {
-        let images = store.images()?;
-        let references = images.iter().filter_map(|image| image.reference.as_ref());
-        Ok(references
-            .filter_map(|reference| name_of(reference, address))
-            .collect())
-    })
-    .await?;
+    let names = shared
+        .with_store(move |store| {
+            let images = store.images()?;
+            let references = images.iter().filter_map(|image| image.reference.as_ref());
+            Ok(references
+                .filter_map(|reference| name_of(reference, address))
+                .collect())
+        })
+        .await?;
     let (names, link) = page(names, query, "/v2/_catalog")?;
     list(&json!({"repositories": names}), link)
 }
@@ -117,24 +117,24 @@ pub(super) async fn referrers(
     subject: Digest,
     query: &Query,
 ) -> Result<Response, Failure> {
-    let store = shared.store.clone();
     let wanted = query.get("artifactType").map(str::to_owned);
     let last = query.digest("last")?;
     let path = format!("/v2/{}/referrers/{subject}", repository.name);
     let filter = wanted.clone();
-    let (index, next) = blocking(move || {
-        let members = Members::read(&store, &repository)?;
-        let mut found = BTreeSet::new();
-        members.visit(&store, |descriptor| {
-            let is_after = last.is_none_or(|last| descriptor.digest > last);
-            if is_after && referrer(&store, &descriptor.digest, &subject).is_some() {
-                found.insert(descriptor.digest);
-            }
-            true
-        });
-        referrers_page(&store, &subject, found, filter.as_deref())
-    })
-    .await?;
+    let (index, next) = shared
+        .with_store(move |store| {
+            let members = Members::read(store, &repository)?;
+            let mut found = BTreeSet::new();
+            members.visit(store, |descriptor| {
+                let is_after = last.is_none_or(|last| descriptor.digest > last);
+                if is_after && referrer(store, &descriptor.digest, &subject).is_some() {
+                    found.insert(descriptor.digest);
+                }
+                true
+            });
+            referrers_page(store, &subject, found, filter.as_deref())
+        })
+        .await?;
     let mut response = respond(StatusCode::OK).header(CONTENT_TYPE, media_type::INDEX);
     if let Some(next) = next {
         let filter = wanted.as_deref().map(encode);

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use futures_util::StreamExt as _;
 
-use super::error::{Failure, blocking};
+use super::error::Failure;
 use super::members::{Members, has_tag};
 use super::names::Repository;
 use super::routes::TagOrDigest;
@@ -34,16 +34,16 @@ pub(super) async fn get(
     reference: TagOrDigest,
     wants_body: bool,
 ) -> Result<Response, Failure> {
-    let store = shared.store.clone();
-    let (digest, bytes, document) = blocking(move || {
-        let digest = Members::read(&store, &repository)?
-            .find(&store, &reference)
-            .ok_or_else(|| Failure::manifest_unknown(&reference))?;
-        let bytes = store.read(&digest, LARGEST_DOCUMENT)?.to_vec();
-        let document = Document::parse(&bytes).map_err(Failure::internal)?;
-        Ok((digest, bytes, document))
-    })
-    .await?;
+    let (digest, bytes, document) = shared
+        .with_store(move |store| {
+            let digest = Members::read(store, &repository)?
+                .find(store, &reference)
+                .ok_or_else(|| Failure::manifest_unknown(&reference))?;
+            let bytes = store.read(&digest, LARGEST_DOCUMENT)?.to_vec();
+            let document = Document::parse(&bytes).map_err(Failure::internal)?;
+            Ok((digest, bytes, document))
+        })
+        .await?;
     respond(StatusCode::OK)
         .header(CONTENT_TYPE, document.media_type())
         .header(CONTENT_LENGTH, bytes.len())
@@ -67,26 +67,26 @@ pub(super) async fn put(
 ) -> Result<Response, Failure> {
     let bytes = read_document(shared, headers, body).await?;
     let content_type = headers.get(CONTENT_TYPE).cloned();
-    let store = shared.store.clone();
     let name = repository.name.clone();
-    let (digest, subject) = blocking(move || {
-        let digest = Digest::of(&bytes);
-        if matches!(&reference, TagOrDigest::Digest(named) if *named != digest) {
-            let message = format!("the manifest has the digest {digest} and not {reference}");
-            return Err(Failure::digest_invalid(message));
-        }
-        let document = Document::parse(&bytes)
-            .map_err(|error| Failure::manifest_invalid(error.to_string()))?;
-        let content_type = content_type.as_ref().map(|value| value.as_bytes());
-        check_content_type(&document, content_type)?;
-        let subject = subject(&document)?;
-        check_descriptors(&store, &document)?;
-        store.put(&bytes)?;
-        let descriptor = Descriptor::new(document.media_type(), digest, bytes.len() as u64);
-        keep(&store, &repository, &reference, &descriptor, &document)?;
-        Ok((digest, subject))
-    })
-    .await?;
+    let (digest, subject) = shared
+        .with_store(move |store| {
+            let digest = Digest::of(&bytes);
+            if matches!(&reference, TagOrDigest::Digest(named) if *named != digest) {
+                let message = format!("the manifest has the digest {digest} and not {reference}");
+                return Err(Failure::digest_invalid(message));
+            }
+            let document = Document::parse(&bytes)
+                .map_err(|error| Failure::manifest_invalid(error.to_string()))?;
+            let content_type = content_type.as_ref().map(|value| value.as_bytes());
+            check_content_type(&document, content_type)?;
+            let subject = subject(&document)?;
+            check_descriptors(store, &document)?;
+            store.put(&bytes)?;
+            let descriptor = Descriptor::new(document.media_type(), digest, bytes.len() as u64);
+            keep(store, &repository, &reference, &descriptor, &document)?;
+            Ok((digest, subject))
+        })
+        .await?;
     let mut response = respond(StatusCode::CREATED)
         .header(LOCATION, format!("/v2/{name}/manifests/{digest}"))
         .header(CONTENT_DIGEST, digest.to_string());
@@ -239,15 +239,15 @@ pub(super) async fn delete(
     repository: Repository,
     reference: TagOrDigest,
 ) -> Result<Response, Failure> {
-    let store = shared.store.clone();
-    blocking(move || {
-        let members = Members::read(&store, &repository)?;
-        match &reference {
-            TagOrDigest::Tag(tag) => delete_tag(&store, &repository, &members, tag),
-            TagOrDigest::Digest(digest) => delete_image(&store, &repository, &members, digest),
-        }
-    })
-    .await?;
+    shared
+        .with_store(move |store| {
+            let members = Members::read(store, &repository)?;
+            match &reference {
+                TagOrDigest::Tag(tag) => delete_tag(store, &repository, &members, tag),
+                TagOrDigest::Digest(digest) => delete_image(store, &repository, &members, digest),
+            }
+        })
+        .await?;
     respond(StatusCode::ACCEPTED)
         .body(Body::empty())
         .map_err(Failure::internal)

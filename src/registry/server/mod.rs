@@ -24,8 +24,10 @@
 //! # What it does not do
 //! No TLS and no users: whoever reaches the address may read, push and delete names. It is meant
 //! for the loopback; there it also refuses browsers, which carry other people's pages
-//! (`routes.rs`). Blobs are not deleted (405): they are the store's, and a server
-//! holds the store's lock, so that nobody removes any under it. Digests are sha256 alone.
+//! (`routes.rs`). Blobs are not deleted (405): they are the store's. Each request and each upload
+//! under way holds the store's lock, and no longer: in between, whoever removes images has the
+//! store to himself. A push whose blobs went with such an image is told so by its manifest, and is
+//! to be repeated. Digests are sha256 alone.
 //! Documents other than manifests and indexes of image-spec and Docker's schema 2 are refused.
 //! Only monotonic time is read, for time-outs.
 
@@ -124,11 +126,23 @@ impl Stop {
 
 /// What every request may use.
 struct Shared {
+    /// Without its lock: see [`Shared::with_store`].
     store: Store,
     address: SocketAddr,
     limits: Limits,
     events: Events,
     uploads: uploads::Uploads,
+}
+
+impl Shared {
+    /// Works with the store, which nobody tidies up meanwhile, on a thread that may wait.
+    async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let store = self.store.clone();
+        error::blocking(move || work(&store.held()?)).await
+    }
 }
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -149,7 +163,7 @@ impl Server {
             ));
         }
         let shared = Shared {
-            store,
+            store: store.released(),
             address,
             limits: Limits::default(),
             events,

@@ -121,13 +121,16 @@ pub(super) async fn start(
     let query = Query::parse(parts.uri.query());
     if let Some(digest) = query.digest("mount")? {
         // Wherever it is from: every blob of the store can be had under every name.
-        let store = shared.store.clone();
-        if blocking(move || Ok(store.blob(&digest).is_some())).await? {
+        if shared
+            .with_store(move |store| Ok(store.blob(&digest).is_some()))
+            .await?
+        {
             return created(repository, &digest);
         }
     }
-    let store = shared.store.clone();
-    let writer = blocking(move || Ok(store.write_blob()?)).await?;
+    let writer = shared
+        .with_store(move |store| Ok(store.write_blob()?))
+        .await?;
     let upload = Upload::new(repository, writer);
     if let Some(digest) = query.digest("digest")? {
         let (slot, _) = upload.take().await?;

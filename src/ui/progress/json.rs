@@ -16,6 +16,7 @@ const EVERY: Duration = Duration::from_millis(100);
 /// JSON lines.
 pub struct Json<W> {
     out: W,
+    is_quiet: bool,
     summary: Summary,
     /// When progress of each running piece of work was last told.
     told: BTreeMap<u64, Duration>,
@@ -26,25 +27,54 @@ impl<W: Write> Json<W> {
     pub fn new(out: W) -> Json<W> {
         Json {
             out,
+            is_quiet: false,
             summary: Summary::default(),
             told: BTreeMap::new(),
         }
     }
 
-    fn line(&mut self, value: &impl Serialize, elapsed: Duration) {
-        #[derive(Serialize)]
-        struct Line<'a, T> {
-            time: f64,
-            #[serde(flatten)]
-            value: &'a T,
-        }
-        let time = elapsed.as_millis() as f64 / 1000.0;
-        if let Ok(mut line) = serde_json::to_vec(&Line { time, value }) {
-            line.push(b'\n');
-            // Nobody may be there to read; the build goes on.
-            let _ = self.out.write_all(&line).and_then(|()| self.out.flush());
+    /// Writes warnings and what was asked for with `--debug`, and nothing else.
+    pub fn quiet(self) -> Json<W> {
+        Json {
+            is_quiet: true,
+            ..self
         }
     }
+
+    fn line(&mut self, value: &impl Serialize, elapsed: Duration) {
+        let line = line(value, elapsed);
+        // Nobody may be there to read; the build goes on.
+        let written = self.out.write_all(line.as_bytes());
+        let _ = written.and_then(|()| self.out.flush());
+    }
+}
+
+fn line(value: &impl Serialize, elapsed: Duration) -> String {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        time: f64,
+        #[serde(flatten)]
+        value: &'a T,
+    }
+    let time = elapsed.as_millis() as f64 / 1000.0;
+    let line = serde_json::to_string(&Line { time, value });
+    line.map_or_else(|_| String::new(), |line| line + "\n")
+}
+
+/// The line that a run ends with when it fails.
+pub fn error(elapsed: Duration, code: u8, message: &str) -> String {
+    #[derive(Serialize)]
+    struct Failed<'a> {
+        event: &'static str,
+        code: u8,
+        message: &'a str,
+    }
+    let failed = Failed {
+        event: "error",
+        code,
+        message: message.trim_end(),
+    };
+    line(&failed, elapsed)
 }
 
 impl<W: Write + Send> Show for Json<W> {
@@ -63,7 +93,9 @@ impl<W: Write + Send> Show for Json<W> {
             }
             _ => {}
         }
-        self.line(&event, elapsed);
+        if !self.is_quiet || matches!(event, Event::Warning { .. } | Event::Debug { .. }) {
+            self.line(&event, elapsed);
+        }
     }
 
     fn end(&mut self, elapsed: Duration) {
@@ -72,6 +104,9 @@ impl<W: Write + Send> Show for Json<W> {
             event: &'static str,
             #[serde(flatten)]
             summary: Summary,
+        }
+        if self.is_quiet {
+            return;
         }
         let summary = self.summary;
         let event = "summary";
@@ -113,6 +148,26 @@ mod tests {
                 "",
             ]
             .join("\n")
+        );
+    }
+
+    #[test]
+    fn quiet_lines_are_warnings_and_an_error_is_one_line() {
+        let mut out = Vec::new();
+        let mut json = Json::new(&mut out).quiet();
+        let at = Duration::from_millis;
+        let name = "a".to_owned();
+        json.event(Event::Started { id: 1, name }, at(1));
+        let message = "beware".to_owned();
+        json.event(Event::Warning { message }, at(2));
+        json.end(at(3));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"time\":0.002,\"event\":\"warning\",\"message\":\"beware\"}\n"
+        );
+        assert_eq!(
+            error(at(4), 3, "error: no\nhint: yes\n"),
+            "{\"time\":0.004,\"event\":\"error\",\"code\":3,\"message\":\"error: no\\nhint: yes\"}\n"
         );
     }
 }

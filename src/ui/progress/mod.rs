@@ -12,13 +12,18 @@
 //! {"time":0.012,"event":"started","id":3,"name":"copy src → /app"}
 //! {"time":0.250,"event":"progress","id":3,"bytes":1048576,"total":4194304}
 //! {"time":0.913,"event":"finished","id":3,"outcome":"done"}
+//! {"time":0.913,"event":"note","message":"…"}
 //! {"time":0.914,"event":"warning","message":"…"}
 //! {"time":0.915,"event":"debug","message":"…"}
 //! {"time":0.916,"event":"summary","done":4,"cached":12,"failed":0}
+//! {"time":0.917,"event":"error","code":3,"message":"error: …\nhint: …"}
 //! ```
+//! `note` says why something takes its time, such as a registry that is asked again.
 //! `outcome` is `done`, `cached` or `failed`; `total` is left out where it isn't known; `debug`
 //! comes with `--debug` alone. Progress of one piece of work comes at most ten times a second.
-//! Readers should pass over events and members that they don't know.
+//! A run that fails or is interrupted ends with `error`: its exit code, and what would stand there
+//! as text. With `--quiet` only `warning`, `debug` and `error` come. Readers should pass over
+//! events and members that they don't know.
 
 mod json;
 mod plain;
@@ -44,6 +49,15 @@ pub enum Mode {
     Quiet,
     /// JSON lines.
     Json,
+    /// JSON lines for warnings and errors alone.
+    QuietJson,
+}
+
+impl Mode {
+    /// Whether what is written is for programs.
+    pub fn is_json(self) -> bool {
+        matches!(self, Mode::Json | Mode::QuietJson)
+    }
 }
 
 /// How many pieces of work ended, and how.
@@ -86,8 +100,8 @@ trait Show: Send {
 }
 
 /// The listener that shows events on standard error as `mode` says; `debug` shows those for
-/// whoever looks for a fault, too.
-pub fn listener(mode: Mode, colour: bool, debug: bool) -> Events {
+/// whoever looks for a fault, too. Times are counted from `start`.
+pub fn listener(mode: Mode, colour: bool, debug: bool, start: Instant) -> Events {
     let stderr = std::io::stderr();
     let mode = match mode {
         Mode::Auto if stderr.is_terminal() => Mode::Tty,
@@ -95,14 +109,24 @@ pub fn listener(mode: Mode, colour: bool, debug: bool) -> Events {
         other => other,
     };
     match mode {
-        Mode::Tty => listen(terminal::Terminal::new(colour), debug),
-        Mode::Quiet => listen(plain::Plain::new(stderr, colour).quiet(), debug),
-        Mode::Json => listen(json::Json::new(stderr), debug),
-        Mode::Auto | Mode::Plain => listen(plain::Plain::new(stderr, colour), debug),
+        Mode::Tty => listen(terminal::Terminal::new(colour), debug, start),
+        Mode::Quiet => listen(plain::Plain::new(stderr, colour).quiet(), debug, start),
+        Mode::Json => listen(json::Json::new(stderr), debug, start),
+        Mode::QuietJson => listen(json::Json::new(stderr).quiet(), debug, start),
+        Mode::Auto | Mode::Plain => listen(plain::Plain::new(stderr, colour), debug, start),
     }
 }
 
-fn listen(show: impl Show + 'static, debug: bool) -> Events {
+/// The last words of a run that failed, as `mode` has them: `text` is what a person reads.
+pub fn last_words(mode: Mode, start: Instant, code: u8, text: &str) -> String {
+    if mode.is_json() {
+        json::error(start.elapsed(), code, text)
+    } else {
+        text.to_owned()
+    }
+}
+
+fn listen(show: impl Show + 'static, debug: bool, start: Instant) -> Events {
     struct Shown<S: Show> {
         show: Mutex<S>,
         start: Instant,
@@ -117,7 +141,7 @@ fn listen(show: impl Show + 'static, debug: bool) -> Events {
 
     let shown = Shown {
         show: Mutex::new(show),
-        start: Instant::now(),
+        start,
     };
     Events::new(move |event| {
         // Named, so that the closure owns all of it and drops it as one.
@@ -156,7 +180,7 @@ mod tests {
     fn summary_comes_when_the_last_listener_is_gone() {
         let sink = Sink::default();
         let read = || String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        let events = listen(json::Json::new(sink.clone()), false);
+        let events = listen(json::Json::new(sink.clone()), false, Instant::now());
         let clone = events.clone();
         clone.debug("not asked for");
         clone.start("a").finish(Outcome::Done);

@@ -142,6 +142,7 @@ impl<W: Write + Send> Show for Plain<W> {
                 }
             }
             Event::Finished { id, outcome } => self.finished(id, outcome, elapsed),
+            Event::Note { message } => self.line(&message),
             Event::Warning { message } => {
                 let text = diagnostic::warning(&message, self.colour);
                 self.text(&text);
@@ -195,6 +196,8 @@ mod tests {
     fn short_work_has_one_line_and_long_work_more() {
         let text = text(|plain| {
             let finished = |id, outcome| Event::Finished { id, outcome };
+            let message = "r.example doesn't answer".to_owned();
+            plain.event(Event::Note { message }, at(0));
             plain.event(started(1, "scratch"), at(0));
             plain.event(started(2, "copy a → /\u{1b}b\n"), at(0));
             plain.event(finished(1, Outcome::Cached), at(10));
@@ -207,7 +210,8 @@ mod tests {
         });
         assert_eq!(
             text,
-            "#1 scratch (cached)\n\
+            "r.example doesn't answer\n\
+             #1 scratch (cached)\n\
              #2 copy a → /\\u{1b}b \n\
              #2 8.0 MB of 10.0 MB, 1.0 MB/s\n\
              #2 done in 9.0s, 8.0 MB\n\
@@ -219,8 +223,10 @@ mod tests {
     fn quiet_says_warnings_alone() {
         let mut out = Vec::new();
         let mut plain = Plain::new(&mut out, true).quiet();
-        let message = "the base has no digest".to_owned();
         plain.event(started(1, "a"), at(0));
+        let message = "r.example doesn't answer".to_owned();
+        plain.event(Event::Note { message }, at(1));
+        let message = "the base has no digest".to_owned();
         plain.event(Event::Warning { message }, at(900));
         plain.end(at(900));
         assert_eq!(

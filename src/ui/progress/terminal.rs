@@ -135,6 +135,7 @@ impl Show for Terminal {
             Event::Started { id, name } => self.started(id, &name, elapsed),
             Event::Progress { id, bytes, total } => self.progress(id, bytes, total, elapsed),
             Event::Finished { id, outcome } => self.finished(id, outcome, elapsed),
+            Event::Note { message } => self.say(&printable(&message).replace('\n', " ")),
             Event::Warning { message } => {
                 self.say(diagnostic::warning(&message, self.colour).trim_end());
             }

@@ -82,7 +82,9 @@ fn interrupted(case: &Case, command: &mut Command, folder: &str, signal: Signal)
     end(&build, signal);
     let output = build.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(130), "{text}");
+    let code = if signal == Signal::INT { 130 } else { 143 };
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert_eq!(text, "interrupted\n");
     assert!(output.stdout.is_empty());
     super::must_be_empty(&case.path("out"));
 }

@@ -205,6 +205,24 @@ fn a_layer_that_is_not_what_the_config_says_is_refused_whatever_the_store_has() 
 }
 
 #[test]
+fn one_of_several_images_has_to_be_named() {
+    let case = Case::recipe("from = { oci = \"layout\" }\nplatforms = [\"linux/amd64\"]\n");
+    let layout = Layout(&case);
+    let config = layout.config(&[]);
+    let one = layout.manifest(&config, &[]);
+    let mut other = layout.manifest(&layout.put_json(CONFIG, &json!({ "rootfs": {} })), &[]);
+    other["annotations"] = json!({ "org.opencontainers.image.ref.name": "b" });
+    layout.name(one.clone());
+    let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [one, other] });
+    std::fs::write(case.path("layout/index.json"), index.to_string()).unwrap();
+    let unnamed = format!("{} without a name, `b`", one["digest"].as_str().unwrap());
+    case.must_fail(
+        UNAVAILABLE,
+        &["several images", &unnamed, "`name = \"…\"` beside `oci`"],
+    );
+}
+
+#[test]
 fn sizes_that_are_not_true_are_refused() {
     let case = on_a_layout();
     let layout = Layout(&case);

@@ -2,6 +2,7 @@
 
 mod archive;
 mod changes;
+mod codes;
 mod context;
 mod crowd;
 mod disk;

@@ -58,7 +58,7 @@ error: `TERM` is no signal
 7 | stop-signal = "TERM"
   |               ^^^^^^
   |
-  = hint: write its name, such as `"SIGTERM"`, or its number
+  = hint: did you mean `SIGTERM`?
 
 error: `unset` knows no `entry-point`
  --> cairn.toml:8:10

@@ -198,14 +198,26 @@ impl Heard {
         }
     }
 
-    /// Every debug message and warning.
+    /// Every message.
     pub fn text(&self) -> String {
         let events = self.events.lock().unwrap();
         let messages = events.iter().filter_map(|event| match event {
-            Event::Debug { message } | Event::Warning { message } => Some(message.as_str()),
+            Event::Debug { message } | Event::Note { message } | Event::Warning { message } => {
+                Some(message.as_str())
+            }
             _ => None,
         });
         messages.collect::<Vec<_>>().join("\n")
+    }
+
+    /// What everybody is told while it takes its time.
+    pub fn notes(&self) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        let notes = events.iter().filter_map(|event| match event {
+            Event::Note { message } => Some(message.clone()),
+            _ => None,
+        });
+        notes.collect()
     }
 
     /// How many pieces of work ended so.
