@@ -11,8 +11,8 @@
 
 use super::{Draft, Error};
 use crate::canon::EntryPath;
-use crate::inputs::{Files, Origin, Pick};
-use crate::layer::{Entry, Kind, Meta};
+use crate::inputs::{Files, Origin};
+use crate::layer::{Entry, Kind, Meta, Tree};
 use crate::plan::step::Destination;
 
 /// Metadata in place of the files' own.
@@ -69,29 +69,30 @@ pub fn copy(
                 .unwrap_or_default();
             join(&place, &name)?
         };
-        put_all(draft, pick, &target, metadata)?;
+        let origin = |number: u32, _: &Entry| pick.origins[number as usize].clone();
+        put_all(draft, &pick.tree, origin, &target, metadata)?;
     }
     Ok(())
 }
 
-/// Puts the source itself at `target` and what is below it below.
+/// Puts the entry of `tree` that is its root at `target` and the others below; `origin` says
+/// where the content of each is, by its number.
 pub(super) fn put_all(
     draft: &mut Draft,
-    pick: &Pick,
+    tree: &Tree,
+    origin: impl Fn(u32, &Entry) -> Origin,
     target: &EntryPath,
     metadata: Metadata,
 ) -> Result<(), Error> {
-    for (Entry { path, kind, meta }, origin) in pick.tree.entries().iter().zip(&pick.origins) {
+    for (number, entry) in (0..).zip(tree.entries()) {
+        let Entry { path, kind, meta } = entry;
         let at = join(target, path)?;
         let meta = metadata.apply(meta, kind);
         match kind {
             Kind::Directory if path.is_root() => draft.make_directory(&at, meta)?,
             Kind::Directory => draft.put_directory(&at, meta)?,
-            Kind::Hardlink(first) => {
-                let first = join(target, first)?;
-                draft.put(&at, Kind::Hardlink(first), meta, Origin::None)?;
-            }
-            kind => draft.put(&at, kind.clone(), meta, origin.clone())?,
+            Kind::Hardlink(first) => draft.put_link(&at, &join(target, first)?)?,
+            kind => draft.put(&at, kind.clone(), meta, origin(number, entry))?,
         }
     }
     Ok(())
@@ -106,7 +107,8 @@ fn join(path: &EntryPath, below: &EntryPath) -> Result<EntryPath, Error> {
 mod tests {
     use super::*;
     use crate::canon::{Digest, Epoch};
-    use crate::layer::{Rootfs, Tree};
+    use crate::inputs::Pick;
+    use crate::layer::Rootfs;
 
     fn path(text: &str) -> EntryPath {
         EntryPath::new(text.as_bytes()).unwrap()
