@@ -11,6 +11,7 @@ use crate::canon::EntryPath;
 use crate::inputs::layers::{Unpacked, spool};
 use crate::inputs::{Files, Origin};
 use crate::layer::codec::{Expansion, decompress};
+use crate::layer::read;
 use crate::layer::scan::{self, Purpose, scan};
 use crate::layer::{Entry, Kind};
 use crate::plan::step::Destination;
@@ -68,7 +69,7 @@ fn open(
     let plain = decompress(origin.open().map_err(io)?, size, limit).map_err(io)?;
     let refuse = |source| match source {
         scan::Error::Read(
-            crate::layer::read::Error::Header(0) | crate::layer::read::Error::Truncated(_),
+            read::Error::Header(0) | read::Error::LoneZeroBlock(0) | read::Error::Truncated(_),
         ) => Error::NoArchive(name.clone()),
         source => Error::Archive {
             path: name.clone(),

@@ -130,6 +130,44 @@ fn a_header_that_claims_a_huge_extension_costs_no_memory() {
     }
 }
 
+/// Of the end of an archive other programs make different things; what all agree on is read.
+#[test]
+fn a_lone_block_of_zeroes_ends_nothing_but_the_stream() {
+    let member = |path| {
+        let mut bytes = Vec::new();
+        write_header(&mut bytes, &empty_file(path));
+        bytes
+    };
+    let zeroes = |blocks| vec![0; blocks * BLOCK];
+    for end in [0, 1, 2, 20] {
+        let archive = [member("a"), zeroes(end)].concat();
+        for scanned in scanned(&archive) {
+            let scanned = scanned.unwrap();
+            assert_eq!(scanned.tree.entries(), [empty_file("a")]);
+            assert_eq!(scanned.size, archive.len() as u64);
+        }
+    }
+    // Behind two there may be anything, and no program looks there unasked.
+    let followed = [member("a"), zeroes(2), member("b"), vec![1; 100]].concat();
+    for scanned in scanned(&followed) {
+        assert_eq!(scanned.unwrap().tree.entries(), [empty_file("a")]);
+    }
+    let lone = [member("a"), zeroes(1), member("b"), zeroes(2)].concat();
+    for scanned in scanned(&lone) {
+        assert!(matches!(
+            scanned,
+            Err(Error::Read(read::Error::LoneZeroBlock(512)))
+        ));
+    }
+    let cut = [member("a"), zeroes(1), vec![0; 100]].concat();
+    for scanned in scanned(&cut) {
+        assert!(matches!(
+            scanned,
+            Err(Error::Read(read::Error::Truncated(_)))
+        ));
+    }
+}
+
 /// One record that many entries share is a bomb: each entry of the table holds it.
 #[test]
 fn xattrs_that_many_entries_share_are_refused_in_time() {
