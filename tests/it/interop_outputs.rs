@@ -1,5 +1,6 @@
 //! Where an image goes: files, folders, pipes and engines, and what is written about it.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -173,6 +174,56 @@ fn several_platforms_are_an_index_and_a_folder_each() {
         assert_eq!(refused.status.code(), Some(1), "{one}");
         assert!(!bench.at("one").exists());
     }
+}
+
+/// An ordinary user: root may write to any folder.
+#[test]
+fn a_folder_is_written_again_over_what_nobody_may_write_to() {
+    const USER: u32 = 1234;
+    let folder = temp();
+    let at = |name: &str| folder.path().join(name);
+    let recipe = "from = \"scratch\"\nplatforms = [\"linux/amd64\"]\n[[steps]]\nunpack = { paths = [\"a.tar\"], to = \"/\" }\n";
+    std::fs::write(at("cairn.toml"), recipe).unwrap();
+    let script = "mkdir -p tree/closed/below tree/hidden; echo 1 > tree/closed/below/file; \
+                  echo 2 > tree/hidden/file; tar -C tree -cf a.tar --mode=a-w closed; \
+                  tar -C tree -rf a.tar --mode=0 hidden";
+    run(program("sh", &["-euc", script]).current_dir(folder.path()));
+    // The user may not be let to where cargo puts programs.
+    std::fs::copy(env!("CARGO_BIN_EXE_cairn"), at("cairn")).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        std::os::unix::fs::chown(folder.path(), Some(USER), Some(USER)).unwrap();
+    }
+    let export = || {
+        let mut command = Command::new(at("cairn"));
+        command
+            .env_clear()
+            .args(["build", "-q", "-o", "files", "--store", "store"])
+            .current_dir(folder.path());
+        if is_root {
+            command.uid(USER).gid(USER);
+        }
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut modes = Command::new("find");
+        modes
+            .args(["files", "-printf", "%P %m\\n"])
+            .current_dir(folder.path());
+        String::from_utf8(modes.output().unwrap().stdout).unwrap()
+    };
+    let once = export();
+    for line in ["closed 555", "closed/below 555", "hidden 0"] {
+        assert!(once.lines().any(|found| found == line), "{once}");
+    }
+    assert_eq!(export(), once);
+    assert_eq!(
+        std::fs::read(at("files/closed/below/file")).unwrap(),
+        b"1\n"
+    );
 }
 
 /// Runs `command` with what `cairn` writes on standard output.
