@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use super::files::{Files, Origin, Pick};
+use super::files::{Files, Kept, Origin, Pick};
 use super::layers::{self, LayerContent, Stack};
 use super::select::{self, Chosen, select};
+use crate::canon::EntryPath;
 use crate::layer::codec::Expansion;
 use crate::layer::entry::FirstNames;
 use crate::layer::rootfs::{Inode, Rootfs};
-use crate::layer::{Entry, Kind, Tree, tree};
+use crate::layer::{Entry, Kind, Meta, Tree, tree};
 use crate::plan::Selection;
 use crate::store::Store;
 
@@ -87,8 +88,14 @@ fn pick(rootfs: &Rootfs, chosen: &Chosen, content: &StackContent) -> Result<Pick
         });
         origins.push(origin);
     }
+    let meta = |place: &EntryPath| match rootfs.get(place) {
+        Some(node) => node.meta.clone(),
+        None => Meta::plain(0o755, 0),
+    };
+    let kept = chosen.kept.as_ref().map(|kept| Kept::new(kept, meta));
     Ok(Pick {
         name: chosen.name.clone(),
+        kept: kept.transpose()?,
         tree: Tree::new(entries)?,
         origins,
     })

@@ -209,7 +209,6 @@ mod tests {
                 path,
                 is_directory: false,
             },
-            parents: false,
             ownership: Ownership::default(),
         };
         let root = add(copy, &[scratch, select], "copy a → /a", None);

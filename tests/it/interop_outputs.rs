@@ -226,6 +226,56 @@ fn a_folder_is_written_again_over_what_nobody_may_write_to() {
     );
 }
 
+/// As `COPY --parents` has it, also of what comes from a stage.
+#[test]
+fn kept_parents_are_as_they_are_in_their_source() {
+    let folder = temp();
+    let recipe = r#"
+platforms = ["linux/amd64"]
+from = "scratch"
+[stages.files]
+from = "scratch"
+[[stages.files.steps]]
+directory = { path = "/top", mode = "0711", owner = "3:4" }
+[[stages.files.steps]]
+directory = { path = "/top/private", mode = "0700", owner = "1:2" }
+[[stages.files.steps]]
+file = { path = "/top/private/key", content = "k" }
+[[steps]]
+copy = { from = { stage = "files" }, paths = ["top/private/key"], to = "/all", parents = true }
+[[steps]]
+copy = { from = { stage = "files" }, paths = ["/top/./*/key"], to = "/some", parents = true, owner = "5", mode = "0600" }
+"#;
+    std::fs::write(folder.path().join("cairn.toml"), recipe).unwrap();
+    let mut build = cairn(&folder.path().join("home"));
+    build.args(["build", "-q", "-o", "type=tar,dest=-"]);
+    build.current_dir(folder.path());
+    let list = piped(
+        build,
+        &mut program("tar", &["-tvf", "-", "--numeric-owner"]),
+    );
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let list = list.lines().map(words);
+    let list: Vec<_> = list
+        .map(|words| format!("{} {} {}", words[0], words[1], words[5]))
+        .collect();
+    let expected = [
+        "drwxr-xr-x 0/0 all/",
+        "drwx--x--x 3/4 all/top/",
+        "drwx------ 1/2 all/top/private/",
+        "-rw-r--r-- 0/0 all/top/private/key",
+        "drwxr-xr-x 5/5 some/",
+        "drwx------ 5/5 some/private/",
+        "-rw------- 5/5 some/private/key",
+    ];
+    // The first is the root.
+    assert_eq!(list[1..], expected);
+}
+
 /// Runs `command` with what `cairn` writes on standard output.
 #[track_caller]
 fn piped(mut cairn: Command, command: &mut Command) -> String {

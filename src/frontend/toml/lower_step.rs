@@ -114,10 +114,10 @@ impl Lowering<'_> {
 
     fn copy(&mut self, copy: &Copy) -> Option<Step> {
         let filters = (&copy.include, &copy.exclude);
-        let chosen = self.chosen(&copy.from, &copy.paths, filters);
+        let parents = copy.parents.given().copied().unwrap_or_default();
+        let chosen = self.chosen(&copy.from, &copy.paths, filters, parents);
         let to = self.required("to", &copy.to, value::destination);
         let ownership = self.ownership(&copy.mode, &copy.owner);
-        let parents = copy.parents.given().copied().unwrap_or_default();
         self.several_need_a_directory(&copy.paths, &copy.to);
         let (
             Chosen {
@@ -128,17 +128,13 @@ impl Lowering<'_> {
             to,
         ) = (chosen?, to?);
         let name = format!("copy {} → {}{from}", several(&sources), shown(&to));
-        let operation = Operation::Copy {
-            to,
-            parents,
-            ownership,
-        };
+        let operation = Operation::Copy { to, ownership };
         self.step(name, Some(files), operation)
     }
 
     fn unpack(&mut self, unpack: &Unpack) -> Option<Step> {
         let none = Field::Absent;
-        let chosen = self.chosen(&unpack.from, &unpack.paths, (&none, &none));
+        let chosen = self.chosen(&unpack.from, &unpack.paths, (&none, &none), false);
         let to = self.required("to", &unpack.to, value::destination);
         let ownership = self.ownership(&unpack.mode, &unpack.owner);
         let strip = unpack.strip.given().copied().unwrap_or_default();
@@ -197,11 +193,7 @@ impl Lowering<'_> {
                 ownership,
             }
         } else {
-            Operation::Copy {
-                to,
-                parents: false,
-                ownership,
-            }
+            Operation::Copy { to, ownership }
         };
         self.step(name, Some(files), operation)
     }
@@ -224,11 +216,7 @@ impl Lowering<'_> {
             commit,
             selection,
         });
-        let operation = Operation::Copy {
-            to,
-            parents: false,
-            ownership,
-        };
+        let operation = Operation::Copy { to, ownership };
         self.step(name, Some(files), operation)
     }
 
@@ -289,6 +277,7 @@ impl Lowering<'_> {
         let exclude = self.checker.items(exclude.items(), pattern::filter);
         Some(Selection {
             sources: sources?,
+            parents: false,
             include,
             exclude,
         })
@@ -299,9 +288,18 @@ impl Lowering<'_> {
         from: &Field<At<Origin>>,
         paths: &NonEmptyTexts,
         filters: (&Texts, &Texts),
+        parents: bool,
     ) -> Option<Chosen> {
-        let sources = self.paths(paths, pattern::source);
+        let read = match parents {
+            true => pattern::source_with_pivot,
+            false => pattern::source,
+        };
+        let sources = self.paths(paths, read);
         let selection = self.selection(sources, filters);
+        let selection = selection.map(|selection| Selection {
+            parents,
+            ..selection
+        });
         let own = || OWN_CONTEXT.to_owned();
         let (files, from): (_, String) = match from {
             Field::Faulty => return None,
