@@ -108,17 +108,8 @@ fn roots(view: &dyn View, source: &str) -> Result<Vec<(EntryPath, EntryPath)>, E
             None => Err(Error::Missing(source.to_owned())),
         };
     }
-    let components: Vec<&str> = source
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
-    let is_wild = |part: &&str| Wildcard::is_needed_for(part.as_bytes());
-    let literal = components
-        .iter()
-        .position(is_wild)
-        .unwrap_or(components.len());
-    let prefix = path(components[..literal].join("/").as_bytes())?;
-    let pattern = components[literal..].join("/");
+    let (prefix, pattern) = Wildcard::part(source);
+    let prefix = path(prefix.as_bytes())?;
     let wildcard = Wildcard::new(pattern.as_bytes()).map_err(|reason: pattern::glob::Error| {
         Error::Pattern {
             pattern: source.to_owned(),

@@ -54,6 +54,14 @@ struct Chosen {
 type Texts = Field<List<At<String>>>;
 type NonEmptyTexts = Field<At<List<At<String>>>>;
 
+impl Chosen {
+    /// What a step is called that takes these files to `to`.
+    fn copied(&self, verb: &str, to: &Destination) -> String {
+        let sources = several(&self.sources);
+        format!("{verb} {sources} → {}{}", shown(to), self.from)
+    }
+}
+
 impl Lowering<'_> {
     fn verb(&mut self, verb: &Verb) -> Option<Step> {
         self.owner.name = match verb {
@@ -119,17 +127,10 @@ impl Lowering<'_> {
         let to = self.required("to", &copy.to, value::destination);
         let ownership = self.ownership(&copy.mode, &copy.owner);
         self.several_need_a_directory(&copy.paths, &copy.to);
-        let (
-            Chosen {
-                files,
-                sources,
-                from,
-            },
-            to,
-        ) = (chosen?, to?);
-        let name = format!("copy {} → {}{from}", several(&sources), shown(&to));
+        let (chosen, to) = (chosen?, to?);
+        let name = chosen.copied("copy", &to);
         let operation = Operation::Copy { to, ownership };
-        self.step(name, Some(files), operation)
+        self.step(name, Some(chosen.files), operation)
     }
 
     fn unpack(&mut self, unpack: &Unpack) -> Option<Step> {
@@ -138,22 +139,15 @@ impl Lowering<'_> {
         let to = self.required("to", &unpack.to, value::destination);
         let ownership = self.ownership(&unpack.mode, &unpack.owner);
         let strip = unpack.strip.given().copied().unwrap_or_default();
-        let (
-            Chosen {
-                files,
-                sources,
-                from,
-            },
-            to,
-        ) = (chosen?, to?);
-        let name = format!("unpack {} → {}{from}", several(&sources), shown(&to));
+        let (chosen, to) = (chosen?, to?);
+        let name = chosen.copied("unpack", &to);
         let to = as_directory(to);
         let operation = Operation::Unpack {
             to,
             strip,
             ownership,
         };
-        self.step(name, Some(files), operation)
+        self.step(name, Some(chosen.files), operation)
     }
 
     fn http(&mut self, http: &Http) -> Option<Step> {
