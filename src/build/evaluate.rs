@@ -256,6 +256,7 @@ impl Evaluation<'_> {
         Ok(Files {
             picks: vec![Pick {
                 name,
+                kept: None,
                 tree,
                 origins: vec![Origin::Blob(Box::new(blob))],
             }],
@@ -376,7 +377,7 @@ impl Evaluation<'_> {
         let mut draft = Draft::new(rootfs, *epoch, asked.owner.unwrap_or_default());
         let files = || outputs.files(input(step, 1)?);
         match &step.operation {
-            Operation::Copy { to, parents, .. } => copy(&mut draft, files()?, to, *parents, asked)?,
+            Operation::Copy { to, .. } => copy(&mut draft, files()?, to, asked)?,
             Operation::Unpack { to, strip, .. } => {
                 unpack(&mut draft, files()?, to, *strip, asked, store, *expansion)?
             }

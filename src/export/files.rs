@@ -5,7 +5,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -58,7 +58,8 @@ pub fn write_folder(files: &Files, folder: &Path, events: &Events) -> Result<(),
     std::fs::create_dir_all(folder).map_err(failed(folder))?;
     for pick in &files.picks {
         let mut directories: Vec<(PathBuf, &Entry)> = Vec::new();
-        for (index, entry) in pick.tree.entries().iter().enumerate() {
+        let mut entries = pick.tree.entries().iter().enumerate();
+        let written = entries.try_for_each(|(index, entry)| {
             let path = below(folder, entry.path.as_bytes());
             match &entry.kind {
                 // The folder itself is the user's.
@@ -73,11 +74,14 @@ pub fn write_folder(files: &Files, folder: &Path, events: &Events) -> Result<(),
                 _ => write_entry(entry, index, &pick.origins, folder, &path)
                     .map_err(failed(&path))?,
             }
-        }
-        // Last, and from below: a directory that can't be written to has its files by then.
-        for (path, entry) in directories.iter().rev() {
-            finish(path, entry).map_err(failed(path))?;
-        }
+            Ok(())
+        });
+        // Last, and from below: a directory that can't be written to has its files by then. And
+        // whatever failed, none stays open that should not be.
+        let mut directories = directories.iter().rev();
+        let finished =
+            directories.try_for_each(|(path, entry)| finish(path, entry).map_err(failed(path)));
+        written.and(finished)?;
     }
     Ok(())
 }
@@ -86,12 +90,19 @@ fn below(folder: &Path, path: &[u8]) -> PathBuf {
     folder.join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(path))
 }
 
-/// A real directory: a link or file in its place goes, so that nothing is written through it.
+/// A real directory: a link or file in its place goes, so that nothing is written through it. Its
+/// owner may write to it for now, whatever the umask or an earlier export says.
 fn make_directory(path: &Path) -> io::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(there) if there.is_dir() => Ok(()),
-        Ok(_) => std::fs::remove_file(path).and_then(|()| std::fs::create_dir(path)),
-        Err(_) => std::fs::create_dir(path),
+    const ALL: u32 = 0o700;
+    let mode = |path| std::fs::symlink_metadata(path).map(|there| (there.is_dir(), there.mode()));
+    match mode(path) {
+        Ok((true, _)) => {}
+        Ok((false, _)) => std::fs::remove_file(path).and_then(|()| std::fs::create_dir(path))?,
+        Err(_) => std::fs::create_dir(path)?,
+    }
+    match mode(path)? {
+        (_, mode) if mode & ALL == ALL => Ok(()),
+        (_, mode) => std::fs::set_permissions(path, Permissions::from_mode(mode & 0o7777 | ALL)),
     }
 }
 

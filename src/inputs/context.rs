@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use rayon::prelude::*;
 
 use super::beneath::Folder;
-use super::files::{Files, Origin, Pick};
+use super::files::{Files, Kept, Origin, Pick};
 use super::host_file::HostFile;
 use super::select::{self, Chosen};
 use super::stat::{Stat, Time};
@@ -166,8 +166,11 @@ impl Context {
             origins.push(origin);
         }
         // Members are in the order of paths, which is that of a table without whiteouts.
+        let plain = |_: &EntryPath| Meta::plain(0o755, epoch.seconds());
+        let kept = chosen.kept.as_ref().map(|kept| Kept::new(kept, plain));
         Ok(Pick {
             name: chosen.name.clone(),
+            kept: kept.transpose()?,
             tree: Tree::new(entries)?,
             origins,
         })

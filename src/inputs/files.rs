@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::layers::{LayerContent, Unpacked};
+use super::select;
 use crate::canon::{Digest, EntryPath};
-use crate::layer::Tree;
 use crate::layer::pack::Contents;
+use crate::layer::{Entry, Kind, Meta, Tree, tree};
 use crate::store::Blob;
 
 /// Files to copy from, by source.
@@ -25,11 +26,41 @@ pub struct Files {
 pub struct Pick {
     /// Its path, whose last component names it at its destination.
     pub name: EntryPath,
+    /// What more of its path is kept there, where that was asked for.
+    pub kept: Option<Kept>,
     /// Its entries by their path below it: the root entry is the source itself, a directory or
     /// whatever it is.
     pub tree: Tree,
     /// Where the content of each entry is, in the tree's order.
     pub origins: Vec<Origin>,
+}
+
+/// Where a source is below its destination, with directories of its own above it.
+#[derive(Clone)]
+pub struct Kept {
+    /// Its path there.
+    pub path: EntryPath,
+    /// The directories above it, the destination left out, by their paths there.
+    pub above: Tree,
+}
+
+impl Kept {
+    /// As `chosen` has it; `meta` is that of a directory of the source's.
+    pub fn new(
+        chosen: &select::Kept,
+        meta: impl Fn(&EntryPath) -> Meta,
+    ) -> Result<Kept, tree::Error> {
+        let above = chosen.path.ancestors().skip(1).zip(&chosen.above);
+        let above = above.map(|(path, place)| Entry {
+            path,
+            kind: Kind::Directory,
+            meta: meta(place),
+        });
+        Ok(Kept {
+            path: chosen.path.clone(),
+            above: Tree::new(above.collect())?,
+        })
+    }
 }
 
 /// Where the content of a file is.
@@ -67,11 +98,17 @@ impl Files {
     /// Digest of names and tables: what a step that copies them depends on.
     pub fn digest(&self) -> Digest {
         let lines = self.picks.iter().map(|pick| {
-            let name = crate::canon::path::escape(pick.name.as_bytes());
-            format!("{} {name}\n", pick.tree.digest())
+            let kept = pick.kept.as_ref();
+            let kept = kept.map(|kept| format!(" {} {}", kept.above.digest(), escape(&kept.path)));
+            let kept = kept.unwrap_or_default();
+            format!("{} {}{kept}\n", pick.tree.digest(), escape(&pick.name))
         });
         Digest::of(lines.collect::<String>().as_bytes())
     }
+}
+
+fn escape(path: &EntryPath) -> String {
+    crate::canon::path::escape(path.as_bytes())
 }
 
 /// Origins in the order of a tree's entries.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::canon::digest::Hasher;
 use crate::canon::path::{escape, unescape};
-use crate::canon::{ChainId, DiffId, EntryPath, TreeDigest};
+use crate::canon::{DiffId, EntryPath, TreeDigest};
 use crate::image::Descriptor;
 use crate::layer::codec::{Expansion, decompress};
 use crate::layer::scan::{self, Purpose, Scanned, scan};
@@ -43,6 +43,8 @@ pub struct Table {
 pub struct Stack {
     layers: Vec<Arc<Layer>>,
     rootfs: OnceLock<Arc<Rootfs>>,
+    /// The lowest layers as one file system, where that was known when those above came.
+    below: Option<Arc<Rootfs>>,
 }
 
 /// Why a layer can't be read.
@@ -93,7 +95,7 @@ impl Stack {
     pub fn new(layers: Vec<Layer>) -> Stack {
         Stack {
             layers: layers.into_iter().map(Arc::new).collect(),
-            rootfs: OnceLock::new(),
+            ..Stack::default()
         }
     }
 
@@ -104,6 +106,7 @@ impl Stack {
         Stack {
             layers,
             rootfs: OnceLock::new(),
+            below: self.rootfs.get().or(self.below.as_ref()).cloned(),
         }
     }
 
@@ -112,19 +115,13 @@ impl Stack {
         &self.layers
     }
 
-    /// What names the whole stack; none where it is empty.
-    pub fn chain_id(&self) -> Option<ChainId> {
-        let diff_ids: Vec<_> = self.layers.iter().map(|layer| layer.diff_id).collect();
-        ChainId::of(&diff_ids)
-    }
-
     /// The layers as one file system, read when first asked for.
     pub fn rootfs(&self, store: &Store, limit: Expansion) -> Result<Arc<Rootfs>, Error> {
         if let Some(rootfs) = self.rootfs.get() {
             return Ok(rootfs.clone());
         }
-        let mut rootfs = Rootfs::default();
-        for layer in &self.layers {
+        let mut rootfs = self.below.as_deref().cloned().unwrap_or_default();
+        for layer in self.layers.iter().skip(rootfs.layers()) {
             let table = layer.table(store, limit)?;
             rootfs.push(&table.tree, &table.opaque);
         }
@@ -378,5 +375,46 @@ impl Read for FilePart<'_> {
         self.at += read as u64;
         self.left -= read as u64;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canon::Digest;
+    use crate::layer::{Entry, Kind, Meta};
+
+    #[test]
+    fn what_is_known_of_lower_layers_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let layer = |number: u8, removed: &str| {
+            let entry = |path: &str, kind| Entry {
+                path: EntryPath::new(path.as_bytes()).unwrap(),
+                kind,
+                meta: Meta::plain(0o755, 0),
+            };
+            let mut entries = vec![entry(&format!("only{number}"), Kind::Directory)];
+            entries.push(entry("all", Kind::Symlink([number].into())));
+            if !removed.is_empty() {
+                entries.push(Entry::whiteout(entry(removed, Kind::Fifo).path));
+            }
+            let digest = Digest::of(&[number]);
+            Layer {
+                diff_id: DiffId(digest),
+                descriptor: Descriptor::new("", digest, 0),
+                tree: Some(store.put_tree(&Tree::new(entries).unwrap()).unwrap()),
+            }
+        };
+        let layers = [layer(1, ""), layer(2, "only1"), layer(3, "only2")];
+        let whole = Stack::new(layers.to_vec());
+        let whole = whole.rootfs(&store, Expansion::UNLIMITED).unwrap();
+        let [first, second, third] = layers;
+        let lowest = first.tree.unwrap();
+        let stack = Stack::new(vec![first]);
+        stack.rootfs(&store, Expansion::UNLIMITED).unwrap();
+        std::fs::remove_file(folder.path().join("trees").join(lowest.0.hex())).unwrap();
+        let stack = stack.with(second).with(third);
+        assert_eq!(stack.rootfs(&store, Expansion::UNLIMITED).unwrap(), whole);
     }
 }

@@ -21,6 +21,6 @@ mod stat_cache;
 mod walk;
 
 pub use context::Context;
-pub use files::{Files, Origin, Pick};
+pub use files::{Files, Kept, Origin, Pick};
 pub use image::BaseImage;
 pub use layers::{Layer, Stack};

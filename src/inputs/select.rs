@@ -20,6 +20,17 @@ pub struct Chosen {
     pub root: EntryPath,
     /// Paths in the view, in order, of `root` and what is taken below it.
     pub members: Vec<EntryPath>,
+    /// What of its path is kept, where that was asked for.
+    pub kept: Option<Kept>,
+}
+
+/// What of a source's path is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The end of its name.
+    pub path: EntryPath,
+    /// Where each directory above that is, links followed, outermost first.
+    pub above: Vec<EntryPath>,
 }
 
 /// Why a selection means nothing.
@@ -59,7 +70,10 @@ pub fn select(view: &dyn View, selection: &Selection) -> Result<Vec<Chosen>, Err
         for (name, root) in roots(view, source)? {
             let members = filter.members(view, &root);
             if !members.is_empty() {
+                let kept = selection.parents.then(|| kept(view, source, &name));
+                let kept = kept.transpose()?;
                 chosen.push(Chosen {
+                    kept,
                     name,
                     root,
                     members,
@@ -94,17 +108,8 @@ fn roots(view: &dyn View, source: &str) -> Result<Vec<(EntryPath, EntryPath)>, E
             None => Err(Error::Missing(source.to_owned())),
         };
     }
-    let components: Vec<&str> = source
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
-    let is_wild = |part: &&str| Wildcard::is_needed_for(part.as_bytes());
-    let literal = components
-        .iter()
-        .position(is_wild)
-        .unwrap_or(components.len());
-    let prefix = path(components[..literal].join("/").as_bytes())?;
-    let pattern = components[literal..].join("/");
+    let (prefix, pattern) = Wildcard::part(source);
+    let prefix = path(prefix.as_bytes())?;
     let wildcard = Wildcard::new(pattern.as_bytes()).map_err(|reason: pattern::glob::Error| {
         Error::Pattern {
             pattern: source.to_owned(),
@@ -129,6 +134,25 @@ fn roots(view: &dyn View, source: &str) -> Result<Vec<(EntryPath, EntryPath)>, E
         }
     }
     Ok(found)
+}
+
+/// What of `name`, which `source` gave, follows the first `/./` in that, if any; each component
+/// of a pattern stands for one.
+fn kept(view: &dyn View, source: &str, name: &EntryPath) -> Result<Kept, Error> {
+    let all = name.components().count();
+    let is_name = |part: &&str| !matches!(*part, "" | ".");
+    let after = source.split_once("/./").map(|(_, after)| after);
+    let kept = after.map_or(all, |after| after.split('/').filter(is_name).count());
+    let dropped = all.saturating_sub(kept);
+    let path: Vec<_> = name.components().skip(dropped).collect();
+    let path = EntryPath::new(&path.join(&b'/'));
+    let above = name.ancestors().skip(dropped + 1);
+    Ok(Kept {
+        path: path.map_err(|error| Error::Path(source.to_owned(), error))?,
+        above: above
+            .map(|path| resolve(view, &path, true))
+            .collect::<Result<_, _>>()?,
+    })
 }
 
 struct Filter {
@@ -266,6 +290,7 @@ mod tests {
         let texts = |list: &[&str]| list.iter().map(|text| text.to_string()).collect();
         let selection = Selection {
             sources: texts(sources),
+            parents: false,
             include: texts(include),
             exclude: texts(exclude),
         };
@@ -322,6 +347,50 @@ mod tests {
         assert_eq!(
             selected(&["none*", "README.md"], &[], &[]).unwrap(),
             ["README.md README.md: "]
+        );
+    }
+
+    #[test]
+    fn what_follows_the_pivot_is_kept() {
+        let kept = |source: &str| {
+            let selection = Selection {
+                sources: vec![source.to_owned()],
+                parents: true,
+                ..Selection::default()
+            };
+            let chosen = select(&example(), &selection).unwrap();
+            let kept = chosen.into_iter().map(|chosen| chosen.kept.unwrap());
+            let shown = kept.map(|kept| {
+                let above: Vec<_> = kept.above.iter().map(EntryPath::to_string).collect();
+                format!("{}: {}", kept.path, above.join(" "))
+            });
+            shown.collect::<Vec<_>>().join(", ")
+        };
+        for (source, expected) in [
+            (".", "/: "),
+            ("src", "/src: "),
+            ("src/deep/c.c", "/src/deep/c.c: /src /src/deep"),
+            ("src/./deep/c.c", "/deep/c.c: /src/deep"),
+            ("src/deep/./c.c", "/c.c: "),
+            ("src/deep/./.", "/: "),
+            ("src/./*/*.c", "/deep/c.c: /src/deep"),
+            ("*/./*.c", "/a.c: "),
+            ("*/*/./c.c", "/c.c: "),
+            ("link/c.c", "/link/c.c: /src/deep"),
+        ] {
+            assert_eq!(kept(source), expected, "{source}");
+        }
+        assert_eq!(
+            select(
+                &example(),
+                &Selection {
+                    sources: vec!["src".to_owned()],
+                    ..Selection::default()
+                }
+            )
+            .unwrap()[0]
+                .kept,
+            None
         );
     }
 

@@ -3,16 +3,16 @@
 //! In: a stack of layers and a selection. Out: [`Files`], with the metadata that the layers have;
 //! names of one file within a source stay hard links of each other.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::files::{Files, Origin, Pick};
+use super::files::{Files, Kept, Origin, Pick};
 use super::layers::{self, LayerContent, Stack};
 use super::select::{self, Chosen, select};
 use crate::canon::EntryPath;
 use crate::layer::codec::Expansion;
+use crate::layer::entry::FirstNames;
 use crate::layer::rootfs::{Inode, Rootfs};
-use crate::layer::{Entry, Kind, Tree, tree};
+use crate::layer::{Entry, Kind, Meta, Tree, tree};
 use crate::plan::Selection;
 use crate::store::Store;
 
@@ -66,7 +66,7 @@ pub fn files(
 }
 
 fn pick(rootfs: &Rootfs, chosen: &Chosen, content: &StackContent) -> Result<Pick, Error> {
-    let mut first_names: BTreeMap<Inode, EntryPath> = BTreeMap::new();
+    let mut first_names = FirstNames::default();
     let (mut entries, mut origins) = (Vec::new(), Vec::new());
     for member in &chosen.members {
         let Some(node) = rootfs.get(member) else {
@@ -76,12 +76,9 @@ fn pick(rootfs: &Rootfs, chosen: &Chosen, content: &StackContent) -> Result<Pick
         let mut kind = node.kind.clone();
         let mut origin = Origin::None;
         if let (Kind::File { .. }, Some(inode)) = (&node.kind, node.inode) {
-            match first_names.get(&inode) {
-                Some(first) => kind = Kind::Hardlink(first.clone()),
-                None => {
-                    first_names.insert(inode, path.clone());
-                    origin = content.origin(inode);
-                }
+            match first_names.link(inode, &path) {
+                Some(link) => kind = link,
+                None => origin = content.origin(inode),
             }
         }
         entries.push(Entry {
@@ -91,8 +88,14 @@ fn pick(rootfs: &Rootfs, chosen: &Chosen, content: &StackContent) -> Result<Pick
         });
         origins.push(origin);
     }
+    let meta = |place: &EntryPath| match rootfs.get(place) {
+        Some(node) => node.meta.clone(),
+        None => Meta::plain(0o755, 0),
+    };
+    let kept = chosen.kept.as_ref().map(|kept| Kept::new(kept, meta));
     Ok(Pick {
         name: chosen.name.clone(),
+        kept: kept.transpose()?,
         tree: Tree::new(entries)?,
         origins,
     })

@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as MapEntry;
 
 use crate::canon::{Digest, EntryPath};
 
@@ -144,6 +145,29 @@ impl Entry {
             let unit = if byte == b'/' { 0 } else { u16::from(byte) + 2 };
             mark.into_iter().chain(std::iter::once(unit))
         })
+    }
+}
+
+/// Files that have several names: the first in the order of paths stands for the content, and
+/// each later one is a hard link to it.
+pub struct FirstNames<Inode>(BTreeMap<Inode, EntryPath>);
+
+impl<Inode> Default for FirstNames<Inode> {
+    fn default() -> FirstNames<Inode> {
+        FirstNames(BTreeMap::new())
+    }
+}
+
+impl<Inode: Ord> FirstNames<Inode> {
+    /// The hard link that `path` is, unless it is the first that is asked for of its inode.
+    pub fn link(&mut self, inode: Inode, path: &EntryPath) -> Option<Kind> {
+        match self.0.entry(inode) {
+            MapEntry::Occupied(first) => Some(Kind::Hardlink(first.get().clone())),
+            MapEntry::Vacant(none) => {
+                none.insert(path.clone());
+                None
+            }
+        }
     }
 }
 

@@ -59,6 +59,13 @@ pub enum Error {
     /// A block that is no header.
     #[error("there is no valid tar header at byte {0}")]
     Header(u64),
+    /// A block of zeroes with something other than a second one behind it. Of the programs that
+    /// read tars some stop there, some read on and some refuse: what is behind would be in the
+    /// archive for one of them and not for another.
+    #[error(
+        "the archive has a lone block of zeroes at byte {0}, where one program takes it to end and another reads on\nhint: write it anew, by unpacking and packing it with `tar`"
+    )]
+    LoneZeroBlock(u64),
     /// A record or long name larger than 1 MiB, or malformed.
     #[error("the extended header at byte {0} is malformed or larger than 1 MiB")]
     Extension(u64),
@@ -276,23 +283,19 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// The next header block; none at a block of NUL or where the stream ends between members.
+    /// The next header block; none at the archive's end: two blocks of zeroes (POSIX.1-2017, pax,
+    /// "ustar Interchange Format"; what follows them is none of the archive's), or one, or none,
+    /// where the stream ends between members, as many old writers left it.
     fn header(&mut self) -> Result<Option<[u8; BLOCK]>, Error> {
-        let mut block = [0; BLOCK];
-        let mut filled = 0;
-        while filled < BLOCK {
-            match self.source.read(&mut block[filled..]) {
-                Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => return Err(Error::Truncated(self.at)),
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
         let start = self.at;
-        self.at += BLOCK as u64;
-        if block == [0; BLOCK] {
+        let Some(block) = self.block()? else {
             return Ok(None);
+        };
+        if block == [0; BLOCK] {
+            return match self.block()? {
+                Some(second) if second != [0; BLOCK] => Err(Error::LoneZeroBlock(start)),
+                _ => Ok(None),
+            };
         }
         let sum: i64 = block
             .iter()
@@ -309,6 +312,23 @@ impl<R: Read> Reader<R> {
         if header.number(148, 8)? != sum {
             return Err(Error::Header(start));
         }
+        Ok(Some(block))
+    }
+
+    /// The next block; none where the stream ends.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>, Error> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.source.read(&mut block[filled..]) {
+                Ok(0) if filled == 0 => return Ok(None),
+                Ok(0) => return Err(Error::Truncated(self.at)),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.at += BLOCK as u64;
         Ok(Some(block))
     }
 }

@@ -12,7 +12,7 @@ use crate::canon::EntryPath;
 
 /// A merged file system. The root and every parent are there, if need be as directories that no
 /// layer has: 0755, 0:0, time 0.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Rootfs {
     nodes: BTreeMap<EntryPath, Node>,
     layers: u32,
@@ -40,6 +40,11 @@ pub struct Inode {
 }
 
 impl Rootfs {
+    /// How many layers it is made of.
+    pub fn layers(&self) -> usize {
+        self.layers as usize
+    }
+
     /// Puts a layer on top. Below the directories `opaque` nothing of the lower ones is seen.
     pub fn push(&mut self, tree: &Tree, opaque: &[EntryPath]) {
         let layer = self.layers;
@@ -117,16 +122,6 @@ impl Rootfs {
         self.nodes
             .range(from)
             .take_while(move |(other, _)| other.below(path).is_some())
-    }
-
-    /// What is directly in the directory at `path`, in order.
-    pub fn children<'a>(
-        &'a self,
-        path: &'a EntryPath,
-    ) -> impl Iterator<Item = (&'a EntryPath, &'a Node)> {
-        let depth = path.components().count() + 1;
-        self.below(path)
-            .filter(move |(other, _)| other.components().count() == depth)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use super::entry::{Entry, Kind, Meta};
+use super::entry::{Entry, FirstNames, Kind, Meta};
 use super::read::{self, Member, MemberKind, Reader};
 use super::{Tree, tree};
 use crate::canon::digest::Hashed;
@@ -33,8 +33,29 @@ pub enum Purpose {
     /// An image's layer: `.wh.` names remove, a leading slash is the image's root.
     Layer,
     /// Something to unpack: absolute paths, `.wh.` names, and symlinks that climb out of the
-    /// archive are refused.
-    Archive,
+    /// archive are refused. The first components of each path are dropped, and members that have
+    /// no more left out, as `tar --strip-components` does: members that come to have one path
+    /// are as good as written with it.
+    Archive {
+        /// How many; a `.` is none.
+        strip: u32,
+    },
+}
+
+impl Purpose {
+    fn is_archive(self) -> bool {
+        self != Purpose::Layer
+    }
+
+    /// What is left of `path`; none where nothing is.
+    fn stripped(self, path: &EntryPath) -> Option<EntryPath> {
+        let Purpose::Archive { strip: strip @ 1.. } = self else {
+            return Some(path.clone());
+        };
+        let rest: Vec<_> = path.components().skip(strip as usize).collect();
+        let rest = EntryPath::new(&rest.join(&b'/')).ok();
+        rest.filter(|rest| !rest.is_root())
+    }
 }
 
 /// Why an archive is refused.
@@ -57,17 +78,21 @@ pub enum Error {
     /// More members than any image has.
     #[error("the archive has more than {MOST_ENTRIES} members")]
     TooMany,
-    /// Extended attributes that many members share: a bomb, as each entry holds its own.
-    #[error("the extended attributes of the archive's members are more than 256 MiB")]
-    Xattrs,
+    /// More text than any image has, which headers may give many members at once: a bomb, as
+    /// each entry holds its own.
+    #[error(
+        "the names, link targets and extended attributes of the archive's members are more than 512 MiB"
+    )]
+    Text,
     /// The entries don't make a table: a bug, as they were checked.
     #[error(transparent)]
     Tree(#[from] tree::Error),
 }
 
-/// Most members of an archive.
+/// Most members of an archive, those that others replace among them.
 pub const MOST_ENTRIES: usize = 20_000_000;
-const MOST_XATTR_BYTES: usize = 256 << 20;
+/// Most bytes of names, link targets and extended attributes, replaced ones among them.
+const MOST_TEXT: usize = 512 << 20;
 
 /// A member on its way into the table; regular files by inode, so that a hard link keeps its
 /// content when its target's name is taken by a later member.
@@ -81,15 +106,19 @@ struct Inode {
     digest: Digest,
     offset: u64,
     meta: Meta,
+    /// Whether it ever had a second name.
+    is_linked: bool,
 }
 
 #[derive(Default)]
 struct Scan {
+    /// Nothing is below anything but a directory.
     nodes: BTreeMap<EntryPath, Node>,
     inodes: Vec<Inode>,
     whiteouts: BTreeSet<EntryPath>,
     opaque: BTreeSet<EntryPath>,
-    xattr_bytes: usize,
+    members: usize,
+    text: usize,
 }
 
 /// Reads all of `source`, which is not compressed.
@@ -99,8 +128,12 @@ pub fn scan(source: impl Read, purpose: Purpose) -> Result<Scanned, Error> {
     let mut scan = Scan::default();
     while let Some(member) = reader.next_member()? {
         scan.add(member, &mut reader, purpose)?;
-        if scan.nodes.len() + scan.whiteouts.len() > MOST_ENTRIES {
+        scan.members += 1;
+        if scan.members > MOST_ENTRIES {
             return Err(Error::TooMany);
+        }
+        if scan.text > MOST_TEXT {
+            return Err(Error::Text);
         }
     }
     let mut hashed = reader.into_source();
@@ -125,6 +158,7 @@ impl Scan {
         purpose: Purpose,
     ) -> Result<(), Error> {
         let refuse = |reason: &str| refused(&member.path, reason);
+        self.text += member.path.len();
         // Parted first, as with its prefix a name may be longer than any path's component.
         let components = member.path.split(|&byte| byte == b'/');
         let mut components: Vec<_> = components.filter(|c| !matches!(*c, b"" | b".")).collect();
@@ -135,7 +169,7 @@ impl Scan {
             return Ok(());
         }
         if let Some(removed) = name.strip_prefix(b".wh.") {
-            if purpose == Purpose::Archive {
+            if purpose.is_archive() {
                 return Err(refuse("no layer can hold a name that begins with `.wh.`"));
             }
             let parent = checked_path(&components.join(&b'/'), purpose)?;
@@ -143,12 +177,11 @@ impl Scan {
                 .add_whiteout(parent, removed)
                 .ok_or_else(|| refuse("it removes nothing"));
         }
-        let path = checked_path(&member.path, purpose)?;
-        let through = path.ancestors().find(|above| match self.nodes.get(above) {
-            Some(Node::Other(Kind::Directory, _)) | None => false,
-            Some(_) => true,
-        });
-        if let Some(through) = through {
+        let whole = checked_path(&member.path, purpose)?;
+        let Some(path) = purpose.stripped(&whole) else {
+            return Ok(());
+        };
+        if let Some(through) = self.non_directory_above(&path) {
             return Err(refuse(&format!(
                 "`{through}`, which it passes through, is no directory"
             )));
@@ -165,6 +198,7 @@ impl Scan {
                     digest,
                     offset,
                     meta,
+                    is_linked: false,
                 });
                 Node::Inode(self.inodes.len() - 1)
             }
@@ -173,10 +207,18 @@ impl Scan {
                     let target = String::from_utf8_lossy(target).escape_debug().to_string();
                     refuse(&format!("it is a hard link to `{target}`, which leads out"))
                 })?;
+                let target = purpose.stripped(&target).ok_or_else(|| {
+                    refuse(&format!(
+                        "it is a hard link to `{target}`, which `strip` leaves out"
+                    ))
+                })?;
                 match self.nodes.get(&target) {
-                    Some(Node::Inode(inode)) => Node::Inode(*inode),
+                    Some(Node::Inode(inode)) => {
+                        self.inodes[*inode].is_linked = true;
+                        Node::Inode(*inode)
+                    }
                     Some(Node::Other(Kind::Symlink(link), _))
-                        if purpose == Purpose::Archive && climbs_out(&path, link) =>
+                        if purpose.is_archive() && climbs_out(&whole, link) =>
                     {
                         return Err(refuse("it is a link that points out of the archive"));
                     }
@@ -199,7 +241,7 @@ impl Scan {
                         "its link target is empty, too long or holds a NUL byte",
                     ));
                 }
-                if purpose == Purpose::Archive && climbs_out(&path, target) {
+                if purpose.is_archive() && climbs_out(&whole, target) {
                     return Err(refuse("it is a link that points out of the archive"));
                 }
                 Node::Other(Kind::Symlink(target.as_slice().into()), meta)
@@ -222,9 +264,9 @@ impl Scan {
             Node::Inode(inode) => &self.inodes[*inode].meta,
             Node::Other(_, meta) => meta,
         };
-        self.xattr_bytes += xattr_bytes(meta);
-        if self.xattr_bytes > MOST_XATTR_BYTES {
-            return Err(Error::Xattrs);
+        self.text += xattr_bytes(meta);
+        if let Node::Other(Kind::Symlink(target), _) = &node {
+            self.text += target.len();
         }
         let old = self.nodes.insert(path.clone(), node);
         if !is_directory && !matches!(old, Some(Node::Inode(_))) {
@@ -236,6 +278,14 @@ impl Scan {
             }
         }
         Ok(())
+    }
+
+    /// What `path` would be below and can't. As nothing else is below that, it stands right before
+    /// where `path` belongs.
+    fn non_directory_above(&self, path: &EntryPath) -> Option<&EntryPath> {
+        let (before, node) = self.nodes.range(..path).next_back()?;
+        let is_directory = matches!(node, Node::Other(Kind::Directory, _));
+        (!is_directory && path.below(before).is_some()).then_some(before)
     }
 
     fn add_whiteout(&mut self, parent: EntryPath, removed: &[u8]) -> Option<()> {
@@ -260,7 +310,7 @@ impl Scan {
             mut opaque,
             ..
         } = self;
-        let mut first_names: BTreeMap<usize, EntryPath> = BTreeMap::new();
+        let mut first_names = FirstNames::default();
         let mut entries = Vec::with_capacity(nodes.len() + whiteouts.len());
         for removed in whiteouts {
             match nodes.get(&removed) {
@@ -278,17 +328,10 @@ impl Scan {
                 Node::Inode(number) => {
                     let inode = &inodes[number];
                     let meta = inode.meta.clone();
-                    match first_names.get(&number) {
-                        Some(first) => (
-                            Entry {
-                                path,
-                                kind: Kind::Hardlink(first.clone()),
-                                meta,
-                            },
-                            0,
-                        ),
+                    let link = inode.is_linked.then(|| first_names.link(number, &path));
+                    match link.flatten() {
+                        Some(kind) => (Entry { path, kind, meta }, 0),
                         None => {
-                            first_names.insert(number, path.clone());
                             let kind = Kind::File {
                                 size: inode.size,
                                 digest: inode.digest,
@@ -314,7 +357,7 @@ fn refused(name: &[u8], reason: &str) -> Error {
 }
 
 fn checked_path(name: &[u8], purpose: Purpose) -> Result<EntryPath, Error> {
-    if purpose == Purpose::Archive && name.starts_with(b"/") {
+    if purpose.is_archive() && name.starts_with(b"/") {
         return Err(refused(name, "its path is absolute"));
     }
     EntryPath::new(name).map_err(|error| refused(name, &error.to_string()))
@@ -355,138 +398,4 @@ fn digest_of(reader: &mut impl Read) -> Result<Digest, io::Error> {
     let mut hashed = Hashed::new(reader);
     io::copy(&mut hashed, &mut io::sink())?;
     Ok(hashed.finish().0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// An archive of `(path, type, link or content)`.
-    fn archive(members: &[(&str, u8, &str)]) -> Vec<u8> {
-        let mut builder = ::tar::Builder::new(Vec::new());
-        for (path, kind, text) in members {
-            let mut header = ::tar::Header::new_ustar();
-            header.set_entry_type(::tar::EntryType::new(*kind));
-            header.set_mode(0o644);
-            header.set_uid(1);
-            header.set_gid(2);
-            header.set_mtime(3);
-            // Straight into the field, as the crate would refuse hostile names.
-            header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-            let is_file = *kind == b'0';
-            if !is_file {
-                header.as_old_mut().linkname[..text.len()].copy_from_slice(text.as_bytes());
-            }
-            header.set_size(if is_file { text.len() as u64 } else { 0 });
-            header.set_cksum();
-            builder
-                .append(&header, if is_file { text.as_bytes() } else { b"" })
-                .unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
-
-    fn scanned(members: &[(&str, u8, &str)], purpose: Purpose) -> Result<Scanned, Error> {
-        scan(&archive(members)[..], purpose)
-    }
-
-    fn lines(scanned: &Scanned) -> Vec<String> {
-        let tree = scanned.tree.entries().iter();
-        tree.map(|entry| match &entry.kind {
-            Kind::Whiteout => format!("!{}", entry.path),
-            Kind::Hardlink(target) => format!("{} = {target}", entry.path),
-            _ => entry.path.to_string(),
-        })
-        .collect()
-    }
-
-    #[test]
-    fn the_last_member_of_a_path_counts_and_links_keep_their_content() {
-        let members = [
-            ("z", b'0', "old"),
-            ("a", b'1', "z"),
-            ("b", b'1', "z"),
-            ("z", b'0', "new"),
-            ("d", b'5', ""),
-            ("d/x", b'0', ""),
-            ("d", b'2', "elsewhere"),
-        ];
-        let scanned = scanned(&members, Purpose::Layer).unwrap();
-        assert_eq!(lines(&scanned), ["/a", "/b = /a", "/d", "/z"]);
-        let digest = |at: usize| match scanned.tree.entries()[at].kind {
-            Kind::File { digest, .. } => digest,
-            _ => panic!("no file"),
-        };
-        assert_eq!(
-            (digest(0), digest(3)),
-            (Digest::of(b"old"), Digest::of(b"new"))
-        );
-        let bytes = archive(&members);
-        assert_eq!(&bytes[scanned.offsets[3] as usize..][..3], b"new");
-        assert_eq!(scanned.diff_id.0, Digest::of(&bytes));
-        assert_eq!(scanned.size, bytes.len() as u64);
-    }
-
-    #[test]
-    fn whiteouts_remove_and_opaque_ones_empty() {
-        let members = [
-            ("a/.wh.b", b'0', ""),
-            ("c/.wh..wh..opq", b'0', ""),
-            (".wh..wh.plnk", b'5', ""),
-            ("d", b'5', ""),
-            (".wh.d", b'0', ""),
-        ];
-        let scanned = scanned(&members, Purpose::Layer).unwrap();
-        assert_eq!(lines(&scanned), ["!/a/b", "/d"]);
-        let opaque: Vec<_> = scanned.opaque.iter().map(EntryPath::to_string).collect();
-        assert_eq!(opaque, ["/c", "/d"]);
-    }
-
-    #[test]
-    fn hostile_names_are_refused() {
-        for members in [
-            &[("../x", b'0', "")][..],
-            &[("a/../../x", b'0', "")],
-            &[("/etc/x", b'0', "")],
-            &[("l", b'2', "/etc"), ("l/passwd", b'0', "")],
-            &[("l", b'2', "../../x")],
-            &[("a/l", b'2', "b/../../../x")],
-            &[("h", b'1', "../x")],
-            &[("h", b'1', "missing")],
-            &[("f", b'0', ""), ("f/x", b'0', "")],
-            &[("l", b'2', "")],
-            &[(".wh.x", b'0', "")],
-            &[(".", b'0', "")],
-            &[("s", b'S', "")],
-            &[("v", b'V', "")],
-        ] {
-            assert!(scanned(members, Purpose::Archive).is_err(), "{members:?}");
-        }
-        let absolute = scanned(&[("/etc/x", b'0', "")], Purpose::Layer).unwrap();
-        assert_eq!(lines(&absolute), ["/etc/x"]);
-        assert!(
-            scanned(
-                &[("a/l", b'2', "../x"), ("m", b'2', "/x")],
-                Purpose::Archive
-            )
-            .is_ok()
-        );
-    }
-
-    #[test]
-    fn case_makes_another_name() {
-        let scanned = scanned(&[("A", b'0', "1"), ("a", b'0', "2")], Purpose::Archive).unwrap();
-        assert_eq!(lines(&scanned), ["/A", "/a"]);
-    }
-
-    #[test]
-    fn an_archive_cut_anywhere_within_a_member_is_refused() {
-        let bytes = archive(&[("a", b'0', "content"), ("b", b'0', "more")]);
-        for end in [1, 511, 513, 518, 519, 1023, 1025, 1600] {
-            assert!(scan(&bytes[..end], Purpose::Layer).is_err(), "{end}");
-        }
-        let mut flipped = bytes.clone();
-        flipped[1] ^= 1;
-        assert!(scan(&flipped[..], Purpose::Layer).is_err());
-    }
 }

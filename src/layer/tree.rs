@@ -96,11 +96,6 @@ impl Tree {
         &self.entries
     }
 
-    /// The entries, in order, given away.
-    pub fn into_entries(self) -> Vec<Entry> {
-        self.entries
-    }
-
     /// The entry at `path` that is no whiteout.
     pub fn get(&self, path: &EntryPath) -> Option<&Entry> {
         self.position(path).map(|at| &self.entries[at])
@@ -142,12 +137,16 @@ impl Tree {
     /// Reads the text form; refuses any text that [`Tree::to_text`] would not have written.
     pub fn from_text(text: &str) -> Result<Tree, Error> {
         let mut entries = Vec::new();
+        let mut written = String::new();
         for (index, line) in text.split_inclusive('\n').enumerate() {
             let entry = read_line(line).ok_or(Error::Line(index + 1))?;
             let in_order = entries
                 .last()
                 .is_none_or(|last: &Entry| last.order(&entry).is_lt());
-            if !in_order {
+            // A number may have zeroes before it, an escape may be for nothing, and so on.
+            written.clear();
+            write_line(&mut written, &entry);
+            if !in_order || written != line {
                 return Err(Error::Line(index + 1));
             }
             entries.push(entry);
@@ -337,5 +336,45 @@ mod tests {
         let mut lines: Vec<_> = text.split_inclusive('\n').collect();
         lines.reverse();
         assert_eq!(Tree::from_text(&lines.concat()), Err(Error::Line(2)));
+    }
+
+    #[test]
+    fn only_text_as_it_is_written_is_read() {
+        let hex = "ab".repeat(32);
+        let good = format!("f 0644 0 0 -1 a/b 3:{hex} user.a=1 user.b=2\n");
+        assert_eq!(
+            Tree::from_text(&good).map(|tree| tree.to_text()),
+            Ok(good.clone())
+        );
+        let capitals = hex.to_uppercase();
+        for (said, instead) in [
+            ("0644", "644"),
+            ("0644", "00644"),
+            ("0644", "+644"),
+            (" 0 0 ", " 00 0 "),
+            (" 0 0 ", " 0 +0 "),
+            ("-1", "-01"),
+            ("-1", "-0"),
+            (" a/b ", " a//b "),
+            (" a/b ", " ./a/b "),
+            (" a/b ", " /a/b "),
+            (" a/b ", " a/%62 "),
+            (" 3:", " 03:"),
+            (&hex, &capitals),
+            ("user.a=1 user.b=2", "user.b=2 user.a=1"),
+            ("user.a=1 user.b=2", "user.a=1 user.a=1"),
+            ("user.a=1", "user.%61=1"),
+            ("user.b=2\n", "user.b=2"),
+            ("user.b=2\n", "user.b=2 \n"),
+            ("user.b=2\n", "user.b=2\n\n"),
+            ("user.b=2\n", "user.b=2\r\n"),
+            (&format!("f 0644 0 0 -1 a/b 3:{hex}"), "d 0644 0 0 0 a x"),
+            (&format!("f 0644 0 0 -1 a/b 3:{hex}"), "p 0644 0 0 0 a x"),
+            (&format!("f 0644 0 0 -1 a/b 3:{hex}"), "c 0644 0 0 0 a 01:3"),
+        ] {
+            let bad = good.replacen(said, instead, 1);
+            assert_ne!(bad, good);
+            assert!(Tree::from_text(&bad).is_err(), "{bad}");
+        }
     }
 }

@@ -120,6 +120,5 @@ mod tests {
             resolve(&rootfs, &path("l1/x"), true),
             Err(Error::Loop(path("l1/x")))
         );
-        assert_eq!(rootfs.children(&path("usr")).count(), 2);
     }
 }

@@ -129,6 +129,7 @@ mod tests {
         let list = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         Selection {
             sources: vec![sources.to_owned()],
+            parents: false,
             include: list(include),
             exclude: list(exclude),
         }
@@ -177,11 +178,11 @@ mod tests {
             commit: commit.to_owned(),
             selection,
         };
-        let copy = |to, parents, ownership| Operation::Copy {
-            to,
-            parents,
-            ownership,
+        let with_parents = Selection {
+            parents: true,
+            ..select("s", &[], &[])
         };
+        let copy = |to, ownership| Operation::Copy { to, ownership };
         let unpack = |to, strip, ownership| Operation::Unpack {
             to,
             strip,
@@ -215,6 +216,7 @@ mod tests {
             layout("a", Some("n")),
             context("a", select("s", &[], &[])),
             context("b", select("s", &[], &[])),
+            context("a", with_parents),
             context("a", select("t", &[], &[])),
             context("a", select("s", &["i"], &[])),
             context("a", select("s", &[], &["i"])),
@@ -229,12 +231,11 @@ mod tests {
             git("v", "c", select("s", &[], &[])),
             git("u", "d", select("s", &[], &[])),
             git("u", "c", select("t", &[], &[])),
-            copy(to("a", false), false, plain.clone()),
-            copy(to("b", false), false, plain.clone()),
-            copy(to("a", true), false, plain.clone()),
-            copy(to("a", false), true, plain.clone()),
-            copy(to("a", false), false, moded.clone()),
-            copy(to("a", false), false, owned(None, Some("0"))),
+            copy(to("a", false), plain.clone()),
+            copy(to("b", false), plain.clone()),
+            copy(to("a", true), plain.clone()),
+            copy(to("a", false), moded.clone()),
+            copy(to("a", false), owned(None, Some("0"))),
             unpack(to("a", false), 0, plain.clone()),
             unpack(to("a", false), 1, plain.clone()),
             unpack(to("a", false), 0, moded.clone()),
@@ -260,7 +261,6 @@ mod tests {
         let copy = step(
             Operation::Copy {
                 to: to("a", false),
-                parents: false,
                 ownership: owned(None, None),
             },
             2,

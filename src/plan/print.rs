@@ -213,7 +213,6 @@ mod tests {
                 path,
                 is_directory: false,
             },
-            parents: false,
             ownership: Ownership::default(),
         };
         let root = add(copy, &[scratch, select], "copy a → /a", None);

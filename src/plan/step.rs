@@ -75,9 +75,6 @@ pub enum Operation {
     Copy {
         /// Where to.
         to: Destination,
-        /// Whether the parents of a source are kept below the destination (`COPY --parents`).
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        parents: bool,
         /// Metadata in place of the files' own.
         #[serde(flatten)]
         ownership: Ownership,
@@ -161,6 +158,10 @@ pub struct Destination {
 pub struct Selection {
     /// Patterns from the folder's root, as Go's `filepath.Match` has them; `.` is all of it.
     pub sources: Vec<String>,
+    /// Whether the directories above a source are kept below its destination (`COPY --parents`):
+    /// those that follow the first `/./` in its pattern, else all.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub parents: bool,
     /// When not empty, only files that match one of these, relative to the source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,

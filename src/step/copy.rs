@@ -5,14 +5,15 @@
 //! - of a directory its content is copied, not itself, into the destination directory;
 //! - a file goes into the destination where that ends with a slash, is a directory, or has to
 //!   hold several sources; else it gets the destination's name;
-//! - directories that are missing are made;
+//! - directories that are missing are made; those above a source, where they are kept
+//!   (`--parents`), as they are there;
 //! - a directory that is there keeps its metadata when it is the destination, and takes the
 //!   source's when it is below it.
 
 use super::{Draft, Error};
 use crate::canon::EntryPath;
-use crate::inputs::{Files, Origin, Pick};
-use crate::layer::{Entry, Kind, Meta};
+use crate::inputs::{Files, Kept, Origin};
+use crate::layer::{Entry, Kind, Meta, Tree};
 use crate::plan::step::Destination;
 
 /// Metadata in place of the files' own.
@@ -38,16 +39,16 @@ impl Metadata {
     }
 }
 
-/// Copies `files` to `to`; with `parents` each source keeps its path below it.
+/// Copies `files` to `to`.
 pub fn copy(
     draft: &mut Draft,
     files: &Files,
     to: &Destination,
-    parents: bool,
     metadata: Metadata,
 ) -> Result<(), Error> {
     let place = draft.place(&to.path)?;
-    let holds_many = to.is_directory || files.picks.len() > 1 || parents;
+    let is_kept = files.picks.iter().any(|pick| pick.kept.is_some());
+    let holds_many = to.is_directory || files.picks.len() > 1 || is_kept;
     if holds_many {
         let meta = draft.plain_directory();
         draft.make_directory(&place, meta)?;
@@ -56,9 +57,15 @@ pub fn copy(
         let Some(root) = pick.tree.entries().first() else {
             continue;
         };
-        let target = if parents {
-            let kept = join(&place, &pick.name)?;
-            draft.place(&kept)?
+        let target = if let Some(Kept { path, above }) = &pick.kept {
+            // The mode asked for is the files', as those above them hold nothing else.
+            let mode = None;
+            for directory in above.entries() {
+                let at = draft.place(&join(&place, &directory.path)?)?;
+                let metadata = Metadata { mode, ..metadata };
+                draft.make_directory(&at, metadata.apply(&directory.meta, &directory.kind))?;
+            }
+            draft.place(&join(&place, path)?)?
         } else if root.is_directory() || !draft.is_directory(&place) {
             place.clone()
         } else {
@@ -69,29 +76,30 @@ pub fn copy(
                 .unwrap_or_default();
             join(&place, &name)?
         };
-        put_all(draft, pick, &target, metadata)?;
+        let origin = |number: u32, _: &Entry| pick.origins[number as usize].clone();
+        put_all(draft, &pick.tree, origin, &target, metadata)?;
     }
     Ok(())
 }
 
-/// Puts the source itself at `target` and what is below it below.
+/// Puts the entry of `tree` that is its root at `target` and the others below; `origin` says
+/// where the content of each is, by its number.
 pub(super) fn put_all(
     draft: &mut Draft,
-    pick: &Pick,
+    tree: &Tree,
+    origin: impl Fn(u32, &Entry) -> Origin,
     target: &EntryPath,
     metadata: Metadata,
 ) -> Result<(), Error> {
-    for (Entry { path, kind, meta }, origin) in pick.tree.entries().iter().zip(&pick.origins) {
+    for (number, entry) in (0..).zip(tree.entries()) {
+        let Entry { path, kind, meta } = entry;
         let at = join(target, path)?;
         let meta = metadata.apply(meta, kind);
         match kind {
             Kind::Directory if path.is_root() => draft.make_directory(&at, meta)?,
             Kind::Directory => draft.put_directory(&at, meta)?,
-            Kind::Hardlink(first) => {
-                let first = join(target, first)?;
-                draft.put(&at, Kind::Hardlink(first), meta, Origin::None)?;
-            }
-            kind => draft.put(&at, kind.clone(), meta, origin.clone())?,
+            Kind::Hardlink(first) => draft.put_link(&at, &join(target, first)?)?,
+            kind => draft.put(&at, kind.clone(), meta, origin(number, entry))?,
         }
     }
     Ok(())
@@ -106,14 +114,15 @@ fn join(path: &EntryPath, below: &EntryPath) -> Result<EntryPath, Error> {
 mod tests {
     use super::*;
     use crate::canon::{Digest, Epoch};
-    use crate::layer::{Rootfs, Tree};
+    use crate::inputs::{Pick, select};
+    use crate::layer::Rootfs;
 
     fn path(text: &str) -> EntryPath {
         EntryPath::new(text.as_bytes()).unwrap()
     }
 
     /// `name: member member/ …`, a directory unless there is no member.
-    fn pick(text: &str) -> Pick {
+    fn pick(text: &str, parents: bool) -> Pick {
         let (name, members) = text.split_once(':').unwrap();
         let file = || Kind::File {
             size: 0,
@@ -141,8 +150,15 @@ mod tests {
         });
         let tree = Tree::new(entries).unwrap();
         let origins = vec![Origin::None; tree.entries().len()];
+        let above = path(name).ancestors().skip(1).collect();
+        let kept = select::Kept {
+            path: path(name),
+            above,
+        };
+        let private = |_: &EntryPath| Meta::plain(0o700, 9);
         Pick {
             name: path(name),
+            kept: parents.then(|| Kept::new(&kept, private).unwrap()),
             tree,
             origins,
         }
@@ -163,13 +179,13 @@ mod tests {
         base.push(&Tree::new(vec![there]).unwrap(), &[]);
         let mut draft = Draft::new(&base, Epoch::default(), metadata.owner.unwrap_or_default());
         let files = Files {
-            picks: picks.iter().map(|text| pick(text)).collect(),
+            picks: picks.iter().map(|text| pick(text, parents)).collect(),
         };
         let to = Destination {
             path: path(to),
             is_directory: to.ends_with('/'),
         };
-        copy(&mut draft, &files, &to, parents, metadata)?;
+        copy(&mut draft, &files, &to, metadata)?;
         let change = draft.finish()?;
         let shown = change
             .tree
@@ -212,8 +228,8 @@ mod tests {
             copied,
             [
                 "755 /x",
-                "755 /x/a",
-                "755 /x/a/b",
+                "700 /x/a",
+                "700 /x/a/b",
                 "750 /x/a/b/f",
                 "750 /x/c",
                 "640 /x/c/g"

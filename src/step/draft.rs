@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Error;
 use crate::canon::{EntryPath, Epoch};
 use crate::inputs::Origin;
+use crate::layer::entry::FirstNames;
 use crate::layer::rootfs::Node;
 use crate::layer::view::resolve;
-use crate::layer::{Entry, Kind, Meta, Rootfs, Tree};
+use crate::layer::{Entry, Kind, Meta, Rootfs, Tree, tree};
 
 /// A layer in the making.
 pub struct Draft<'a> {
@@ -21,9 +22,24 @@ pub struct Draft<'a> {
     epoch: Epoch,
     /// Owner of parents that have to be made.
     owner: (u32, u32),
-    entries: BTreeMap<EntryPath, (Kind, Meta, Origin)>,
-    /// Hard links among the entries, by the file that they name.
-    links: BTreeMap<EntryPath, BTreeSet<EntryPath>>,
+    entries: BTreeMap<EntryPath, Item>,
+    /// Files that got a second name: all their names go by number, so that none is the first
+    /// before all are known.
+    inodes: Vec<Object>,
+}
+
+enum Item {
+    Own(Object),
+    /// A name of the inode of that number.
+    Name(usize),
+}
+
+/// Something other than a hard link.
+#[derive(Clone)]
+struct Object {
+    kind: Kind,
+    meta: Meta,
+    origin: Origin,
 }
 
 /// What a step changes.
@@ -42,7 +58,7 @@ impl<'a> Draft<'a> {
             epoch,
             owner,
             entries: BTreeMap::new(),
-            links: BTreeMap::new(),
+            inodes: Vec::new(),
         }
     }
 
@@ -61,23 +77,28 @@ impl<'a> Draft<'a> {
         Ok(resolve(self.base, path, false)?)
     }
 
+    /// What this layer has at `path`; a whiteout, where it removes what is there.
+    fn own_kind(&self, path: &EntryPath) -> Option<&Kind> {
+        match self.entries.get(path)? {
+            Item::Own(object) => Some(&object.kind),
+            Item::Name(inode) => Some(&self.inodes[*inode].kind),
+        }
+    }
+
+    /// What is at `path`.
+    fn kind(&self, path: &EntryPath) -> Option<&Kind> {
+        match self.own_kind(path) {
+            Some(kind) => Some(kind).filter(|kind| !matches!(kind, Kind::Whiteout)),
+            None => self.base.get(path).map(|node| &node.kind),
+        }
+    }
+
     /// Whether a directory is at `path`.
     pub fn is_directory(&self, path: &EntryPath) -> bool {
-        match self.entries.get(path) {
-            Some((kind, ..)) => matches!(kind, Kind::Directory),
-            None => self.base.get(path).is_some_and(Node::is_directory),
-        }
+        matches!(self.kind(path), Some(Kind::Directory))
     }
 
-    /// Whether anything but a directory is at `path`.
-    fn is_other(&self, path: &EntryPath) -> bool {
-        match self.entries.get(path) {
-            Some((kind, ..)) => !matches!(kind, Kind::Directory | Kind::Whiteout),
-            None => self.base.get(path).is_some_and(|node| !node.is_directory()),
-        }
-    }
-
-    /// Puts something other than a directory at `path`, in place of what is there.
+    /// Puts something other than a directory or a hard link at `path`, in place of what is there.
     pub fn put(
         &mut self,
         path: &EntryPath,
@@ -85,6 +106,29 @@ impl<'a> Draft<'a> {
         meta: Meta,
         origin: Origin,
     ) -> Result<(), Error> {
+        let object = Object { kind, meta, origin };
+        self.put_item(path, Item::Own(object))
+    }
+
+    /// Makes `path` another name of the file that this layer has at `target`.
+    pub fn put_link(&mut self, path: &EntryPath, target: &EntryPath) -> Result<(), Error> {
+        let no_file = || tree::Error::Hardlink {
+            path: path.clone(),
+            target: target.clone(),
+        };
+        let item = self.entries.get_mut(target).ok_or_else(no_file)?;
+        let inode = match item {
+            Item::Name(inode) => *inode,
+            Item::Own(object) => {
+                self.inodes.push(object.clone());
+                *item = Item::Name(self.inodes.len() - 1);
+                self.inodes.len() - 1
+            }
+        };
+        self.put_item(path, Item::Name(inode))
+    }
+
+    fn put_item(&mut self, path: &EntryPath, item: Item) -> Result<(), Error> {
         if path.is_root() {
             return Err(Error::Root);
         }
@@ -92,46 +136,23 @@ impl<'a> Draft<'a> {
             return Err(Error::FileOver(path.clone()));
         }
         self.make_parents(path)?;
-        self.release(path);
-        if let Kind::Hardlink(target) = &kind {
-            let names = self.links.entry(target.clone()).or_default();
-            names.insert(path.clone());
-        }
-        self.entries.insert(path.clone(), (kind, meta, origin));
+        self.entries.insert(path.clone(), item);
         Ok(())
     }
 
-    /// Takes away what this layer has at `path`; other names of a file keep its content.
-    fn release(&mut self, path: &EntryPath) {
-        let Some((kind, meta, origin)) = self.entries.remove(path) else {
-            return;
-        };
-        if let Kind::Hardlink(target) = &kind
-            && let Some(names) = self.links.get_mut(target)
-        {
-            names.remove(path);
-        }
-        let mut names = self.links.remove(path).unwrap_or_default();
-        let Some(first) = names.pop_first() else {
-            return;
-        };
-        for name in &names {
-            if let Some((kind, ..)) = self.entries.get_mut(name) {
-                *kind = Kind::Hardlink(first.clone());
-            }
-        }
-        self.entries.insert(first.clone(), (kind, meta, origin));
-        self.links.insert(first, names);
+    fn insert(&mut self, path: EntryPath, kind: Kind, meta: Meta) {
+        let origin = Origin::None;
+        let object = Object { kind, meta, origin };
+        self.entries.insert(path, Item::Own(object));
     }
 
     /// Puts a directory at `path`, or gives the one that is there this metadata.
     pub fn put_directory(&mut self, path: &EntryPath, meta: Meta) -> Result<(), Error> {
-        if self.is_other(path) {
+        if matches!(self.kind(path), Some(kind) if *kind != Kind::Directory) {
             return Err(Error::DirectoryOver(path.clone()));
         }
         self.make_parents(path)?;
-        self.entries
-            .insert(path.clone(), (Kind::Directory, meta, Origin::None));
+        self.insert(path.clone(), Kind::Directory, meta);
         Ok(())
     }
 
@@ -154,20 +175,21 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Makes the directories above `path` that aren't there. Above one that is, all are.
     fn make_parents(&mut self, path: &EntryPath) -> Result<(), Error> {
-        for parent in path.ancestors() {
-            if self.is_directory(&parent) {
-                continue;
+        let mut missing = Vec::new();
+        let mut next = path.parent();
+        while let Some(parent) = next.take_if(|parent| !self.is_directory(parent)) {
+            if self.kind(&parent).is_some() {
+                let path = path.clone();
+                return Err(Error::NoDirectory { path, parent });
             }
-            if self.is_other(&parent) {
-                return Err(Error::NoDirectory {
-                    path: path.clone(),
-                    parent,
-                });
-            }
+            next = parent.parent();
+            missing.push(parent);
+        }
+        for parent in missing {
             let meta = self.plain_directory();
-            self.entries
-                .insert(parent, (Kind::Directory, meta, Origin::None));
+            self.insert(parent, Kind::Directory, meta);
         }
         Ok(())
     }
@@ -177,8 +199,7 @@ impl<'a> Draft<'a> {
         if path.is_root() {
             return Err(Error::Root);
         }
-        self.entries
-            .insert(path.clone(), (Kind::Whiteout, Meta::WHITEOUT, Origin::None));
+        self.insert(path.clone(), Kind::Whiteout, Meta::WHITEOUT);
         Ok(())
     }
 
@@ -187,23 +208,31 @@ impl<'a> Draft<'a> {
     /// that they name, since a link needs its file in the same layer.
     pub fn finish(self) -> Result<Change, Error> {
         let base = self.base;
-        let link_targets: BTreeSet<EntryPath> = self
-            .entries
-            .values()
-            .filter_map(|(kind, ..)| match kind {
-                Kind::Hardlink(target) => Some(target.clone()),
-                _ => None,
-            })
-            .collect();
+        let mut names = vec![0_u32; self.inodes.len()];
+        for item in self.entries.values() {
+            if let Item::Name(inode) = item {
+                names[*inode] += 1;
+            }
+        }
+        let mut first_names = FirstNames::default();
         // Of a million entries there is no room for one list more than needed.
         let mut entries = Vec::with_capacity(self.entries.len());
         let mut origins = Vec::with_capacity(self.entries.len());
-        for (path, (kind, meta, origin)) in self.entries {
+        for (path, item) in self.entries {
+            let (object, is_linked) = match item {
+                Item::Own(object) => (object, false),
+                Item::Name(inode) => {
+                    let mut object = self.inodes[inode].clone();
+                    if let Some(link) = first_names.link(inode, &path) {
+                        (object.kind, object.origin) = (link, Origin::None);
+                    }
+                    (object, names[inode] > 1)
+                }
+            };
+            let Object { kind, meta, origin } = object;
             let entry = Entry { path, kind, meta };
-            let is_same = base
-                .get(&entry.path)
-                .is_some_and(|node| node.is_same(&entry));
-            if !is_same || link_targets.contains(&entry.path) {
+            let below = base.get(&entry.path);
+            if is_linked || below.is_none_or(|node| !node.is_same(&entry)) {
                 entries.push(entry);
                 origins.push(origin);
             }
@@ -351,17 +380,17 @@ mod tests {
     fn a_hard_link_keeps_its_content_when_its_first_name_is_taken() {
         let base = Rootfs::default();
         let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
-        let mut put = |name: &str, kind| {
+        let put = |draft: &mut Draft, name: &str, text: &str| {
             let meta = Meta::plain(0o644, 0);
-            draft.put(&path(name), kind, meta, Origin::None).unwrap();
+            draft.put(&path(name), file(text), meta, Origin::None)
         };
-        let link = || Kind::Hardlink(path("a"));
-        put("a", file("old"));
-        put("b", link());
-        put("c", link());
-        put("d", link());
-        put("c", file("other"));
-        put("a", file("new"));
+        put(&mut draft, "a", "old").unwrap();
+        for name in ["b", "c", "d"] {
+            draft.put_link(&path(name), &path("a")).unwrap();
+        }
+        put(&mut draft, "c", "other").unwrap();
+        put(&mut draft, "a", "new").unwrap();
+        assert!(draft.put_link(&path("e"), &path("none")).is_err());
         let tree = draft.finish().unwrap().tree;
         let kinds: Vec<_> = tree.entries().iter().map(|entry| &entry.kind).collect();
         let expected = [

@@ -91,26 +91,15 @@ fn matches(draft: &Draft, pattern: &str) -> Result<Vec<EntryPath>, Error> {
         pattern: pattern.to_owned(),
         reason,
     };
-    let components: Vec<&str> = pattern
-        .split('/')
-        .filter(|part| !matches!(*part, "" | "."))
-        .collect();
-    let is_wild = |part: &&str| Wildcard::is_needed_for(part.as_bytes());
-    let literal = components
-        .iter()
-        .position(is_wild)
-        .unwrap_or(components.len());
-    let path = |parts: &[&str]| {
-        EntryPath::new(parts.join("/").as_bytes()).map_err(|error| refuse(error.to_string()))
-    };
+    let (prefix, rest) = Wildcard::part(pattern);
+    let prefix = EntryPath::new(prefix.as_bytes()).map_err(|error| refuse(error.to_string()))?;
     let base = draft.base();
-    if literal == components.len() {
-        let at = resolve(base, &path(&components)?, false)?;
+    if rest.is_empty() {
+        let at = resolve(base, &prefix, false)?;
         return Ok(base.get(&at).map(|_| at).into_iter().collect());
     }
-    let folder = resolve(base, &path(&components[..literal])?, true)?;
-    let wildcard = Wildcard::new(components[literal..].join("/").as_bytes())
-        .map_err(|error| refuse(error.to_string()))?;
+    let folder = resolve(base, &prefix, true)?;
+    let wildcard = Wildcard::new(rest.as_bytes()).map_err(|error| refuse(error.to_string()))?;
     let below = base.below(&folder).map(|(path, _)| path);
     let matched = below.filter(|path| {
         path.below(&folder)

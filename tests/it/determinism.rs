@@ -213,8 +213,8 @@ fn the_checkouts_place_and_order_change_no_digest() {
 fn built_on(mount: &str, folder: &Path) -> BTreeMap<String, String> {
     let checkout = checkout();
     let mut script = format!(
-        "set -e; mkdir -p $folder/place; place=$folder/place; {mount}\n\
-         cp -r \"$checkout\" $place/checkout; cd $place/checkout\n"
+        "set -e; cd \"$folder\"; mkdir place; place=$folder/place; {mount}\n\
+         cp -r \"$checkout\" \"$place/checkout\"; cd \"$place/checkout\"\n"
     );
     for name in names() {
         // The same arguments, but for where they begin.
@@ -225,10 +225,10 @@ fn built_on(mount: &str, folder: &Path) -> BTreeMap<String, String> {
             .unwrap();
         let words = checkout.arguments(&name).into_iter().map(|word| {
             let word = word.strip_prefix(root).unwrap_or(&word);
-            format!("'{}'", word.display())
+            format!("'{}'", word.to_str().unwrap().replace('\'', r"'\''"))
         });
         let words = words.collect::<Vec<_>>().join(" ");
-        script += &format!("echo {name} $($cairn --store $place/store {words})\n");
+        script += &format!("echo {name} $(\"$cairn\" --store \"$place/store\" {words})\n");
     }
     let mut command = Command::new("unshare");
     let recipe = checkout.recipe("quickstart");
@@ -253,18 +253,19 @@ fn file_systems_change_no_digest() {
     if !require("unshare") || !may_unshare(&["--mount"]) || !require("mkfs.ext4") {
         return;
     }
-    let ext4 = "truncate -s 96M $folder/disk; mkfs.ext4 -q $folder/disk; \
-                mount -o loop $folder/disk $place";
-    let overlay = "mount -t tmpfs tmpfs $place; cd $place; mkdir lower upper work over; \
+    let ext4 = "truncate -s 96M disk; mkfs.ext4 -q disk; mount -o loop disk place";
+    let overlay = "mount -t tmpfs tmpfs place; cd place; mkdir lower upper work over; \
                    mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay over; \
                    place=$place/over";
     for (name, mount) in [
-        ("tmpfs", "mount -t tmpfs tmpfs $place"),
+        ("tmpfs", "mount -t tmpfs tmpfs place"),
         ("ext4", ext4),
         ("overlay", overlay),
     ] {
         let folder = temp();
-        let got = built_on(mount, folder.path());
+        let folder = folder.path().join("it's a folder");
+        std::fs::create_dir(&folder).unwrap();
+        let got = built_on(mount, &folder);
         assert_eq!(got.len(), names().len());
         must_agree(name, &got);
     }

@@ -1,5 +1,6 @@
 //! Where an image goes: files, folders, pipes and engines, and what is written about it.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -173,6 +174,106 @@ fn several_platforms_are_an_index_and_a_folder_each() {
         assert_eq!(refused.status.code(), Some(2), "{one}");
         assert!(!bench.at("one").exists());
     }
+}
+
+/// An ordinary user: root may write to any folder.
+#[test]
+fn a_folder_is_written_again_over_what_nobody_may_write_to() {
+    const USER: u32 = 1234;
+    let folder = temp();
+    let at = |name: &str| folder.path().join(name);
+    let recipe = "from = \"scratch\"\nplatforms = [\"linux/amd64\"]\n[[steps]]\nunpack = { paths = [\"a.tar\"], to = \"/\" }\n";
+    std::fs::write(at("cairn.toml"), recipe).unwrap();
+    let script = "mkdir -p tree/closed/below tree/hidden; echo 1 > tree/closed/below/file; \
+                  echo 2 > tree/hidden/file; tar -C tree -cf a.tar --mode=a-w closed; \
+                  tar -C tree -rf a.tar --mode=0 hidden";
+    run(program("sh", &["-euc", script]).current_dir(folder.path()));
+    // The user may not be let to where cargo puts programs.
+    std::fs::copy(env!("CARGO_BIN_EXE_cairn"), at("cairn")).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        std::os::unix::fs::chown(folder.path(), Some(USER), Some(USER)).unwrap();
+    }
+    let export = || {
+        let mut command = Command::new(at("cairn"));
+        command
+            .env_clear()
+            .args(["build", "-q", "-o", "files", "--store", "store"])
+            .current_dir(folder.path());
+        if is_root {
+            command.uid(USER).gid(USER);
+        }
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let mut modes = Command::new("find");
+        modes
+            .args(["files", "-printf", "%P %m\\n"])
+            .current_dir(folder.path());
+        String::from_utf8(modes.output().unwrap().stdout).unwrap()
+    };
+    let once = export();
+    for line in ["closed 555", "closed/below 555", "hidden 0"] {
+        assert!(once.lines().any(|found| found == line), "{once}");
+    }
+    assert_eq!(export(), once);
+    assert_eq!(
+        std::fs::read(at("files/closed/below/file")).unwrap(),
+        b"1\n"
+    );
+}
+
+/// As `COPY --parents` has it, also of what comes from a stage.
+#[test]
+fn kept_parents_are_as_they_are_in_their_source() {
+    let folder = temp();
+    let recipe = r#"
+platforms = ["linux/amd64"]
+from = "scratch"
+[stages.files]
+from = "scratch"
+[[stages.files.steps]]
+directory = { path = "/top", mode = "0711", owner = "3:4" }
+[[stages.files.steps]]
+directory = { path = "/top/private", mode = "0700", owner = "1:2" }
+[[stages.files.steps]]
+file = { path = "/top/private/key", content = "k" }
+[[steps]]
+copy = { from = { stage = "files" }, paths = ["top/private/key"], to = "/all", parents = true }
+[[steps]]
+copy = { from = { stage = "files" }, paths = ["/top/./*/key"], to = "/some", parents = true, owner = "5", mode = "0600" }
+"#;
+    std::fs::write(folder.path().join("cairn.toml"), recipe).unwrap();
+    let mut build = cairn(&folder.path().join("home"));
+    build.args(["build", "-q", "-o", "type=tar,dest=-"]);
+    build.current_dir(folder.path());
+    let list = piped(
+        build,
+        &mut program("tar", &["-tvf", "-", "--numeric-owner"]),
+    );
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let list = list.lines().map(words);
+    let list: Vec<_> = list
+        .map(|words| format!("{} {} {}", words[0], words[1], words[5]))
+        .collect();
+    let expected = [
+        "drwxr-xr-x 0/0 all/",
+        "drwx--x--x 3/4 all/top/",
+        "drwx------ 1/2 all/top/private/",
+        "-rw-r--r-- 0/0 all/top/private/key",
+        "drwxr-xr-x 5/5 some/",
+        "drwx------ 5/5 some/private/",
+        "-rw------- 5/5 some/private/key",
+    ];
+    // The first is the root.
+    assert_eq!(list[1..], expected);
 }
 
 /// Runs `command` with what `cairn` writes on standard output.

@@ -82,6 +82,13 @@ const UMOCI: Habits = Habits {
     drops_user_xattrs: false,
 };
 
+/// Of containers/storage, which podman and buildah share.
+const STORAGE: Habits = Habits {
+    begins_in_1970: true,
+    drops_empty_xattrs: true,
+    drops_user_xattrs: false,
+};
+
 impl Habits {
     fn apply(self, got: &mut Tree, expected: &mut Tree) {
         if self.begins_in_1970 {
@@ -267,11 +274,6 @@ fn podman_loads_and_runs_it() {
         return;
     }
     let built = Built::new();
-    let habits = Habits {
-        begins_in_1970: true,
-        drops_empty_xattrs: true,
-        ..Habits::default()
-    };
     for driver in drivers("vfs", "overlay") {
         let podman = Containers::new("podman", driver, &built.at(driver));
         let both = [("docker", "gzip")].into_iter();
@@ -279,7 +281,7 @@ fn podman_loads_and_runs_it() {
             let archive = built.archive(kind, codec);
             podman.run(&["load", "--quiet", "--input", &archive]);
             let root = podman.run(&["image", "mount", NAME]);
-            built.check(driver, Path::new(&root), &habits);
+            built.check(driver, Path::new(&root), &STORAGE);
             if codec == "gzip" && require("runc") {
                 assert_eq!(podman.run_image(NAME), SAYS.trim_end());
             }
@@ -295,18 +297,13 @@ fn buildah_builds_from_it() {
         return;
     }
     let built = Built::new();
-    let habits = Habits {
-        begins_in_1970: true,
-        drops_empty_xattrs: true,
-        ..Habits::default()
-    };
     for driver in drivers("vfs", "overlay") {
         let buildah = Containers::new("buildah", driver, &built.at(driver));
         for codec in CODECS {
             let archive = format!("oci-archive:{}", built.archive("oci", codec));
             buildah.run(&["from", "--quiet", "--name", codec, &archive]);
             let root = buildah.run(&["mount", codec]);
-            built.check(driver, Path::new(&root), &habits);
+            built.check(driver, Path::new(&root), &STORAGE);
             let shell = ["/bin/sh", "-c", "echo $GREETING $(busybox id -u) $(pwd)"];
             let command = [&["run", "--isolation", "chroot", codec, "--"][..], &shell];
             assert_eq!(buildah.run(&command.concat()), "grüße 1000 /home/app");

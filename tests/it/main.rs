@@ -15,6 +15,7 @@ mod interop_outputs;
 mod interop_schema;
 mod interop_unpack;
 mod layers;
+mod members;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;

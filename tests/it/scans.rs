@@ -45,7 +45,7 @@ fn a_whiteout_may_remove_the_longest_name() {
         let tree = Tree::new(vec![removed]).unwrap();
         let archive = archive(tree.entries());
         assert_eq!(scan(&archive[..], Purpose::Layer).unwrap().tree, tree);
-        assert!(scan(&archive[..], Purpose::Archive).is_err());
+        assert!(scan(&archive[..], Purpose::Archive { strip: 0 }).is_err());
     }
 }
 
@@ -88,7 +88,7 @@ fn mend(archive: &mut [u8]) {
 }
 
 fn scanned(archive: &[u8]) -> [Result<Scanned, Error>; 2] {
-    [Purpose::Layer, Purpose::Archive].map(|purpose| scan(archive, purpose))
+    [Purpose::Layer, Purpose::Archive { strip: 0 }].map(|purpose| scan(archive, purpose))
 }
 
 #[test]
@@ -127,6 +127,44 @@ fn a_header_that_claims_a_huge_extension_costs_no_memory() {
                 Err(Error::Read(read::Error::Extension(0)))
             ));
         }
+    }
+}
+
+/// Of the end of an archive other programs make different things; what all agree on is read.
+#[test]
+fn a_lone_block_of_zeroes_ends_nothing_but_the_stream() {
+    let member = |path| {
+        let mut bytes = Vec::new();
+        write_header(&mut bytes, &empty_file(path));
+        bytes
+    };
+    let zeroes = |blocks| vec![0; blocks * BLOCK];
+    for end in [0, 1, 2, 20] {
+        let archive = [member("a"), zeroes(end)].concat();
+        for scanned in scanned(&archive) {
+            let scanned = scanned.unwrap();
+            assert_eq!(scanned.tree.entries(), [empty_file("a")]);
+            assert_eq!(scanned.size, archive.len() as u64);
+        }
+    }
+    // Behind two there may be anything, and no program looks there unasked.
+    let followed = [member("a"), zeroes(2), member("b"), vec![1; 100]].concat();
+    for scanned in scanned(&followed) {
+        assert_eq!(scanned.unwrap().tree.entries(), [empty_file("a")]);
+    }
+    let lone = [member("a"), zeroes(1), member("b"), zeroes(2)].concat();
+    for scanned in scanned(&lone) {
+        assert!(matches!(
+            scanned,
+            Err(Error::Read(read::Error::LoneZeroBlock(512)))
+        ));
+    }
+    let cut = [member("a"), zeroes(1), vec![0; 100]].concat();
+    for scanned in scanned(&cut) {
+        assert!(matches!(
+            scanned,
+            Err(Error::Read(read::Error::Truncated(_)))
+        ));
     }
 }
 
@@ -307,6 +345,26 @@ proptest! {
             }
         }
     }
+}
+
+/// One header that gives every later link its target: a table would hold it as often.
+#[test]
+fn link_targets_that_many_members_share_are_refused_in_time() {
+    let target = |length| entry("link", Kind::Symlink(vec![b't'; length].into()));
+    let mut long = archive(&[target(4000)]);
+    assert_eq!(long[156], b'x');
+    long[156] = b'g';
+    long.truncate(long.len() - END.len());
+    let links = (512 << 20) / 4000 + 1;
+    for number in 0..links {
+        let short = entry(&format!("{number}"), Kind::Symlink((*b"short").into()));
+        write_header(&mut long, &short);
+    }
+    mend(&mut long);
+    let error = scan(&long[..], Purpose::Layer)
+        .err()
+        .map(|error| error.to_string());
+    assert!(error.is_some_and(|error| error.contains("link targets")));
 }
 
 /// Runs the hostile ones above once more, where a large allocation ends the process.

@@ -292,7 +292,7 @@ impl<const WORDS: usize> Positions<WORDS> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canon::pattern::unquote;
+    use crate::canon::pattern::must_answer;
     use proptest::prelude::*;
 
     fn glob(pattern: &str) -> Glob {
@@ -307,23 +307,10 @@ mod tests {
     #[test]
     fn matches_as_the_reference() {
         let table = include_str!("../../../testdata/ignore/deep.txt");
-        let mut rows = 0;
-        for row in table.lines().filter(|row| !row.starts_with('#')) {
-            let fields: Vec<_> = row.split('\t').collect();
-            let [answer, pattern, name] = fields[..] else {
-                panic!("`{row}` has not three fields");
-            };
-            let got = Glob::new(&unquote(pattern))
-                .map(|glob| glob.matches(&EntryPath::new(&unquote(name)).unwrap()));
-            let expected = match answer {
-                "yes" => Ok(true),
-                "no" => Ok(false),
-                _ => Err(Error::Syntax),
-            };
-            assert_eq!(got, expected, "{row}");
-            rows += 1;
-        }
-        assert!(rows > 500, "{rows}");
+        must_answer(table, |pattern, name| {
+            let name = EntryPath::new(name).unwrap();
+            Glob::new(pattern).map(|glob| glob.matches(&name))
+        });
     }
 
     #[test]

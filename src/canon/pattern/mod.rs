@@ -23,3 +23,28 @@ pub use rules::{Rules, Verdict};
 fn unquote(text: &str) -> Vec<u8> {
     crate::canon::path::unescape(text).unwrap()
 }
+
+/// Compares `matches` with each row of a table of `testdata/ignore`: an answer (`yes`, `no`, else
+/// an error), a pattern and a name.
+#[cfg(test)]
+fn must_answer(table: &str, matches: impl Fn(&[u8], &[u8]) -> Result<bool, glob::Error>) {
+    let mut rows = 0;
+    for row in table.lines().filter(|row| !row.starts_with('#')) {
+        let fields: Vec<_> = row.split('\t').collect();
+        let [answer, pattern, name] = fields[..] else {
+            panic!("`{row}` has not three fields");
+        };
+        let expected = match answer {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            _ => Err(glob::Error::Syntax),
+        };
+        assert_eq!(
+            matches(&unquote(pattern), &unquote(name)),
+            expected,
+            "{row}"
+        );
+        rows += 1;
+    }
+    assert!(rows > 500, "{rows}");
+}

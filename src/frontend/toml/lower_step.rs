@@ -54,6 +54,14 @@ struct Chosen {
 type Texts = Field<List<At<String>>>;
 type NonEmptyTexts = Field<At<List<At<String>>>>;
 
+impl Chosen {
+    /// What a step is called that takes these files to `to`.
+    fn copied(&self, verb: &str, to: &Destination) -> String {
+        let sources = several(&self.sources);
+        format!("{verb} {sources} → {}{}", shown(to), self.from)
+    }
+}
+
 impl Lowering<'_> {
     fn verb(&mut self, verb: &Verb) -> Option<Step> {
         self.owner.name = match verb {
@@ -114,50 +122,32 @@ impl Lowering<'_> {
 
     fn copy(&mut self, copy: &Copy) -> Option<Step> {
         let filters = (&copy.include, &copy.exclude);
-        let chosen = self.chosen(&copy.from, &copy.paths, filters);
+        let parents = copy.parents.given().copied().unwrap_or_default();
+        let chosen = self.chosen(&copy.from, &copy.paths, filters, parents);
         let to = self.required("to", &copy.to, value::destination);
         let ownership = self.ownership(&copy.mode, &copy.owner);
-        let parents = copy.parents.given().copied().unwrap_or_default();
         self.several_need_a_directory(&copy.paths, &copy.to);
-        let (
-            Chosen {
-                files,
-                sources,
-                from,
-            },
-            to,
-        ) = (chosen?, to?);
-        let name = format!("copy {} → {}{from}", several(&sources), shown(&to));
-        let operation = Operation::Copy {
-            to,
-            parents,
-            ownership,
-        };
-        self.step(name, Some(files), operation)
+        let (chosen, to) = (chosen?, to?);
+        let name = chosen.copied("copy", &to);
+        let operation = Operation::Copy { to, ownership };
+        self.step(name, Some(chosen.files), operation)
     }
 
     fn unpack(&mut self, unpack: &Unpack) -> Option<Step> {
         let none = Field::Absent;
-        let chosen = self.chosen(&unpack.from, &unpack.paths, (&none, &none));
+        let chosen = self.chosen(&unpack.from, &unpack.paths, (&none, &none), false);
         let to = self.required("to", &unpack.to, value::destination);
         let ownership = self.ownership(&unpack.mode, &unpack.owner);
         let strip = unpack.strip.given().copied().unwrap_or_default();
-        let (
-            Chosen {
-                files,
-                sources,
-                from,
-            },
-            to,
-        ) = (chosen?, to?);
-        let name = format!("unpack {} → {}{from}", several(&sources), shown(&to));
+        let (chosen, to) = (chosen?, to?);
+        let name = chosen.copied("unpack", &to);
         let to = as_directory(to);
         let operation = Operation::Unpack {
             to,
             strip,
             ownership,
         };
-        self.step(name, Some(files), operation)
+        self.step(name, Some(chosen.files), operation)
     }
 
     fn http(&mut self, http: &Http) -> Option<Step> {
@@ -197,11 +187,7 @@ impl Lowering<'_> {
                 ownership,
             }
         } else {
-            Operation::Copy {
-                to,
-                parents: false,
-                ownership,
-            }
+            Operation::Copy { to, ownership }
         };
         self.step(name, Some(files), operation)
     }
@@ -224,11 +210,7 @@ impl Lowering<'_> {
             commit,
             selection,
         });
-        let operation = Operation::Copy {
-            to,
-            parents: false,
-            ownership,
-        };
+        let operation = Operation::Copy { to, ownership };
         self.step(name, Some(files), operation)
     }
 
@@ -289,6 +271,7 @@ impl Lowering<'_> {
         let exclude = self.checker.items(exclude.items(), pattern::filter);
         Some(Selection {
             sources: sources?,
+            parents: false,
             include,
             exclude,
         })
@@ -299,9 +282,18 @@ impl Lowering<'_> {
         from: &Field<At<Origin>>,
         paths: &NonEmptyTexts,
         filters: (&Texts, &Texts),
+        parents: bool,
     ) -> Option<Chosen> {
-        let sources = self.paths(paths, pattern::source);
+        let read = match parents {
+            true => pattern::source_with_pivot,
+            false => pattern::source,
+        };
+        let sources = self.paths(paths, read);
         let selection = self.selection(sources, filters);
+        let selection = selection.map(|selection| Selection {
+            parents,
+            ..selection
+        });
         let own = || OWN_CONTEXT.to_owned();
         let (files, from): (_, String) = match from {
             Field::Faulty => return None,

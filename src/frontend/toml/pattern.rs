@@ -35,6 +35,19 @@ pub fn source(text: &str) -> Result<String, Fault> {
     Ok(pattern)
 }
 
+/// As [`source`], but the first `/./` stays: what is before it is not to be kept.
+pub fn source_with_pivot(text: &str) -> Result<String, Fault> {
+    let whole = source(text)?;
+    let Some((before, after)) = text.split_once("/./") else {
+        return Ok(whole);
+    };
+    let read = |part: &str| source(if part.is_empty() { "." } else { part });
+    match (read(before)?.as_str(), read(after)?) {
+        (".", _) => Ok(whole),
+        (before, after) => Ok(format!("{before}/./{after}")),
+    }
+}
+
 fn no_pattern<T>(text: &str, why: &dyn std::error::Error) -> Result<T, Fault> {
     let message = format!("{} is no pattern: {why}", quoted(text));
     fault(message, "`[[]` stands for a `[` that is meant as it is")
@@ -88,6 +101,21 @@ mod tests {
         ] {
             assert!(source(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_first_pivot_stays() {
+        for (text, expected) in [
+            ("a/b", "a/b"),
+            ("./a//b/.", "a/b"),
+            ("./a/./b", "a/./b"),
+            ("a//././b/./c", "a/./b/c"),
+            ("/./a/b", "a/b"),
+            ("a/./", "a/./."),
+        ] {
+            assert_eq!(source_with_pivot(text).as_deref(), Ok(expected), "{text}");
+        }
+        assert!(source_with_pivot("a/./../b").is_err());
     }
 
     #[test]

@@ -59,7 +59,8 @@ pub struct Copy {
     /// each of `paths`.
     #[serde(default)]
     pub exclude: Field<List<At<String>>>,
-    /// Keeps the folders above each source: `a/b.txt` becomes `TO/a/b.txt`.
+    /// Keeps the folders above each source: `a/b.txt` becomes `TO/a/b.txt`, and `a/./b/c.txt`,
+    /// where only those after the first `/./` are kept, `TO/b/c.txt`.
     #[serde(default)]
     pub parents: Field<bool>,
 }

@@ -3,33 +3,7 @@
 use std::io::{Read, Write};
 
 use super::{Case, FAILED};
-
-/// A member: path, type, link target or content.
-type Member<'a> = (&'a str, u8, &'a str);
-
-/// A tar with names and links exactly as given, however hostile.
-fn archive(members: &[Member]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (path, kind, text) in members {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(tar::EntryType::new(*kind));
-        header.set_mode(0o640);
-        let content = if *kind == b'0' { *text } else { "" };
-        header.set_size(content.len() as u64);
-        let old = header.as_old_mut();
-        old.name[..path.len()].copy_from_slice(path.as_bytes());
-        if *kind != b'0' {
-            old.linkname[..text.len()].copy_from_slice(text.as_bytes());
-        }
-        if matches!(kind, b'3' | b'4') {
-            header.set_device_major(1).unwrap();
-            header.set_device_minor(3).unwrap();
-        }
-        header.set_cksum();
-        builder.append(&header, content.as_bytes()).unwrap();
-    }
-    builder.into_inner().unwrap()
-}
+use crate::support::tars::{Member, archive};
 
 /// A build that unpacks `archive`.
 fn unpacking(archive: &[u8]) -> Case {

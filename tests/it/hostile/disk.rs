@@ -14,28 +14,36 @@ fn large() -> Case {
     case
 }
 
-/// Runs the case's build in a mount namespace in which `mount` was run; `after` is run after it,
-/// and what it prints is an error.
-#[track_caller]
-fn must_fail_on(case: &Case, mount: &str, after: &str, code: i32, fragments: &[&str]) {
+/// The program within `script`, which calls it by `"$@"`, in a mount namespace and in the case's
+/// folder.
+fn in_mounts(case: &Case, script: &str) -> Command {
     let mut command = Command::new("unshare");
-    let script = format!(
-        "set -e; {mount}\nset +e; \"$@\"; code=$?\nleft=$({after})\n\
-         [ -z \"$left\" ] || {{ echo \"left: $left\" >&2; exit 99; }}; exit $code"
-    );
     command
         .args([
             "--mount",
             "sh",
             "-c",
-            &script,
+            script,
             "sh",
             env!("CARGO_BIN_EXE_cairn"),
         ])
+        .current_dir(case.folder.path());
+    command
+}
+
+/// Runs the case's build in a mount namespace in which `mount` was run; `after` is run after it,
+/// and what it prints is an error.
+#[track_caller]
+fn must_fail_on(case: &Case, mount: &str, after: &str, code: i32, fragments: &[&str]) {
+    let script = format!(
+        "set -e; {mount}\nset +e; \"$@\"; code=$?\nleft=$({after})\n\
+         [ -z \"$left\" ] || {{ echo \"left: $left\" >&2; exit 99; }}; exit $code"
+    );
+    let mut command = in_mounts(case, &script);
+    command
         .args(case.arguments())
         .arg("--store")
-        .arg(case.path("store"))
-        .current_dir(case.folder.path());
+        .arg(case.path("store"));
     must_be_clear(&command.output().unwrap(), code, fragments);
 }
 
@@ -111,20 +119,11 @@ fn a_disk_that_fills_up_anywhere_leaves_a_store_that_works() {
         [ -z \"$(ls -A store/tmp out)\" ] || [ \"$(ls -A store/tmp out | grep -v : | grep .)\" = '' ] || exit 97\n\
         mount -o remount,size=$size store\n\
         done; exit 96";
-    let mut command = Command::new("unshare");
+    let mut command = in_mounts(&case, script);
     command
-        .args([
-            "--mount",
-            "sh",
-            "-c",
-            script,
-            "sh",
-            env!("CARGO_BIN_EXE_cairn"),
-        ])
         .args(case.arguments())
         .arg("--store")
-        .arg(case.path("store"))
-        .current_dir(case.folder.path());
+        .arg(case.path("store"));
     let digest = crate::support::run(&mut command);
     // As with all the room in the world.
     std::fs::remove_file(case.path("out/image.tar")).unwrap();
@@ -156,19 +155,9 @@ fn a_read_only_store_is_said_and_can_be_looked_at() {
         FAILED,
         &["Read-only file system"],
     );
-    let mut command = Command::new("unshare");
     let script = format!("{mount}; exec \"$@\"");
-    command
-        .args([
-            "--mount",
-            "sh",
-            "-c",
-            &script,
-            "sh",
-            env!("CARGO_BIN_EXE_cairn"),
-        ])
-        .args(["images", "--quiet", "--store", "store"])
-        .current_dir(case.folder.path());
+    let mut command = in_mounts(&case, &script);
+    command.args(["images", "--quiet", "--store", "store"]);
     assert!(crate::support::run(&mut command).starts_with("sha256:"));
 }
 

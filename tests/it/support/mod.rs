@@ -10,6 +10,7 @@ pub mod registry;
 pub mod rude;
 pub mod sample;
 pub mod served;
+pub mod tars;
 pub mod tree;
 pub mod trees;
 
