@@ -65,7 +65,7 @@ impl Digest {
     }
 
     /// A digest from its 32 bytes.
-    pub fn from_bytes(bytes: [u8; 32]) -> Digest {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
         Digest(bytes)
     }
 }

@@ -6,13 +6,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
 use super::beneath::Folder;
-use super::files::{Files, Kept, Origin, Pick};
-use super::host_file::HostFile;
+use super::files::{Files, Kept, Origin, Pick, Unread};
+use super::host_file::{Content, HostFile};
 use super::select::{self, Chosen};
 use super::stat::{Stat, Time};
 use super::stat_cache::StatCache;
@@ -32,6 +33,8 @@ pub struct Context {
     found: Vec<Found>,
     /// By number in `found`: what the stat cache knows, and what was read.
     digests: Vec<OnceLock<Digest>>,
+    /// Whether there are digests that the stat cache doesn't have.
+    has_news: AtomicBool,
     /// Before the walk, by the clock of the store's file system.
     started: Time,
     store: Store,
@@ -106,8 +109,23 @@ impl Context {
             path,
             found,
             digests,
+            has_news: AtomicBool::new(false),
             started,
             store: store.clone(),
+        })
+    }
+
+    /// What `selection` means.
+    pub fn select(self: &Arc<Context>, selection: &Selection) -> Result<Selected, Error> {
+        let numbered = |chosen: Chosen| {
+            let numbers = chosen.members.iter().map(|path| self.number(path));
+            let numbers = numbers.collect();
+            (chosen, numbers)
+        };
+        let chosen = select::select(&**self, selection)?;
+        Ok(Selected {
+            context: self.clone(),
+            chosen: chosen.into_iter().map(numbered).collect(),
         })
     }
 
@@ -118,62 +136,12 @@ impl Context {
         epoch: Epoch,
         work: &Work,
     ) -> Result<Files, Error> {
-        let chosen = select::select(&**self, selection)?;
-        let numbers = |chosen: &Chosen| -> Vec<Option<usize>> {
-            chosen
-                .members
-                .iter()
-                .map(|path| self.number(path))
-                .collect()
-        };
-        let numbered: Vec<_> = chosen
-            .iter()
-            .map(|chosen| (chosen, numbers(chosen)))
-            .collect();
-        self.read_digests(
-            numbered
-                .iter()
-                .flat_map(|(_, numbers)| numbers.iter().flatten().copied()),
-            work,
-        )?;
-        let picks = numbered
-            .into_iter()
-            .map(|(chosen, numbers)| self.pick(chosen, &numbers, epoch));
-        Ok(Files {
-            picks: picks.collect::<Result<_, _>>()?,
-        })
+        self.select(selection)?.files(epoch, work)
     }
 
-    fn pick(
-        self: &Arc<Context>,
-        chosen: &Chosen,
-        numbers: &[Option<usize>],
-        epoch: Epoch,
-    ) -> Result<Pick, Error> {
-        let mut entries = Vec::with_capacity(numbers.len());
-        let mut origins = Vec::with_capacity(numbers.len());
-        for (path, number) in chosen.members.iter().zip(numbers) {
-            let relative = path.below(&chosen.root).unwrap_or_default();
-            let (kind, mode, origin) = match number {
-                None => (Kind::Directory, 0o755, Origin::None),
-                Some(number) => self.entry(path, *number)?,
-            };
-            entries.push(Entry {
-                path: relative,
-                kind,
-                meta: Meta::plain(mode, epoch.seconds()),
-            });
-            origins.push(origin);
-        }
-        // Members are in the order of paths, which is that of a table without whiteouts.
-        let plain = |_: &EntryPath| Meta::plain(0o755, epoch.seconds());
-        let kept = chosen.kept.as_ref().map(|kept| Kept::new(kept, plain));
-        Ok(Pick {
-            name: chosen.name.clone(),
-            kept: kept.transpose()?,
-            tree: Tree::new(entries)?,
-            origins,
-        })
+    /// The digest of a file, where its content is known.
+    pub(super) fn digest(&self, number: u32) -> Option<Digest> {
+        self.digests.get(number as usize)?.get().copied()
     }
 
     fn entry(
@@ -186,11 +154,7 @@ impl Context {
         }
         Ok(match &self.found[number].kind {
             FoundKind::File(stat) => {
-                let digest = self.digests[number].get().copied();
-                let digest = digest.ok_or_else(|| Error::Read {
-                    path: path.clone(),
-                    source: io::ErrorKind::Other.into(),
-                })?;
+                let digest = self.digests[number].get().copied().unwrap_or(UNREAD);
                 let executable = if stat.mode & 0o100 != 0 { 0o755 } else { 0o644 };
                 let special = (stat.mode & 0o7000) as u16;
                 let kind = Kind::File {
@@ -222,38 +186,29 @@ impl Context {
     }
 
     /// Learns the digests of these objects, by reading those that the stat cache doesn't know.
-    fn read_digests(&self, numbers: impl Iterator<Item = usize>, work: &Work) -> Result<(), Error> {
-        let mut unknown = Vec::new();
-        for number in numbers {
-            let FoundKind::File(stat) = &self.found[number].kind else {
-                continue;
-            };
-            if self.digests[number].get().is_none() {
-                unknown.push((number, *stat));
-            }
-        }
+    fn read_digests(&self, unknown: &[(usize, Stat)], work: &Work) -> Result<(), Error> {
         if unknown.is_empty() {
             return Ok(());
         }
+        self.has_news.store(true, Ordering::Relaxed);
         let total = unknown.iter().map(|(_, stat)| stat.size).sum();
-        let done = std::sync::atomic::AtomicU64::new(0);
+        let done = AtomicU64::new(0);
         unknown.par_iter().try_for_each_init(
             || vec![0; 128 << 10],
             |buffer, (number, stat)| {
                 let path = &self.found[*number].path;
-                let digest = HostFile::open(&self.folder, path, *stat, None)
-                    .and_then(|file| file.digest(buffer))
+                let content = Content::Unknown(&self.digests[*number]);
+                HostFile::open(&self.folder, path, *stat, content)
+                    .and_then(|file| file.read_through(buffer))
                     .map_err(|source| Error::Read {
                         path: path.clone(),
                         source,
                     })?;
-                let _ = self.digests[*number].set(digest);
-                let before = done.fetch_add(stat.size, std::sync::atomic::Ordering::Relaxed);
+                let before = done.fetch_add(stat.size, Ordering::Relaxed);
                 work.progress(before + stat.size, Some(total));
-                Ok::<(), Error>(())
+                Ok(())
             },
-        )?;
-        self.write_cache()
+        )
     }
 
     fn write_cache(&self) -> Result<(), Error> {
@@ -274,26 +229,121 @@ impl Context {
     }
 
     /// Opens the content of an object, as the walk found it.
-    pub(super) fn content(&self, number: u32) -> io::Result<HostFile> {
+    pub(super) fn content(&self, number: u32) -> io::Result<HostFile<'_>> {
         let number = number as usize;
         let FoundKind::File(stat) = &self.found[number].kind else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let racy = stat
-            .is_racy(self.started)
-            .then(|| self.digests[number].get().copied());
-        HostFile::open(
-            &self.folder,
-            &self.found[number].path,
-            *stat,
-            racy.flatten(),
-        )
+        let digest = &self.digests[number];
+        let content = match digest.get() {
+            Some(digest) if stat.is_racy(self.started) => Content::Expected(*digest),
+            Some(_) => Content::Told,
+            None => {
+                self.has_news.store(true, Ordering::Relaxed);
+                Content::Unknown(digest)
+            }
+        };
+        HostFile::open(&self.folder, &self.found[number].path, *stat, content)
     }
 
     fn number(&self, path: &EntryPath) -> Option<usize> {
         self.found
             .binary_search_by(|found| found.path.cmp(path))
             .ok()
+    }
+}
+
+/// Files of a context that a selection means.
+pub struct Selected {
+    context: Arc<Context>,
+    /// With the number in the walk of each member.
+    chosen: Vec<(Chosen, Vec<Option<usize>>)>,
+}
+
+/// What stands in tables for the digest of a content that was not read yet.
+const UNREAD: Digest = Digest::from_bytes([0; 32]);
+
+impl Selected {
+    /// The files, all of which are read unless the stat cache knows them.
+    pub fn files(&self, epoch: Epoch, work: &Work) -> Result<Files, Error> {
+        self.context.read_digests(&self.unknown(), work)?;
+        if self.context.has_news.swap(false, Ordering::Relaxed) {
+            self.context.write_cache()?;
+        }
+        self.tables(epoch)
+    }
+
+    /// Whether most of what there is to read would have to be read for its digest, and again for
+    /// its content.
+    pub fn is_mostly_unread(&self) -> bool {
+        let sum = |files: &mut dyn Iterator<Item = Stat>| files.map(|stat| stat.size).sum::<u64>();
+        let unknown = sum(&mut self.unknown().into_iter().map(|(_, stat)| stat));
+        unknown > sum(&mut self.stats().map(|(_, stat)| stat)) / 2
+    }
+
+    /// The files, with tables that don't tell what the contents are: these are learnt while they
+    /// are read, once. Files that changed so lately that `stat` can't tell are read now.
+    pub fn unread_files(&self, epoch: Epoch, work: &Work) -> Result<Unread, Error> {
+        let mut racy = self.unknown();
+        racy.retain(|(_, stat)| stat.is_racy(self.context.started));
+        self.context.read_digests(&racy, work)?;
+        Ok(Unread(self.tables(epoch)?))
+    }
+
+    fn tables(&self, epoch: Epoch) -> Result<Files, Error> {
+        let pick = |(chosen, numbers): &(Chosen, Vec<_>)| self.pick(chosen, numbers, epoch);
+        let picks = self.chosen.iter().map(pick);
+        Ok(Files {
+            picks: picks.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn pick(
+        &self,
+        chosen: &Chosen,
+        numbers: &[Option<usize>],
+        epoch: Epoch,
+    ) -> Result<Pick, Error> {
+        let mut entries = Vec::with_capacity(numbers.len());
+        let mut origins = Vec::with_capacity(numbers.len());
+        for (path, number) in chosen.members.iter().zip(numbers) {
+            let relative = path.below(&chosen.root).unwrap_or_default();
+            let (kind, mode, origin) = match number {
+                None => (Kind::Directory, 0o755, Origin::None),
+                Some(number) => self.context.entry(path, *number)?,
+            };
+            entries.push(Entry {
+                path: relative,
+                kind,
+                meta: Meta::plain(mode, epoch.seconds()),
+            });
+            origins.push(origin);
+        }
+        // Members are in the order of paths, which is that of a table without whiteouts.
+        let plain = |_: &EntryPath| Meta::plain(0o755, epoch.seconds());
+        let kept = chosen.kept.as_ref().map(|kept| Kept::new(kept, plain));
+        Ok(Pick {
+            name: chosen.name.clone(),
+            kept: kept.transpose()?,
+            tree: Tree::new(entries)?,
+            origins,
+        })
+    }
+
+    fn stats(&self) -> impl Iterator<Item = (usize, Stat)> {
+        let numbers = self.chosen.iter().flat_map(|(_, numbers)| numbers.iter());
+        numbers
+            .flatten()
+            .filter_map(|&number| match &self.context.found[number].kind {
+                FoundKind::File(stat) => Some((number, *stat)),
+                _ => None,
+            })
+    }
+
+    /// Files that nobody has read yet.
+    fn unknown(&self) -> Vec<(usize, Stat)> {
+        let is_unknown = |(number, _): &(usize, _)| self.context.digests[*number].get().is_none();
+        self.stats().filter(is_unknown).collect()
     }
 }
 

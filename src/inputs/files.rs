@@ -21,6 +21,17 @@ pub struct Files {
     pub picks: Vec<Pick>,
 }
 
+/// Files of which some contents were not read yet, so that their tables can't say what these are:
+/// to be placed, and packed, but to be named by nothing that follows from them.
+pub struct Unread(pub(super) Files);
+
+impl Unread {
+    /// To be placed.
+    pub fn files(&self) -> &Files {
+        &self.0
+    }
+}
+
 /// One source.
 #[derive(Clone)]
 pub struct Pick {
@@ -81,6 +92,14 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// The digest of a content that was learnt when it was read.
+    pub fn learnt(&self) -> Option<Digest> {
+        match self {
+            Origin::Context(context, index) => context.digest(*index),
+            _ => None,
+        }
+    }
+
     /// Opens the content.
     pub fn open(&self) -> io::Result<Box<dyn Read + '_>> {
         match self {
@@ -115,5 +134,9 @@ fn escape(path: &EntryPath) -> String {
 impl Contents for Vec<Origin> {
     fn open(&self, index: usize, _: &crate::layer::Entry) -> io::Result<Box<dyn Read + '_>> {
         self[index].open()
+    }
+
+    fn learnt(&self, index: usize) -> Option<Digest> {
+        self[index].learnt()
     }
 }

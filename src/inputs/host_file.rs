@@ -6,35 +6,44 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::OnceLock;
 
 use super::beneath::Folder;
 use super::stat::Stat;
 use crate::canon::digest::Hasher;
 use crate::canon::{Digest, EntryPath};
 
-/// Reads one file of the host.
-pub struct HostFile {
-    file: File,
-    expected: Stat,
-    /// For files that changed so lately that `stat` can't tell: what must come out.
-    digest: Option<(Hasher, Digest)>,
+/// What is known of a content before it is read.
+pub enum Content<'a> {
+    /// Enough: what `stat` says tells it from any other.
+    Told,
+    /// Its digest, and it changed so lately that `stat` can't tell: what must come out.
+    Expected(Digest),
+    /// Nothing: what comes out is learnt here.
+    Unknown(&'a OnceLock<Digest>),
 }
 
-impl HostFile {
-    /// Opens the file at `path`, of which the walk learnt `expected`. With a digest the content is
-    /// checked against it.
+/// Reads one file of the host.
+pub struct HostFile<'a> {
+    file: File,
+    expected: Stat,
+    content: Content<'a>,
+    hasher: Hasher,
+}
+
+impl<'a> HostFile<'a> {
+    /// Opens the file at `path`, of which the walk learnt `expected`.
     pub fn open(
         folder: &Folder,
         path: &EntryPath,
         expected: Stat,
-        digest: Option<Digest>,
-    ) -> io::Result<HostFile> {
-        let file = folder.open_file(path)?;
-        let digest = digest.map(|digest| (Hasher::new(), digest));
+        content: Content<'a>,
+    ) -> io::Result<HostFile<'a>> {
         Ok(HostFile {
-            file,
+            file: folder.open_file(path)?,
             expected,
-            digest,
+            content,
+            hasher: Hasher::new(),
         })
     }
 
@@ -47,18 +56,35 @@ impl HostFile {
         }
     }
 
-    /// Digest of all of it.
-    pub fn digest(mut self, buffer: &mut [u8]) -> io::Result<Digest> {
-        let mut hasher = Hasher::new();
+    /// Reads all of it.
+    pub fn read_through(mut self, buffer: &mut [u8]) -> io::Result<()> {
         let mut left = self.expected.size;
         loop {
             let read = self.read(buffer)?;
             if read == 0 {
-                return Ok(hasher.finish());
+                return Ok(());
             }
-            hasher.update(&buffer[..read]);
-            // Somebody who writes as fast as we read must not keep us here.
             left = left.checked_sub(read as u64).ok_or_else(changed)?;
+        }
+    }
+
+    /// At the end, when it is known to be the file of the walk.
+    fn settle(&mut self) -> io::Result<()> {
+        let content = std::mem::replace(&mut self.content, Content::Told);
+        let got = match content {
+            Content::Told => return Ok(()),
+            _ => std::mem::take(&mut self.hasher).finish(),
+        };
+        let expected = match content {
+            Content::Expected(digest) => digest,
+            // Somebody else may have read the same file.
+            Content::Unknown(digest) => *digest.get_or_init(|| got),
+            Content::Told => got,
+        };
+        if got == expected {
+            Ok(())
+        } else {
+            Err(changed())
         }
     }
 }
@@ -67,21 +93,15 @@ fn changed() -> io::Error {
     io::Error::other("it changed while it was read\nhint: build again when nothing writes to it")
 }
 
-impl Read for HostFile {
+impl Read for HostFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
-        if let Some((hasher, _)) = &mut self.digest {
-            hasher.update(&buffer[..read]);
+        if !matches!(self.content, Content::Told) {
+            self.hasher.update(&buffer[..read]);
         }
         if read == 0 && !buffer.is_empty() {
             self.check()?;
-            if self
-                .digest
-                .take()
-                .is_some_and(|(hasher, expected)| hasher.finish() != expected)
-            {
-                return Err(changed());
-            }
+            self.settle()?;
         }
         Ok(read)
     }
@@ -100,11 +120,14 @@ mod tests {
         let folder = Folder::open(root.path()).unwrap();
         let path = EntryPath::new(b"file").unwrap();
         let stat = Stat::from(rustix::fs::stat(&file).unwrap());
-        let open = |digest| HostFile::open(&folder, &path, stat, digest);
+        let open = |content| HostFile::open(&folder, &path, stat, content);
         let read = |mut file: HostFile| io::copy(&mut file, &mut io::sink());
-        assert_eq!(read(open(None).unwrap()).unwrap(), 6);
-        assert!(read(open(Some(Digest::of(b"other"))).unwrap()).is_err());
-        let mut half = open(None).unwrap();
+        assert_eq!(read(open(Content::Told).unwrap()).unwrap(), 6);
+        assert!(read(open(Content::Expected(Digest::of(b"other"))).unwrap()).is_err());
+        let learnt = OnceLock::new();
+        read(open(Content::Unknown(&learnt)).unwrap()).unwrap();
+        assert_eq!(learnt.get(), Some(&Digest::of(b"before")));
+        let mut half = open(Content::Told).unwrap();
         half.read_exact(&mut [0; 3]).unwrap();
         File::options()
             .append(true)
@@ -113,6 +136,8 @@ mod tests {
             .write_all(b" and after")
             .unwrap();
         assert!(read(half).is_err());
-        assert!(read(open(None).unwrap()).is_err());
+        let unlearnt = OnceLock::new();
+        assert!(read(open(Content::Unknown(&unlearnt)).unwrap()).is_err());
+        assert_eq!(unlearnt.get(), None);
     }
 }

@@ -20,7 +20,7 @@ pub mod stat;
 mod stat_cache;
 mod walk;
 
-pub use context::Context;
-pub use files::{Files, Kept, Origin, Pick};
+pub use context::{Context, Selected};
+pub use files::{Files, Kept, Origin, Pick, Unread};
 pub use image::BaseImage;
 pub use layers::{Layer, Stack};

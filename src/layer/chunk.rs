@@ -210,7 +210,10 @@ mod tests {
     #[test]
     fn a_change_leaves_other_chunks_alone() {
         let mut stream = stream(16 << 20);
-        let before: Vec<_> = cut_all(&stream).iter().map(|chunk| chunk.to_vec()).collect();
+        let before: Vec<_> = cut_all(&stream)
+            .iter()
+            .map(|chunk| chunk.to_vec())
+            .collect();
         assert!(before.len() > 4);
         stream.splice(8 << 20..8 << 20, *b"inserted");
         let after = cut_all(&stream);

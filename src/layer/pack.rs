@@ -25,6 +25,12 @@ use crate::canon::{DiffId, Digest, EntryPath};
 pub trait Contents: Sync {
     /// Opens the content of the `index`th entry of the tree, a regular file.
     fn open(&self, index: usize, entry: &Entry) -> io::Result<Box<dyn Read + '_>>;
+
+    /// The digest of the `index`th entry's content as far as it was learnt by reading it, in
+    /// place of the one in the tree.
+    fn learnt(&self, _index: usize) -> Option<Digest> {
+        None
+    }
 }
 
 /// Gives chunks that were compressed before.
@@ -245,7 +251,10 @@ mod tests {
             let bytes = &blob[chunk.offset as usize..][..chunk.size as usize];
             assert_eq!(chunk.check, crc32fast::hash(bytes));
             let raw = zstd::decode_all(bytes).unwrap();
-            assert_eq!((chunk.raw_size, chunk.crc), (raw.len() as u64, crc32fast::hash(&raw)));
+            assert_eq!(
+                (chunk.raw_size, chunk.crc),
+                (raw.len() as u64, crc32fast::hash(&raw))
+            );
         }
     }
 

@@ -167,6 +167,7 @@ impl Stream<'_> {
             Err(error) => return Err(failed(error)),
         }
         if self.named == begins && size > 0 {
+            let digest = contents.learnt(index).unwrap_or(digest);
             self.parts.push_back(Part::File { size, digest });
             self.named += size;
         } else {

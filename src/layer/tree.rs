@@ -96,6 +96,14 @@ impl Tree {
         &self.entries
     }
 
+    /// The digests of files, for each entry in order; nothing else of a table depends on them.
+    pub fn digests_mut(&mut self) -> impl Iterator<Item = Option<&mut Digest>> {
+        self.entries.iter_mut().map(|entry| match &mut entry.kind {
+            Kind::File { digest, .. } => Some(digest),
+            _ => None,
+        })
+    }
+
     /// The entry at `path` that is no whiteout.
     pub fn get(&self, path: &EntryPath) -> Option<&Entry> {
         self.position(path).map(|at| &self.entries[at])

@@ -10,10 +10,10 @@ use crate::canon::event::Work;
 use crate::canon::{DiffId, Digest, TreeDigest};
 use crate::image::Descriptor;
 use crate::inputs::Layer;
-use crate::layer::Codec;
 use crate::layer::chunk::Compressed;
 use crate::layer::pack::{self, ChunkPlace, KnownChunks, Packed, Packing, pack};
 use crate::layer::reuse::{PackedBlob, Previous};
+use crate::layer::{Codec, Tree};
 use crate::store::{Blob, RecordKind, Store};
 
 /// A layer's blob, by the layer's table and codec.
@@ -73,6 +73,17 @@ impl Packer<'_> {
         Ok(layer)
     }
 
+    /// Packs a change whose table can't say yet what its contents are: it learns that while it
+    /// reads them.
+    pub fn pack_unread(&self, change: Change, slot: &Digest) -> Result<Layer, Error> {
+        let (packed, blob) = self.write(&change, None)?;
+        let tree = self.store.put_tree(&learnt(change))?;
+        let layer = self.record(packed, &blob, tree)?;
+        self.store
+            .put_record(RecordKind::Step, slot, ".last", &tree)?;
+        Ok(layer)
+    }
+
     fn pack_anew(&self, change: &Change, tree: TreeDigest, slot: &Digest) -> Result<Layer, Error> {
         let last = self.last(slot);
         let previous = last.as_ref().map(|(blob, tree, chunks)| Previous {
@@ -85,6 +96,10 @@ impl Packer<'_> {
             Err(Error::Pack(pack::Error::Previous)) => self.write(change, None)?,
             other => other?,
         };
+        self.record(packed, &blob, tree)
+    }
+
+    fn record(&self, packed: Packed, blob: &Blob, tree: TreeDigest) -> Result<Layer, Error> {
         let record = LayerRecord {
             diff_id: packed.diff_id,
             digest: blob.digest,
@@ -94,6 +109,12 @@ impl Packer<'_> {
         self.store
             .put_record(RecordKind::Layer, &tree.0, &suffix(self.codec), &record)?;
         Ok(layer(&record, tree, self.codec))
+    }
+
+    /// Whether a layer was packed in that slot before.
+    pub fn has_last(&self, slot: &Digest) -> bool {
+        let last: Option<TreeDigest> = self.store.record(RecordKind::Step, slot, ".last");
+        last.is_some()
     }
 
     fn write(&self, change: &Change, previous: Option<&Previous>) -> Result<(Packed, Blob), Error> {
@@ -115,7 +136,7 @@ impl Packer<'_> {
     }
 
     /// The layer that was in the slot.
-    fn last(&self, slot: &Digest) -> Option<(StoredBlob, crate::layer::Tree, Vec<ChunkPlace>)> {
+    fn last(&self, slot: &Digest) -> Option<(StoredBlob, Tree, Vec<ChunkPlace>)> {
         let tree: TreeDigest = self.store.record(RecordKind::Step, slot, ".last")?;
         let chunks: ChunksRecord =
             self.store
@@ -156,6 +177,17 @@ impl Packer<'_> {
             &record,
         )?)
     }
+}
+
+/// The table of a change with what was learnt of its contents.
+fn learnt(change: Change) -> Tree {
+    let mut tree = change.tree;
+    for (digest, origin) in tree.digests_mut().zip(&change.origins) {
+        if let (Some(digest), Some(learnt)) = (digest, origin.learnt()) {
+            *digest = learnt;
+        }
+    }
+    tree
 }
 
 fn layer(record: &LayerRecord, tree: TreeDigest, codec: Codec) -> Layer {
