@@ -2,29 +2,27 @@
 //!
 //! In: a plan. Out: [`Outputs`]. A step's key is made of its inputs' outputs; where the store has
 //! its result, nothing of it is done. What only gives files is evaluated each time, for its digest
-//! is what the keys of others are made of; but downloads and commits only as far as needed.
+//! is what the keys of others are made of; but downloads and commits only as far as needed: of a
+//! commit that was had before the digest is remembered, and its files are had when a step runs.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
+use std::collections::btree_map::Entry;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
-
-use rustix::fs::{Mode, OFlags};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Cause;
+use super::ignore_file::ignored;
 use super::{Error, Settings};
 use crate::canon::event::Outcome;
-use crate::canon::pattern::{Rules, ignore};
 use crate::canon::{Digest, EntryPath, StepKey, TreeDigest};
 use crate::inputs::base::Bases;
 use crate::inputs::stage::{self, StackContent};
 use crate::inputs::{BaseImage, Context, Files, Layer, Origin, Pick, Stack, git, http};
-use crate::layer::{Entry, Kind, Meta, Rootfs, Tree};
+use crate::layer::{self, Kind, Meta, Rootfs, Tree};
 use crate::plan::step::Ownership;
-use crate::plan::{Operation, OutputDigest, Plan, Selection, Step, StepId, step_key};
+use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
 use crate::step::copy::{Metadata, copy};
 use crate::step::pack::Packer;
 use crate::step::unpack::unpack;
@@ -39,6 +37,8 @@ pub(super) struct Outputs(Vec<Output>);
 pub(super) enum Output {
     Layers(Layers),
     Files(Arc<Files>, OutputDigest),
+    /// Files of a commit, which are not here: what they came out as is remembered.
+    Commit(OutputDigest),
 }
 
 /// Layers, and how they came about.
@@ -50,6 +50,9 @@ pub(super) struct Layers {
     /// Whether the step that gave this added a layer: one that changed nothing did not.
     pub(super) has_added: bool,
 }
+
+/// Of the record of what a commit's files came out as.
+const GIT_FILES: &str = ".files";
 
 /// A step's result, by its key.
 #[derive(Serialize, Deserialize)]
@@ -84,7 +87,7 @@ impl Outputs {
                     .collect();
                 Ok(OutputDigest::of_layers(&diff_ids))
             }
-            Some(Output::Files(_, digest)) => Ok(*digest),
+            Some(Output::Files(_, digest) | Output::Commit(digest)) => Ok(*digest),
             None => Err(Cause::Bug("a step stands before its input")),
         }
     }
@@ -96,12 +99,12 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         plan,
         settings,
         contexts: BTreeMap::new(),
-        checkouts: Vec::new(),
+        checkouts: BTreeMap::new(),
     };
     let mut outputs = Outputs(Vec::with_capacity(plan.steps.len()));
     for step in &plan.steps {
         let output = evaluation
-            .step(step, &outputs)
+            .step(step, &mut outputs)
             .map_err(|cause| Error::Step {
                 name: step.name.clone(),
                 span: step.span.clone(),
@@ -117,12 +120,12 @@ struct Evaluation<'a> {
     settings: &'a Settings,
     /// By name; each folder is walked once.
     contexts: BTreeMap<String, Arc<Context>>,
-    /// Folders that must stay until their files were packed.
-    checkouts: Vec<git::Checkout>,
+    /// By URL and commit; the folders must stay until their files were packed.
+    checkouts: BTreeMap<(String, String), git::Checkout>,
 }
 
 impl Evaluation<'_> {
-    fn step(&mut self, step: &Step, outputs: &Outputs) -> Result<Output, Cause> {
+    fn step(&mut self, step: &Step, outputs: &mut Outputs) -> Result<Output, Cause> {
         match &step.operation {
             Operation::Scratch => Ok(Output::Layers(Layers::default())),
             Operation::Image { source, platform } => {
@@ -154,11 +157,7 @@ impl Evaluation<'_> {
                 sha256,
                 file_name,
             } => self.http(step, url, sha256, file_name).map(of_files),
-            Operation::Git {
-                url,
-                commit,
-                selection,
-            } => self.git(step, url, commit, selection).map(of_files),
+            Operation::Git { .. } => self.git(step),
             _ => self.layer(step, outputs).map(Output::Layers),
         }
     }
@@ -224,7 +223,7 @@ impl Evaluation<'_> {
         } else {
             Outcome::Done
         });
-        let entry = Entry {
+        let entry = layer::Entry {
             path: EntryPath::root(),
             kind: Kind::File {
                 size: blob.size,
@@ -245,13 +244,32 @@ impl Evaluation<'_> {
         })
     }
 
-    fn git(
-        &mut self,
-        step: &Step,
-        url: &str,
-        commit: &str,
-        selection: &Selection,
-    ) -> Result<Files, Cause> {
+    /// Files of a commit, or what they came out as when they were last had: a commit never changes.
+    fn git(&mut self, step: &Step) -> Result<Output, Cause> {
+        let Settings {
+            store,
+            epoch,
+            events,
+            no_cache,
+            ..
+        } = self.settings;
+        let key = step_key(step, &[], *epoch)?;
+        if !no_cache && let Some(digest) = store.record(RecordKind::Source, &key.0, GIT_FILES) {
+            events.start(&step.name).finish(Outcome::Cached);
+            return Ok(Output::Commit(OutputDigest(digest)));
+        }
+        self.check_out(step).map(of_files)
+    }
+
+    fn check_out(&mut self, step: &Step) -> Result<Files, Cause> {
+        let Operation::Git {
+            url,
+            commit,
+            selection,
+        } = &step.operation
+        else {
+            return Err(Cause::Bug("a step that names no commit was asked for one"));
+        };
         let Settings {
             store,
             search_path,
@@ -260,18 +278,34 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let work = events.start(&step.name);
-        let checkout = git::check_out(url, commit, store, search_path)?;
+        let checkout = match self.checkouts.entry((url.clone(), commit.clone())) {
+            Entry::Occupied(had) => had.into_mut(),
+            Entry::Vacant(place) => place.insert(git::check_out(url, commit, store, search_path)?),
+        };
         let files = checkout
             .context
             .files(selection, *epoch, &work)
             .map_err(git::Error::from)?;
-        self.checkouts.push(checkout);
+        let key = step_key(step, &[], *epoch)?;
+        store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;
         work.finish(Outcome::Done);
         Ok(files)
     }
 
+    /// Gets the files of a step's inputs that are only remembered; says whether there were any.
+    fn have_files(&mut self, step: &Step, outputs: &mut Outputs) -> Result<bool, Cause> {
+        let mut had_any = false;
+        for input in &step.inputs {
+            if let Some(Output::Commit(_)) = outputs.0.get(input.0) {
+                outputs.0[input.0] = of_files(self.check_out(&self.plan.steps[input.0])?);
+                had_any = true;
+            }
+        }
+        Ok(had_any)
+    }
+
     /// A step that adds a layer.
-    fn layer(&self, step: &Step, outputs: &Outputs) -> Result<Layers, Cause> {
+    fn layer(&mut self, step: &Step, outputs: &mut Outputs) -> Result<Layers, Cause> {
         let Settings {
             store,
             codec,
@@ -281,11 +315,16 @@ impl Evaluation<'_> {
             no_cache,
             ..
         } = self.settings;
-        let below = outputs.layers(input(step, 0)?)?;
         let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
         let key = step_key(step, &inputs.collect::<Result<Vec<_>, _>>()?, *epoch)?;
+        let found = if *no_cache { None } else { self.find(&key) };
+        if found.is_none() && self.have_files(step, outputs)? {
+            // The key again, of what is here now, so that no result is filed under another's.
+            return self.layer(step, outputs);
+        }
+        let below = outputs.layers(input(step, 0)?)?;
         let work = events.start(&step.name);
-        if !no_cache && let Some(found) = self.find(&key) {
+        if let Some(found) = found {
             work.finish(Outcome::Cached);
             return Ok(below.with(found));
         }
@@ -418,52 +457,4 @@ fn input(step: &Step, number: usize) -> Result<StepId, Cause> {
         .get(number)
         .copied()
         .ok_or(Cause::Bug("a step lacks an input"))
-}
-
-/// What is in a file of rules. A pipe is not waited for, and no device is read without end.
-fn read_ignore_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    const LARGEST: u64 = 4 << 20;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > LARGEST {
-        true => Err(std::io::Error::other(format!(
-            "it is larger than {LARGEST} bytes"
-        ))),
-        false => Ok(bytes),
-    }
-}
-
-/// The rules of `.cairnignore`, else of `.dockerignore`.
-fn ignored(folder: &Path) -> Result<Rules, Cause> {
-    for name in [".cairnignore", ".dockerignore"] {
-        let path = folder.join(name);
-        let bytes = match read_ignore_file(&path) {
-            Ok(bytes) => bytes,
-            // Whether the folder itself is one, whoever reads it says.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                continue;
-            }
-            Err(error) => {
-                return Err(Cause::Ignore(format!(
-                    "can't read `{}`: {error}\nhint: make it a readable file, or remove it",
-                    path.display()
-                )));
-            }
-        };
-        return ignore::parse(&bytes).map_err(|problems| {
-            let problems: Vec<_> = problems
-                .iter()
-                .map(|problem| format!("{}: {problem}", path.display()))
-                .collect();
-            Cause::Ignore(problems.join("\n"))
-        });
-    }
-    Ok(Rules::default())
 }

@@ -6,6 +6,7 @@
 pub mod assemble;
 pub mod error;
 mod evaluate;
+mod ignore_file;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -1,12 +1,13 @@
 //! SIGINT and SIGTERM: what is unfinished goes, and so does the process.
 //!
 //! The store needs nothing: its unfinished files are locked by their writer and removed by the
-//! next. Files beside an output are removed here.
+//! next. Files beside an output are removed here, and programs that run are stopped.
 
 use tokio::signal::unix::{self, Signal, SignalKind};
 
 use super::exit::Code;
 use crate::export::folder;
+use crate::inputs::git;
 
 /// Ends the process on a signal, from when this comes back.
 pub fn install() {
@@ -23,6 +24,7 @@ pub fn install() {
                 drop(ready);
                 signals.first().await;
             });
+            git::stop_running();
             folder::remove_unfinished();
             #[expect(
                 clippy::exit,

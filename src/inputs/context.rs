@@ -35,6 +35,8 @@ pub struct Context {
     /// Before the walk, by the clock of the store's file system.
     started: Time,
     store: Store,
+    /// Whether its stat cache is kept: a folder that goes with the build will not be met again.
+    is_lasting: bool,
 }
 
 /// Why a context can't be used.
@@ -108,6 +110,16 @@ impl Context {
             digests,
             started,
             store: store.clone(),
+            is_lasting: true,
+        })
+    }
+
+    /// As [`Context::open`], of all of a folder that goes with the build.
+    pub fn open_passing(path: &Path, store: &Store) -> Result<Context, Error> {
+        let context = Context::open(path, &Rules::default(), store)?;
+        Ok(Context {
+            is_lasting: false,
+            ..context
         })
     }
 
@@ -254,6 +266,9 @@ impl Context {
     }
 
     fn write_cache(&self) -> Result<(), Error> {
+        if !self.is_lasting {
+            return Ok(());
+        }
         let known = self
             .found
             .iter()

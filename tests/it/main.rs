@@ -4,6 +4,7 @@
 
 mod blobs;
 mod caches;
+mod commits;
 mod dependencies;
 mod determinism;
 mod golden;
