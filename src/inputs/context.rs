@@ -14,7 +14,7 @@ use super::beneath::Folder;
 use super::files::{Files, Origin, Pick};
 use super::host_file::HostFile;
 use super::select::{self, Chosen};
-use super::stat::{Stat, Time};
+use super::stat::{Time, now};
 use super::stat_cache::StatCache;
 use super::walk::{Found, FoundKind, walk};
 use crate::canon::event::Work;
@@ -342,14 +342,4 @@ impl Found {
 
 fn cache_name(path: &Path) -> Digest {
     Digest::of(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
-}
-
-/// The instant that a file made now would get: no clock of ours, but that of file times.
-fn now(store: &Store) -> Result<Time, Error> {
-    let file = store.temporary()?;
-    let stat = rustix::fs::fstat(file.as_file()).map_err(|error| Error::Folder {
-        path: file.path().to_owned(),
-        source: error.into(),
-    })?;
-    Ok(Stat::from(stat).mtime)
 }

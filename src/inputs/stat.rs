@@ -1,8 +1,11 @@
 //! What `stat` says of a file of the host, as far as it tells one content from another.
 //!
-//! In: rustix's `Stat`. Out: [`Stat`], compared to notice a change.
+//! In: rustix's `Stat`. Out: [`Stat`], compared to notice a change, and the instant to judge by
+//! whether one could go unnoticed.
 
 use rustix::fs::FileType;
+
+use crate::store::{self, Store};
 
 /// What `stat` says: equal before and after reading, the content is what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,14 @@ impl Stat {
         };
         settled >= instant
     }
+}
+
+/// The instant that a file made now would get: no clock of ours, but that of file times.
+pub fn now(store: &Store) -> Result<Time, store::Error> {
+    let file = store.temporary()?;
+    let stat = rustix::fs::fstat(file.as_file())
+        .map_err(|error| store::io_error("look at", file.path())(error.into()))?;
+    Ok(Stat::from(stat).mtime)
 }
 
 impl From<rustix::fs::Stat> for Stat {

@@ -35,9 +35,9 @@ pub fn decompress<'a>(
 ) -> io::Result<Box<dyn Read + 'a>> {
     let mut source = BufReader::with_capacity(128 << 10, source);
     let first = source.fill_buf()?;
-    let plain: Box<dyn Read + 'a> = if first.starts_with(&[0x1f, 0x8b]) {
+    let plain: Box<dyn Read + 'a> = if is_gzip(first) {
         Box::new(flate2::bufread::MultiGzDecoder::new(source))
-    } else if first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || is_skippable_frame(first) {
+    } else if is_zstd(first) {
         Box::new(zstd::Decoder::with_buffer(source)?)
     } else {
         return Ok(Box::new(source));
@@ -51,9 +51,22 @@ pub fn decompress<'a>(
     }))
 }
 
-/// RFC 8878, section 3.1.2: zstd:chunked and seekable zstd may begin with one.
-fn is_skippable_frame(first: &[u8]) -> bool {
-    matches!(first, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+/// Whether a stream that begins so is one that [`decompress`] expands.
+pub fn is_compressed(first: &[u8]) -> bool {
+    is_gzip(first) || is_zstd(first)
+}
+
+fn is_gzip(first: &[u8]) -> bool {
+    first.starts_with(&[0x1f, 0x8b])
+}
+
+/// A frame, or a skippable one: zstd:chunked and seekable zstd may begin with that (RFC 8878,
+/// section 3.1.2).
+fn is_zstd(first: &[u8]) -> bool {
+    matches!(
+        first,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+    )
 }
 
 struct Limited<'a> {

@@ -7,6 +7,7 @@ mod crowd;
 mod disk;
 mod ending;
 mod layout;
+mod nested;
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
