@@ -166,16 +166,13 @@ impl Cause {
                 | Base::Layout(layout::Error::Store(error))
                 | Base::Image(image::Error::Store(error)),
             )
-            | Cause::Layers(layers::Error::Store(error))
-            | Cause::Stage(stage::Error::Layers(layers::Error::Store(error)))
             | Cause::Http(http::Error::Store(error))
             | Cause::Step(step::Error::Store(error)) => of_store(error),
             Cause::Base(Base::Registry(error)) => of_registry(error),
             Cause::Base(_) => Kind::Unavailable,
-            Cause::Layers(layers::Error::DiffId { .. })
-            | Cause::Stage(stage::Error::Layers(layers::Error::DiffId { .. }))
-            | Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
-            Cause::Layers(_) | Cause::Stage(stage::Error::Layers(_)) => Kind::Unavailable,
+            Cause::Layers(error) => of_layers(error),
+            Cause::Stage(error) => of_stage(error),
+            Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
             Cause::Http(_) | Cause::Git(_) | Cause::NoContext(_) => Kind::Unavailable,
             Cause::Context(context::Error::Folder { .. } | context::Error::Read { .. }) => {
                 Kind::Unavailable
@@ -198,6 +195,22 @@ pub fn of_store(error: &store::Error) -> Kind {
         }
         store::Error::Missing(_) | store::Error::TooLarge(..) => Kind::Unavailable,
         _ => Kind::Failed,
+    }
+}
+
+/// What kind of failure an error of a stage's or image's files is.
+pub fn of_stage(error: &stage::Error) -> Kind {
+    match error {
+        stage::Error::Layers(error) => of_layers(error),
+        _ => Kind::Failed,
+    }
+}
+
+fn of_layers(error: &layers::Error) -> Kind {
+    match error {
+        layers::Error::Store(error) => of_store(error),
+        layers::Error::DiffId { .. } => Kind::DigestMismatch,
+        _ => Kind::Unavailable,
     }
 }
 

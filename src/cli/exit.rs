@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use crate::build::error::{Kind, of_registry, of_store};
+use crate::build::error::{Kind, of_registry, of_stage, of_store};
 use crate::canon::{Problem, Source};
 use crate::ui::diagnostic;
 use crate::{build, export, registry, store};
@@ -136,6 +136,8 @@ impl From<export::Error> for Failure {
     fn from(error: export::Error) -> Failure {
         let code = match &error {
             export::Error::Store(error) => of_store(error).into(),
+            export::Error::Damaged { .. } => Code::DigestMismatch,
+            export::Error::Stage(error) => of_stage(error).into(),
             export::Error::NoEngine(_) => Code::Unavailable,
             _ => Code::Failed,
         };

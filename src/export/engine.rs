@@ -123,20 +123,18 @@ fn feed(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
-    let mut written = Ok(());
+    let mut written = Ok(Ok(()));
     if let Some(mut input) = child.stdin.take() {
-        written = archive::write(
-            store,
-            descriptor,
-            names,
-            flavour,
-            &mut Sink::Stream(&mut input),
-        )?;
-        written = written.and_then(|()| input.flush());
+        let mut sink = Sink::Stream(&mut input);
+        written = archive::write(store, descriptor, names, flavour, &mut sink);
+        if let Ok(Ok(())) = written {
+            written = Ok(input.flush());
+        }
     }
     let output = child
         .wait_with_output()
         .map_err(|error| failed(error.to_string()))?;
+    let written = written?;
     if !output.status.success() {
         let mut reason = last_line(&output.stderr);
         if engine.name == "docker" && has_zstd(store, descriptor)? {

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Error, OCI_LAYOUT, blobs, layout_index};
+use super::{Error, OCI_LAYOUT, blobs, copy_checked, layout_index};
 use crate::canon::{Reference, json};
 use crate::image::Descriptor;
 use crate::store::Store;
@@ -31,10 +31,17 @@ pub fn write(
         if std::fs::metadata(&path).is_ok_and(|there| there.len() == blob.size) {
             continue;
         }
+        let mut damaged = None;
         put(&path, |file| {
-            io::copy(&mut blob.open().map_err(io::Error::other)?, file).map(drop)
+            match copy_checked(&blob, |from| io::copy(from, file).map(drop)) {
+                Ok(copied) => copied,
+                Err(error) => {
+                    damaged = Some(error);
+                    Err(io::ErrorKind::Other.into())
+                }
+            }
         })
-        .map_err(failed(&path))?;
+        .map_err(|error| damaged.unwrap_or_else(|| failed(&path)(error)))?;
     }
     let index = json::to_vec(&layout_index(descriptor, names))?;
     for (name, bytes) in [("oci-layout", OCI_LAYOUT), ("index.json", &index)] {

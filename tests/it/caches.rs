@@ -189,6 +189,36 @@ fn cut_off_blobs_and_damaged_documents_are_made_anew() {
 }
 
 #[test]
+fn a_damaged_layer_reaches_no_output() {
+    let built = Built::new(&["large"]);
+    let blobs = built.files("blobs").into_iter();
+    let size = |blob: &PathBuf| blob.metadata().unwrap().len();
+    let layer = blobs.max_by_key(size).unwrap();
+    let mut bytes = std::fs::read(&layer).unwrap();
+    assert!(bytes.len() > 1 << 20);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&layer, bytes).unwrap();
+    let out = built.folder.path().join("out");
+    let name = layer.file_name().unwrap().to_str().unwrap();
+    for kind in ["oci", "docker", "oci-dir"] {
+        let mut command = cairn(&built.store());
+        command.args(built.checkout.arguments("large"));
+        let output = command.arg(format!("--output=type={kind},dest={}", out.display()));
+        let output = output.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{kind}: {text}");
+        assert!(text.contains(name) && text.contains("hint: "), "{text}");
+        match kind {
+            "oci-dir" => assert!(!out.join("index.json").exists()),
+            _ => assert!(!out.exists(), "{kind}"),
+        }
+    }
+    std::fs::remove_file(&layer).unwrap();
+    built.must_build_after("what the hint says");
+}
+
+#[test]
 fn what_is_left_in_tmp_is_removed() {
     let built = Built::new(&["file"]);
     let tmp = built.store().join("tmp");
