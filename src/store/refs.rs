@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Error, Store, io_error, lock};
+use super::{Error, Store, io_error, lock, sync_folder};
 use crate::canon::{Digest, Reference};
 use crate::image::manifest::{LARGEST_DOCUMENT, media_type};
 use crate::image::{Descriptor, Document, Index};
@@ -169,7 +169,10 @@ impl Store {
         }
     }
 
+    /// Before the index names anything, its blob's name is on the disk: one sync of their folder
+    /// for all that were renamed into it.
     fn change_index(&self, change: impl FnOnce(&mut Index)) -> Result<(), Error> {
+        sync_folder(&self.root.join("blobs/sha256"))?;
         let _held = lock::exclusive(&self.root.join("index.lock"))?;
         let mut index = self.index()?;
         let before = index.clone();

@@ -7,6 +7,7 @@ mod caches;
 mod commits;
 mod dependencies;
 mod determinism;
+mod durability;
 mod golden;
 mod hostile;
 mod interop_base;
