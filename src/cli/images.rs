@@ -168,7 +168,8 @@ pub fn tag(arguments: &Tag, environment: &Environment) -> Result<(), Failure> {
     Ok(store.name_image(Some(&name), &image)?)
 }
 
-/// Removes images, and what no other image reaches.
+/// Removes images, and the blobs that no other image reaches. Records that told of these are as good
+/// as missing, and cost nothing to keep.
 pub fn remove(arguments: &Rm, environment: &Environment) -> Result<(), Failure> {
     let store = environment.store()?;
     let meant = arguments.images.iter().map(|text| {
@@ -190,7 +191,10 @@ pub fn remove(arguments: &Rm, environment: &Environment) -> Result<(), Failure> 
         })
     })?;
     match store.remove_unreached(&gone)? {
-        Some(bytes) => print::to_stderr(&format!("{} removed", table::size(bytes))),
+        Some(bytes) => print::to_stderr(&format!(
+            "{} freed; caches, and what stages and downloads left, stay (`cairn rm --help`)",
+            table::size(bytes)
+        )),
         None => print::to_stderr(
             "names are removed; their blobs stay, as another cairn is at work with this store",
         ),

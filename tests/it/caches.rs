@@ -116,6 +116,32 @@ fn any_blob_may_go() {
 }
 
 #[test]
+fn what_was_removed_is_built_again_as_it_was() {
+    let built = Built::new(&RECIPES);
+    let blobs = built.files("blobs").len();
+    let images = |argument| run(cairn(&built.store()).args(["images", argument]));
+    for digest in images("--quiet").lines() {
+        let mut command = cairn(&built.store());
+        let output = command.args(["rm", digest]).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.success() && text.contains(" freed; "),
+            "{text}"
+        );
+        // Other images live on what is left of the removed one.
+        built.must_build_after("the removal of one image");
+    }
+    for digest in images("--quiet").lines() {
+        run(cairn(&built.store()).args(["rm", digest]));
+    }
+    assert_eq!(images("--json").trim(), "[]");
+    let left = built.files("blobs").len();
+    assert!(left < blobs / 2, "{left} of {blobs}");
+    built.must_build_after("the removal of all images");
+    assert_eq!(built.files("blobs").len(), blobs);
+}
+
+#[test]
 fn any_record_may_go() {
     let built = Built::new(&["base", "unpack"]);
     for cache in CACHES {
