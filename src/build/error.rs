@@ -37,6 +37,9 @@ pub enum Cause {
     /// The context.
     #[error(transparent)]
     Context(#[from] context::Error),
+    /// One for which a way out was found.
+    #[error("{0}\nhint: {1}")]
+    Hinted(Box<Cause>, String),
     /// Ignore rules.
     #[error("{0}")]
     Ignore(String),
@@ -168,6 +171,7 @@ impl Cause {
             )
             | Cause::Http(http::Error::Store(error))
             | Cause::Step(step::Error::Store(error)) => of_store(error),
+            Cause::Hinted(cause, _) => cause.kind(),
             Cause::Base(Base::Registry(error)) => of_registry(error),
             Cause::Base(_) => Kind::Unavailable,
             Cause::Layers(error) => of_layers(error),

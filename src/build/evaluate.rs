@@ -8,13 +8,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::Cause;
-use super::ignore_file::ignored;
-use super::{Error, Settings};
+use super::missing::explained;
+use super::{Error, Settings, ignore_file};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, StepKey, TreeDigest};
 use crate::inputs::base::Bases;
@@ -139,9 +140,10 @@ impl Evaluation<'_> {
             }
             Operation::Context { name, selection } => {
                 let work = self.settings.events.start(&step.name);
-                let files = self
-                    .context(name)?
-                    .files(selection, self.settings.epoch, &work)?;
+                let (folder, context) = (self.folder(name)?, self.context(name)?);
+                let files = context
+                    .files(selection, self.settings.epoch, &work)
+                    .map_err(|error| explained(error, &*context, Some(&folder)))?;
                 work.finish(Outcome::Done);
                 Ok(of_files(files))
             }
@@ -150,7 +152,13 @@ impl Evaluation<'_> {
                 let Settings {
                     store, expansion, ..
                 } = self.settings;
-                Ok(of_files(stage::files(stack, selection, store, *expansion)?))
+                match stage::files(stack, selection, store, *expansion) {
+                    Ok(files) => Ok(of_files(files)),
+                    Err(error) => {
+                        let rootfs = stack.rootfs(store, *expansion)?;
+                        Err(explained(error, &*rootfs, None))
+                    }
+                }
             }
             Operation::Http {
                 url,
@@ -182,21 +190,23 @@ impl Evaluation<'_> {
         }
     }
 
+    fn folder(&self, name: &str) -> Result<PathBuf, Cause> {
+        if name == "context" {
+            return Ok(self.settings.context.clone());
+        }
+        let named = self.plan.contexts.get(name);
+        let named = named.ok_or_else(|| Cause::NoContext(name.to_owned()))?;
+        Ok(self.settings.folder.join(named))
+    }
+
     fn context(&mut self, name: &str) -> Result<Arc<Context>, Cause> {
         if let Some(context) = self.contexts.get(name) {
             return Ok(context.clone());
         }
-        let folder = if name == "context" {
-            self.settings.context.clone()
-        } else {
-            let named = self
-                .plan
-                .contexts
-                .get(name)
-                .ok_or_else(|| Cause::NoContext(name.to_owned()))?;
-            self.settings.folder.join(named)
-        };
-        let context = Context::open(&folder, &ignored(&folder)?, &self.settings.store)?;
+        let folder = self.folder(name)?;
+        let rules = ignore_file::read(&folder)?.map(|(_, rules)| rules);
+        let rules = rules.unwrap_or_default();
+        let context = Context::open(&folder, &rules, &self.settings.store)?;
         let context = Arc::new(context);
         self.contexts.insert(name.to_owned(), context.clone());
         Ok(context)
@@ -285,7 +295,7 @@ impl Evaluation<'_> {
         let files = checkout
             .context
             .files(selection, *epoch, &work)
-            .map_err(git::Error::from)?;
+            .map_err(|error| explained(git::Error::from(error), &*checkout.context, None))?;
         let key = step_key(step, &[], *epoch)?;
         store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;
         work.finish(Outcome::Done);

@@ -1,6 +1,7 @@
 //! The rules of a context: `.cairnignore`, else `.dockerignore`.
 //!
-//! In: the context's folder. Out: its [`Rules`].
+//! In: the context's folder. Out: its [`Rules`]. What can't be read is an error, a link that leads
+//! nowhere too: without its rules a context would hold what nobody meant to copy.
 
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -28,15 +29,16 @@ fn read_ignore_file(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// The rules of `.cairnignore`, else of `.dockerignore`.
-pub(super) fn ignored(folder: &Path) -> Result<Rules, Cause> {
+/// The rules of a context, and the name of the file that has them.
+pub(super) fn read(folder: &Path) -> Result<Option<(&'static str, Rules)>, Cause> {
     for name in [".cairnignore", ".dockerignore"] {
         let path = folder.join(name);
         let bytes = match read_ignore_file(&path) {
             Ok(bytes) => bytes,
             // Whether the folder itself is one, whoever reads it says.
             Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+                    && path.symlink_metadata().is_err() =>
             {
                 continue;
             }
@@ -47,13 +49,14 @@ pub(super) fn ignored(folder: &Path) -> Result<Rules, Cause> {
                 )));
             }
         };
-        return ignore::parse(&bytes).map_err(|problems| {
+        let rules = ignore::parse(&bytes).map_err(|problems| {
             let problems: Vec<_> = problems
                 .iter()
                 .map(|problem| format!("{}: {problem}", path.display()))
                 .collect();
             Cause::Ignore(problems.join("\n"))
         });
+        return Ok(Some((name, rules?)));
     }
-    Ok(Rules::default())
+    Ok(None)
 }

@@ -7,6 +7,7 @@ pub mod assemble;
 pub mod error;
 mod evaluate;
 mod ignore_file;
+mod missing;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

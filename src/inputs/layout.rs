@@ -67,7 +67,9 @@ pub enum Error {
         has: String,
     },
     /// Several images, and no name.
-    #[error("the layout has several images: {0}\nhint: say which by its name")]
+    #[error(
+        "the layout has several images: {0}\nhint: name one: `{{ oci = \"PATH\", name = \"NAME\" }}`"
+    )]
     Several(String),
     /// Something that the layout names and doesn't hold.
     #[error("the layout has no `{0}`, which it names")]

@@ -10,7 +10,7 @@ use super::{Case, MISMATCH, UNAVAILABLE};
 use crate::support::random::Random;
 use crate::support::recipes::{below, entries, testdata};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 pub(super) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
@@ -35,7 +35,7 @@ fn as_it_is() -> Case {
 pub(super) struct Layout<'a>(pub(super) &'a Case);
 
 impl Layout<'_> {
-    fn put(&self, media_type: &str, bytes: &[u8]) -> Value {
+    pub(super) fn put(&self, media_type: &str, bytes: &[u8]) -> Value {
         let digest = Digest::of(bytes);
         let folder = self.0.path("layout/blobs/sha256");
         std::fs::create_dir_all(&folder).unwrap();

@@ -1,5 +1,6 @@
 //! Bad input ends in one clear message with a way out, and leaves nothing behind.
 
+mod absent;
 mod archive;
 mod changes;
 mod context;
