@@ -34,7 +34,7 @@ impl Archive {
         failed: &dyn Fn(std::io::Error) -> Error,
     ) -> Result<Archive, Error> {
         let metadata = file.metadata().map_err(failed)?;
-        let mut first = [0; 4];
+        let mut first = [0; 16];
         let read = file.read_at(&mut first, 0).unwrap_or(0);
         // Of what is no file, as a pipe, nothing can be read twice.
         let is_plain = metadata.is_file() && !is_compressed(&first[..read]);
