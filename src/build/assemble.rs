@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::Cause;
-use super::evaluate::Outputs;
+use super::outputs::Outputs;
 use super::{BuiltImage, Settings};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, Platform, json};

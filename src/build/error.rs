@@ -38,6 +38,9 @@ pub enum Cause {
     /// The context.
     #[error(transparent)]
     Context(#[from] context::Error),
+    /// One for which a way out was found.
+    #[error("{0}\nhint: {1}")]
+    Hinted(Box<Cause>, String),
     /// Ignore rules.
     #[error("{0}")]
     Ignore(String),
@@ -160,6 +163,7 @@ impl Cause {
 
     fn kind(&self) -> Kind {
         match self {
+            Cause::Hinted(cause, _) => cause.kind(),
             Cause::Base(error) => of_base(error),
             Cause::Context(error) => of_context(error),
             Cause::NoContext(_) => Kind::Unavailable,

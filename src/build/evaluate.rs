@@ -1,95 +1,30 @@
 //! Steps to their outputs, in the plan's order.
 //!
-//! In: a plan. Out: [`Outputs`]. A step's key is made of its inputs' outputs; where the store has
-//! its result, nothing of it is done. What only gives files is evaluated each time, for its digest
-//! is what the keys of others are made of; but downloads and commits only as far as needed.
+//! In: a plan. Out: [`Outputs`]. What only gives files is evaluated each time, for its digest is
+//! what the keys of others are made of; but downloads and commits only as far as needed: of a
+//! commit that was had before the digest is remembered, and its files are had when a step runs. A
+//! context that was never read is read by the step that packs it.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
-
-use serde::{Deserialize, Serialize};
-
 use super::error::Cause;
-use super::{Error, Settings};
+use super::missing::explained;
+use super::outputs::{Layers, Output, Outputs};
+use super::{Error, Settings, ignore_file};
 use crate::canon::event::Outcome;
-use crate::canon::pattern::{Rules, ignore};
-use crate::canon::{Digest, EntryPath, StepKey, TreeDigest};
+use crate::canon::{Digest, EntryPath};
 use crate::inputs::base::Bases;
 use crate::inputs::beneath::Folder;
-use crate::inputs::stage::{self, StackContent};
-use crate::inputs::{BaseImage, Context, Files, Layer, Origin, Pick, Stack, context, git, http};
-use crate::layer::{Entry, Kind, Meta, Rootfs, Tree};
-use crate::plan::step::Ownership;
-use crate::plan::{Operation, OutputDigest, Plan, Selection, Step, StepId, step_key};
-use crate::step::copy::{Metadata, copy};
-use crate::step::pack::Packer;
-use crate::step::unpack::unpack;
-use crate::step::{Draft, owner, pack, place};
+use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
+use crate::layer::{self, Kind, Meta, Tree};
+use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
 use crate::store::RecordKind;
 
-/// What the steps of a plan came out as, in its order.
-pub(super) struct Outputs(Vec<Output>);
-
-/// What a step came out as.
-#[derive(Clone)]
-pub(super) enum Output {
-    Layers(Layers),
-    Files(Arc<Files>, OutputDigest),
-}
-
-/// Layers, and how they came about.
-#[derive(Clone, Default)]
-pub(super) struct Layers {
-    pub(super) stack: Stack,
-    /// The image that they begin with.
-    pub(super) base: Option<Arc<BaseImage>>,
-    /// Whether the step that gave this added a layer: one that changed nothing did not.
-    pub(super) has_added: bool,
-}
-
-/// A step's result, by its key.
-#[derive(Serialize, Deserialize)]
-struct StepRecord {
-    /// None where nothing changed.
-    tree: Option<TreeDigest>,
-}
-
-impl Outputs {
-    pub(super) fn layers(&self, id: StepId) -> Result<&Layers, Cause> {
-        match self.0.get(id.0) {
-            Some(Output::Layers(layers)) => Ok(layers),
-            _ => Err(Cause::Bug("a step that should give layers gives files")),
-        }
-    }
-
-    fn files(&self, id: StepId) -> Result<&Arc<Files>, Cause> {
-        match self.0.get(id.0) {
-            Some(Output::Files(files, _)) => Ok(files),
-            _ => Err(Cause::Bug("a step that should give files gives layers")),
-        }
-    }
-
-    fn digest(&self, id: StepId) -> Result<OutputDigest, Cause> {
-        match self.0.get(id.0) {
-            Some(Output::Layers(layers)) => {
-                let diff_ids: Vec<_> = layers
-                    .stack
-                    .layers()
-                    .iter()
-                    .map(|layer| layer.diff_id)
-                    .collect();
-                Ok(OutputDigest::of_layers(&diff_ids))
-            }
-            Some(Output::Files(_, digest)) => Ok(*digest),
-            None => Err(Cause::Bug("a step stands before its input")),
-        }
-    }
-}
+/// Of the record of what a commit's files came out as.
+const GIT_FILES: &str = ".files";
 
 /// Evaluates every step.
 pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Error> {
@@ -97,7 +32,7 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         plan,
         settings,
         contexts: BTreeMap::new(),
-        checkouts: Vec::new(),
+        checkouts: BTreeMap::new(),
     };
     let at = |step: &Step| {
         let (name, span) = (step.name.clone(), step.span.clone());
@@ -120,25 +55,26 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
             opened.map_err(at(step))?;
         }
     }
-    let mut outputs = Outputs(Vec::with_capacity(plan.steps.len()));
+    let mut outputs = Outputs::default();
     for step in &plan.steps {
-        let output = evaluation.step(step, &outputs).map_err(at(step))?;
-        outputs.0.push(output);
+        let output = evaluation.step(step, &mut outputs).map_err(at(step))?;
+        outputs.push(output);
     }
     Ok(outputs)
 }
 
-struct Evaluation<'a> {
-    plan: &'a Plan,
-    settings: &'a Settings,
+/// A plan under way.
+pub(super) struct Evaluation<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) settings: &'a Settings,
     /// By name; each folder is walked once.
     contexts: BTreeMap<String, Arc<Context>>,
-    /// Folders that must stay until their files were packed.
-    checkouts: Vec<git::Checkout>,
+    /// By URL and commit; the folders must stay until their files were packed.
+    checkouts: BTreeMap<(String, String), git::Checkout>,
 }
 
 impl Evaluation<'_> {
-    fn step(&mut self, step: &Step, outputs: &Outputs) -> Result<Output, Cause> {
+    fn step(&mut self, step: &Step, outputs: &mut Outputs) -> Result<Output, Cause> {
         match &step.operation {
             Operation::Scratch => Ok(Output::Layers(Layers::default())),
             Operation::Image { source, platform } => {
@@ -152,29 +88,36 @@ impl Evaluation<'_> {
             }
             Operation::Context { name, selection } => {
                 let work = self.settings.events.start(&step.name);
-                let files = self
-                    .context(name)?
-                    .files(selection, self.settings.epoch, &work)?;
+                let (folder, context) = (self.folder(name)?, self.context(name)?);
+                let selected = context
+                    .select(selection)
+                    .map_err(|error| explained(error, &*context, Some(&folder)))?;
+                let output = match selected.is_mostly_unread() {
+                    true => Output::Unread(Arc::new(selected)),
+                    false => selected.files(self.settings.epoch, &work)?.into(),
+                };
                 work.finish(Outcome::Done);
-                Ok(of_files(files))
+                Ok(output)
             }
             Operation::Select { selection } => {
                 let stack = &outputs.layers(input(step, 0)?)?.stack;
                 let Settings {
                     store, expansion, ..
                 } = self.settings;
-                Ok(of_files(stage::files(stack, selection, store, *expansion)?))
+                match stage::files(stack, selection, store, *expansion) {
+                    Ok(files) => Ok(files.into()),
+                    Err(error) => {
+                        let rootfs = stack.rootfs(store, *expansion)?;
+                        Err(explained(error, &*rootfs, None))
+                    }
+                }
             }
             Operation::Http {
                 url,
                 sha256,
                 file_name,
-            } => self.http(step, url, sha256, file_name).map(of_files),
-            Operation::Git {
-                url,
-                commit,
-                selection,
-            } => self.git(step, url, commit, selection).map(of_files),
+            } => self.http(step, url, sha256, file_name).map(Output::from),
+            Operation::Git { .. } => self.git(step),
             _ => self.layer(step, outputs).map(Output::Layers),
         }
     }
@@ -214,7 +157,9 @@ impl Evaluation<'_> {
             return Ok(context.clone());
         }
         let folder = self.folder(name)?;
-        let context = Context::open(&folder, &ignored(&folder)?, &self.settings.store)?;
+        let rules = ignore_file::read(&folder)?.map(|(_, rules)| rules);
+        let rules = rules.unwrap_or_default();
+        let context = Context::open(&folder, &rules, &self.settings.store)?;
         let context = Arc::new(context);
         self.contexts.insert(name.to_owned(), context.clone());
         Ok(context)
@@ -241,7 +186,7 @@ impl Evaluation<'_> {
         } else {
             Outcome::Done
         });
-        let entry = Entry {
+        let entry = layer::Entry {
             path: EntryPath::root(),
             kind: Kind::File {
                 size: blob.size,
@@ -263,13 +208,32 @@ impl Evaluation<'_> {
         })
     }
 
-    fn git(
-        &mut self,
-        step: &Step,
-        url: &str,
-        commit: &str,
-        selection: &Selection,
-    ) -> Result<Files, Cause> {
+    /// Files of a commit, or what they came out as when they were last had: a commit never changes.
+    fn git(&mut self, step: &Step) -> Result<Output, Cause> {
+        let Settings {
+            store,
+            epoch,
+            events,
+            no_cache,
+            ..
+        } = self.settings;
+        let key = step_key(step, &[], *epoch)?;
+        if !no_cache && let Some(digest) = store.record(RecordKind::Source, &key.0, GIT_FILES) {
+            events.start(&step.name).finish(Outcome::Cached);
+            return Ok(Output::Commit(OutputDigest(digest)));
+        }
+        self.check_out(step).map(Output::from)
+    }
+
+    fn check_out(&mut self, step: &Step) -> Result<Files, Cause> {
+        let Operation::Git {
+            url,
+            commit,
+            selection,
+        } = &step.operation
+        else {
+            return Err(Cause::Bug("a step that names no commit was asked for one"));
+        };
         let Settings {
             store,
             search_path,
@@ -278,217 +242,38 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let work = events.start(&step.name);
-        let checkout = git::check_out(url, commit, store, search_path)?;
+        let checkout = match self.checkouts.entry((url.clone(), commit.clone())) {
+            Entry::Occupied(had) => had.into_mut(),
+            Entry::Vacant(place) => place.insert(git::check_out(url, commit, store, search_path)?),
+        };
         let files = checkout
             .context
             .files(selection, *epoch, &work)
-            .map_err(git::Error::from)?;
-        self.checkouts.push(checkout);
+            .map_err(|error| explained(git::Error::from(error), &*checkout.context, None))?;
+        let key = step_key(step, &[], *epoch)?;
+        store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;
         work.finish(Outcome::Done);
         Ok(files)
     }
 
-    /// A step that adds a layer.
-    fn layer(&self, step: &Step, outputs: &Outputs) -> Result<Layers, Cause> {
-        let Settings {
-            store,
-            codec,
-            threads,
-            epoch,
-            events,
-            no_cache,
-            ..
-        } = self.settings;
-        let below = outputs.layers(input(step, 0)?)?;
-        let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
-        let key = step_key(step, &inputs.collect::<Result<Vec<_>, _>>()?, *epoch)?;
-        let work = events.start(&step.name);
-        let why = match self.find(&key) {
-            _ if *no_cache => "as `--no-cache` says",
-            Ok(found) => {
-                events.debug(format!("{}: cached under key {}", step.name, key.0));
-                work.finish(Outcome::Cached);
-                return Ok(below.with(found));
+    /// Gets the files of a step's inputs that are only remembered; says whether there were any.
+    pub(super) fn have_files(&mut self, step: &Step, outputs: &mut Outputs) -> Result<bool, Cause> {
+        let mut had_any = false;
+        for &input in &step.inputs {
+            if let Output::Commit(_) = outputs.get(input)? {
+                let files = self.check_out(&self.plan.steps[input.0])?;
+                outputs.replace(input, files.into())?;
+                had_any = true;
             }
-            Err(why) => why,
-        };
-        events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
-        let rootfs = below.stack.rootfs(store, self.settings.expansion)?;
-        let change = self.change(step, outputs, &below.stack, &rootfs)?;
-        let packer = Packer {
-            store,
-            codec: *codec,
-            threads: *threads,
-            work: &work,
-        };
-        let layer = if change.tree.entries().is_empty() {
-            None
-        } else {
-            Some(packer.pack(&change, &self.slot(step)?)?)
-        };
-        let record = StepRecord {
-            tree: layer.as_ref().and_then(|layer| layer.tree),
-        };
-        store.put_record(RecordKind::Step, &key.0, "", &record)?;
-        work.finish(Outcome::Done);
-        Ok(below.with(layer))
-    }
-
-    /// What names the step from build to build, while its inputs change.
-    fn slot(&self, step: &Step) -> Result<Digest, Cause> {
-        let folder = crate::canon::path::escape(self.settings.folder.as_os_str().as_bytes());
-        let slot = serde_json::json!({ "folder": folder, "operation": step.operation });
-        Ok(Digest::of(&crate::canon::json::to_vec(&slot)?))
-    }
-
-    /// The result under `key`, where all of it is there; else what is missing.
-    fn find(&self, key: &StepKey) -> Result<Option<Layer>, &'static str> {
-        let Settings { store, codec, .. } = self.settings;
-        let record = store.record(RecordKind::Step, &key.0, "");
-        let StepRecord { tree } = record.ok_or("as there is no record of it")?;
-        let found = tree.map(|tree| pack::find(store, &tree, *codec));
-        found
-            .map(|layer| layer.ok_or("as its layer is gone or compressed otherwise"))
-            .transpose()
-    }
-
-    /// What the step changes.
-    fn change(
-        &self,
-        step: &Step,
-        outputs: &Outputs,
-        stack: &Stack,
-        rootfs: &Rootfs,
-    ) -> Result<crate::step::Change, Cause> {
-        let Settings {
-            store,
-            epoch,
-            expansion,
-            ..
-        } = self.settings;
-        let metadata = |ownership: &Ownership| self.metadata(ownership, stack, rootfs);
-        let asked = match &step.operation {
-            Operation::Copy { ownership, .. }
-            | Operation::Unpack { ownership, .. }
-            | Operation::File { ownership, .. }
-            | Operation::Directory { ownership, .. } => metadata(ownership)?,
-            _ => Metadata::default(),
-        };
-        let mut draft = Draft::new(rootfs, *epoch, asked.owner.unwrap_or_default());
-        let files = || outputs.files(input(step, 1)?);
-        match &step.operation {
-            Operation::Copy { to, .. } => copy(&mut draft, files()?, to, asked)?,
-            Operation::Unpack { to, strip, .. } => {
-                unpack(&mut draft, files()?, to, *strip, asked, store, *expansion)?
-            }
-            Operation::File { path, content, .. } => {
-                place::file(&mut draft, path, content, asked, *epoch)?
-            }
-            Operation::Directory { path, .. } => place::directory(&mut draft, path, asked, *epoch)?,
-            Operation::Symlink { path, target } => {
-                place::symlink(&mut draft, path, target, *epoch)?
-            }
-            Operation::Remove { paths, missing_ok } => {
-                place::remove(&mut draft, paths, *missing_ok)?
-            }
-            _ => return Err(Cause::Bug("a step that adds no layer was asked for one")),
         }
-        Ok(draft.finish()?)
-    }
-
-    fn metadata(
-        &self,
-        ownership: &Ownership,
-        stack: &Stack,
-        rootfs: &Rootfs,
-    ) -> Result<Metadata, Cause> {
-        let Settings {
-            store, expansion, ..
-        } = self.settings;
-        let content = StackContent::new(stack, store, *expansion);
-        let read = |inode| owner::read_small(content.origin(inode).open()?);
-        let owner = ownership
-            .owner
-            .as_deref()
-            .map(|owner| owner::numbers(owner, rootfs, &read));
-        Ok(Metadata {
-            mode: ownership.mode,
-            owner: owner.transpose()?,
-        })
+        Ok(had_any)
     }
 }
 
-impl Layers {
-    fn with(&self, layer: Option<Layer>) -> Layers {
-        let has_added = layer.is_some();
-        let stack = match layer {
-            Some(layer) => self.stack.with(layer),
-            None => self.stack.clone(),
-        };
-        Layers {
-            stack,
-            base: self.base.clone(),
-            has_added,
-        }
-    }
-}
-
-fn of_files(files: Files) -> Output {
-    let digest = OutputDigest::of_files(TreeDigest(files.digest()));
-    Output::Files(Arc::new(files), digest)
-}
-
-fn input(step: &Step, number: usize) -> Result<StepId, Cause> {
+/// The step that a step's input of that number is.
+pub(super) fn input(step: &Step, number: usize) -> Result<StepId, Cause> {
     step.inputs
         .get(number)
         .copied()
         .ok_or(Cause::Bug("a step lacks an input"))
-}
-
-/// What is in a file of rules. A pipe is not waited for, and no device is read without end.
-fn read_ignore_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    const LARGEST: u64 = 4 << 20;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > LARGEST {
-        true => Err(std::io::Error::other(format!(
-            "it is larger than {LARGEST} bytes"
-        ))),
-        false => Ok(bytes),
-    }
-}
-
-/// The rules of `.cairnignore`, else of `.dockerignore`.
-fn ignored(folder: &Path) -> Result<Rules, Cause> {
-    for name in [".cairnignore", ".dockerignore"] {
-        let path = folder.join(name);
-        let bytes = match read_ignore_file(&path) {
-            Ok(bytes) => bytes,
-            // Whether the folder itself is one, whoever reads it says.
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                continue;
-            }
-            Err(error) => {
-                return Err(Cause::Ignore(format!(
-                    "can't read `{}`: {error}\nhint: make it a readable file, or remove it",
-                    path.display()
-                )));
-            }
-        };
-        return ignore::parse(&bytes).map_err(|problems| {
-            let problems: Vec<_> = problems
-                .iter()
-                .map(|problem| format!("{}: {problem}", path.display()))
-                .collect();
-            Cause::Ignore(problems.join("\n"))
-        });
-    }
-    Ok(Rules::default())
 }

@@ -6,6 +6,10 @@
 pub mod assemble;
 pub mod error;
 mod evaluate;
+mod ignore_file;
+mod layer;
+mod missing;
+mod outputs;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -105,7 +106,8 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// What a [`Hasher`] has seen, as its library writes it; in JSON an escaped text, for it is short.
+/// What a [`Hasher`] has seen, as its library writes it; in JSON an escaped text, for it is short,
+/// behind what tells the library's way of writing: one that was written otherwise is none.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HasherState(Vec<u8>);
 
@@ -115,17 +117,35 @@ impl fmt::Debug for HasherState {
     }
 }
 
+impl HasherState {
+    /// Names how the library lays a state out, by how it lays out a known one whose every part is
+    /// of another value: its version alone would not say whether that has changed.
+    fn form() -> &'static str {
+        static FORM: OnceLock<String> = OnceLock::new();
+        FORM.get_or_init(|| {
+            let seen: Vec<u8> = (0..100).collect();
+            let mut hasher = Hasher::new();
+            hasher.update(&seen);
+            Digest::of(&hasher.state().0).hex()[..8].to_owned()
+        })
+    }
+}
+
 impl Serialize for HasherState {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&super::path::escape(&self.0))
+        let state = super::path::escape(&self.0);
+        serializer.serialize_str(&format!("{}:{state}", HasherState::form()))
     }
 }
 
 impl<'de> Deserialize<'de> for HasherState {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<HasherState, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        let state = super::path::unescape(&text).map(HasherState);
-        state.ok_or_else(|| serde::de::Error::custom("no state of a hasher"))
+        let (form, state) = text.split_once(':').unwrap_or_default();
+        let state = super::path::unescape(state).filter(|_| form == HasherState::form());
+        state
+            .map(HasherState)
+            .ok_or_else(|| serde::de::Error::custom("no state of a hasher"))
     }
 }
 
@@ -276,6 +296,24 @@ mod tests {
         resumed.update(&[8; 100]);
         assert_eq!(resumed.finish(), Digest::of(&[[7; 100], [8; 100]].concat()));
         assert!(Hasher::resume(&HasherState(Vec::new())).is_none());
+    }
+
+    #[test]
+    fn a_state_that_was_written_in_another_way_is_none() {
+        let mut hasher = Hasher::new();
+        hasher.update(&[7; 100]);
+        let text = serde_json::to_string(&hasher.state()).unwrap();
+        let read = |text: &str| serde_json::from_str::<HasherState>(text).ok();
+        assert_eq!(read(&text), Some(hasher.state()));
+        let (form, state) = text.split_once(':').unwrap();
+        assert_eq!(form.len(), 1 + 8);
+        for other in [
+            format!("\"00000000:{state}"),
+            format!("\"{state}"),
+            "\"\"".to_owned(),
+        ] {
+            assert_eq!(read(&other), None, "{other}");
+        }
     }
 
     #[test]

@@ -70,7 +70,11 @@ pub enum Command {
     Inspect(Inspect),
     /// Give an image another name
     Tag(Tag),
-    /// Remove images, and what only they hold
+    /// Remove images, and the blobs that only they have
+    ///
+    /// What building them left besides stays: the layers of stages, downloads, base images, and
+    /// the caches that make the next build fast. No command frees these yet: delete the store's
+    /// folder, or of its folders all but `blobs`, which are caches.
     Rm(Rm),
     /// Serve the store as a registry
     Serve(Serve),

@@ -152,6 +152,7 @@ impl From<export::Error> for Failure {
             Error::Store(error) => of_store(error),
             Error::Image(error) => of_image(error),
             Error::Stage(error) => of_stage(error),
+            Error::Damaged { .. } => Kind::DigestMismatch,
             Error::NoEngine(_) => Kind::Unavailable,
             Error::Write { source, .. } | Error::Pack(Read { source, .. }) => {
                 of_io(source).unwrap_or(Kind::Failed)

@@ -1,5 +1,7 @@
 //! `cairn images`, `cairn tag`, `cairn rm`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
 use super::arguments::{Images, Rm, Tag};
@@ -20,7 +22,7 @@ pub fn find(store: &Store, text: &str) -> Result<Descriptor, Failure> {
     }
     let images = store.images()?;
     if let Some(digits) = hex_digits(text) {
-        let found: std::collections::BTreeMap<_, _> = images
+        let found: BTreeMap<_, _> = images
             .iter()
             .map(|image| (image.descriptor.digest, &image.descriptor))
             .filter(|(digest, _)| digest.hex().starts_with(digits))
@@ -95,12 +97,13 @@ pub fn list(arguments: &Images, environment: &Environment) -> Result<(), Failure
     }
     if arguments.json {
         let rows = images.iter().map(|image| {
+            let (platforms, size) = summary(&store, &image.descriptor);
             json!({
                 "name": image.reference.as_ref().map(ToString::to_string),
                 "digest": image.descriptor.digest,
                 "mediaType": image.descriptor.media_type,
-                "platforms": summary(&store, &image.descriptor).0,
-                "size": summary(&store, &image.descriptor).1,
+                "platforms": platforms,
+                "size": size,
             })
         });
         return print::json(&rows.collect::<Vec<_>>());
@@ -122,33 +125,33 @@ pub fn list(arguments: &Images, environment: &Environment) -> Result<(), Failure
     print::to_stdout(&table.render())
 }
 
-/// Its platforms, and the bytes of all its blobs that are there.
+/// Its platforms, and the bytes of all its blobs that are there; each is looked at once, however
+/// often an index names it.
 fn summary(store: &Store, descriptor: &Descriptor) -> (Vec<String>, u64) {
-    let (mut platforms, mut blobs) = (Vec::new(), std::collections::BTreeMap::new());
-    let mut todo = vec![descriptor.clone()];
-    while let Some(descriptor) = todo.pop() {
-        blobs.insert(descriptor.digest, descriptor.size);
-        let document = store.read(&descriptor.digest, LARGEST_DOCUMENT).ok();
+    let mut platforms = Vec::new();
+    let mut seen = BTreeSet::from([descriptor.digest]);
+    let mut todo = vec![descriptor.digest];
+    while let Some(digest) = todo.pop() {
+        let document = store.read(&digest, LARGEST_DOCUMENT).ok();
         match document.map(|bytes| Document::parse(&bytes)) {
-            Some(Ok(Document::Index(index))) => todo.extend(index.manifests.into_iter().rev()),
+            Some(Ok(Document::Index(index))) => {
+                let members = index.manifests.iter().rev().map(|member| member.digest);
+                todo.extend(members.filter(|member| seen.insert(*member)));
+            }
             Some(Ok(Document::Manifest(manifest))) => {
                 let config = store.read(&manifest.config.digest, LARGEST_DOCUMENT).ok();
                 let config = config.and_then(|bytes| {
                     serde_json::from_slice::<crate::image::ImageConfig>(&bytes).ok()
                 });
                 platforms.extend(config.map(|config| config.platform().to_string()));
-                blobs.insert(manifest.config.digest, manifest.config.size);
-                blobs.extend(
-                    manifest
-                        .layers
-                        .iter()
-                        .map(|layer| (layer.digest, layer.size)),
-                );
+                seen.insert(manifest.config.digest);
+                seen.extend(manifest.layers.iter().map(|layer| layer.digest));
             }
             _ => {}
         }
     }
-    (platforms, blobs.values().sum())
+    let sizes = seen.iter().filter_map(|digest| store.blob(digest));
+    (platforms, sizes.map(|blob| blob.size).sum())
 }
 
 /// Gives an image another name.
@@ -159,7 +162,8 @@ pub fn tag(arguments: &Tag, environment: &Environment) -> Result<(), Failure> {
     Ok(store.name_image(Some(&name), &image)?)
 }
 
-/// Removes images, and what no other image reaches.
+/// Removes images, and the blobs that no other image reaches. Records that told of these are as good
+/// as missing, and cost nothing to keep.
 pub fn remove(arguments: &Rm, environment: &Environment) -> Result<(), Failure> {
     let store = environment.store()?;
     let meant = arguments.images.iter().map(|text| {
@@ -181,7 +185,10 @@ pub fn remove(arguments: &Rm, environment: &Environment) -> Result<(), Failure> 
         })
     })?;
     match store.remove_unreached(&gone)? {
-        Some(bytes) => print::to_stderr(&format!("{} removed", table::size(bytes))),
+        Some(bytes) => print::to_stderr(&format!(
+            "{} freed; caches, and what stages and downloads left, stay (`cairn rm --help`)",
+            table::size(bytes)
+        )),
         None => print::to_stderr(
             "names are removed; their blobs stay, as another cairn is at work with this store",
         ),

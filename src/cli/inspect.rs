@@ -1,5 +1,7 @@
 //! `cairn inspect`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::arguments::Inspect;
@@ -31,7 +33,7 @@ struct ShownImage {
     config_digest: Digest,
     created: Option<String>,
     config: Option<Execution>,
-    annotations: Option<std::collections::BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
     layers: Vec<ShownLayer>,
     history: Vec<ShownStep>,
 }
@@ -79,9 +81,11 @@ fn shown(store: &Store, descriptor: &Descriptor) -> Result<Shown, Failure> {
     match document(store, &descriptor.digest)? {
         Document::Manifest(manifest) => images.push(image(store, descriptor.digest, &manifest)?),
         Document::Index(index) => {
+            let mut seen = BTreeSet::new();
             for member in &index.manifests {
                 // A pull for one platform leaves the others out.
-                if store.blob(&member.digest).is_some()
+                if seen.insert(member.digest)
+                    && store.blob(&member.digest).is_some()
                     && let Document::Manifest(manifest) = document(store, &member.digest)?
                 {
                     images.push(image(store, member.digest, &manifest)?);

@@ -1,7 +1,8 @@
 //! SIGINT and SIGTERM: what is unfinished goes, and so does the process.
 //!
 //! The store needs nothing: its unfinished files are locked by their writer and removed by the
-//! next. Files beside an output are removed here. One line says what happened.
+//! next. Files beside an output are removed here, and programs that run are stopped. One line says
+//! what happened.
 
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use tokio::signal::unix::{self, Signal, SignalKind};
 use super::exit::Code;
 use super::print;
 use crate::export::folder;
+use crate::inputs::git;
 use crate::ui::progress::Mode;
 
 /// Ends the process on a signal, from when this comes back, with a line as `mode` has it.
@@ -28,6 +30,7 @@ pub fn install(mode: Mode, start: Instant) {
                 drop(ready);
                 signals.first().await
             });
+            git::stop_running();
             folder::remove_unfinished();
             if !mode.is_json() && std::io::stderr().is_terminal() {
                 // After what is being drawn, and the terminal's `^C`.

@@ -1,14 +1,15 @@
 //! An image as one file: an OCI image layout in a tar, with `manifest.json` also what
 //! `docker load` reads.
 //!
-//! In: an image of the store, its names. Out: a tar, members sorted by name, times 0.
+//! In: an image of the store, its names. Out: a tar, members sorted by name, times 0. A blob that
+//! is not what its digest says ends it.
 
 use std::fs::File;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Error, OCI_LAYOUT, blobs, document, layout_index};
+use super::{Error, OCI_LAYOUT, blobs, copy_checked, document, layout_index};
 use crate::canon::{Digest, EntryPath, Reference, json};
 use crate::image::{Descriptor, Document};
 use crate::layer::{Entry, Kind, Meta, tar};
@@ -100,28 +101,29 @@ fn write_members(members: &[(String, Content)], sink: &mut Sink) -> Result<io::R
             },
             0o644,
         );
-        let written = match content {
-            Content::Bytes(bytes) => sink
-                .write_all(&header)
-                .and_then(|()| sink.write_all(bytes).map(|()| size)),
-            Content::Blob(blob) => {
-                let mut file = blob.open()?;
-                sink.write_all(&header).and_then(|()| sink.copy(&mut file))
+        let written = sink.write_all(&header).and_then(|()| match content {
+            Content::Bytes(bytes) => sink.write_all(bytes),
+            Content::Blob(_) => Ok(()),
+        });
+        if written.is_err() {
+            return Ok(written);
+        }
+        if let Content::Blob(blob) = content {
+            let copied = copy_checked(blob, |file| {
+                let written = sink.copy(file)?;
+                match written == size {
+                    true => Ok(()),
+                    false => Err(io::Error::other(format!(
+                        "`{name}` of the store has {written} bytes where {size} are due"
+                    ))),
+                }
+            })?;
+            if copied.is_err() {
+                return Ok(copied);
             }
-        };
-        let padded = match written {
-            Ok(got) if got != size => {
-                return Err(Error::Store(crate::store::Error::SizeMismatch {
-                    what: format!("`{name}` of the store"),
-                    expected: size,
-                    got,
-                }));
-            }
-            Ok(_) => sink.write_all(tar::padding(size)),
-            Err(error) => Err(error),
-        };
-        if padded.is_err() {
-            return Ok(padded);
+        }
+        if let Err(error) = sink.write_all(tar::padding(size)) {
+            return Ok(Err(error));
         }
     }
     Ok(sink.write_all(&tar::END))

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Error, OCI_LAYOUT, blobs, layout_index};
+use super::{Error, OCI_LAYOUT, blobs, copy_checked, layout_index};
 use crate::canon::{Reference, json};
 use crate::image::Descriptor;
 use crate::store::Store;
@@ -31,8 +31,17 @@ pub fn write(
         if std::fs::metadata(&path).is_ok_and(|there| there.len() == blob.size) {
             continue;
         }
-        let mut source = blob.open()?;
-        put(&path, |file| io::copy(&mut source, file).map(drop)).map_err(failed(&path))?;
+        let mut damaged = None;
+        put(&path, |file| {
+            match copy_checked(&blob, |from| io::copy(from, file).map(drop)) {
+                Ok(copied) => copied,
+                Err(error) => {
+                    damaged = Some(error);
+                    Err(io::ErrorKind::Other.into())
+                }
+            }
+        })
+        .map_err(|error| damaged.unwrap_or_else(|| failed(&path)(error)))?;
     }
     let index = json::to_vec(&layout_index(descriptor, names))?;
     for (name, bytes) in [("oci-layout", OCI_LAYOUT), ("index.json", &index)] {

@@ -9,6 +9,7 @@ pub mod files;
 pub mod folder;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 
@@ -32,6 +33,14 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// A blob of the store that has changed where it lies.
+    #[error("{source}\nhint: remove `{}`, and build or pull again", path.display())]
+    Damaged {
+        /// Its file.
+        path: PathBuf,
+        /// What it should be, and is.
+        source: crate::store::Error,
+    },
     /// A document.
     #[error("{digest} can't be used: {source}")]
     Document {
@@ -103,6 +112,29 @@ pub(crate) fn blobs(
         }
     }
     Ok(found)
+}
+
+/// Lets `copy` have the file of a blob, and sees meanwhile that it is what its digest says: the
+/// kernel may copy it without showing it to us. The inner error is of writing.
+fn copy_checked(
+    blob: &Blob,
+    copy: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<io::Result<()>, Error> {
+    let mut file = blob.open()?;
+    let (copied, checked) = std::thread::scope(|scope| {
+        let checking = scope.spawn(|| blob.check());
+        let copied = copy(&mut file);
+        (copied, checking.join())
+    });
+    let checked = checked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    checked.map_err(|error| match error {
+        source @ crate::store::Error::DigestMismatch { .. } => Error::Damaged {
+            path: blob.path().to_owned(),
+            source,
+        },
+        other => Error::Store(other),
+    })?;
+    Ok(copied)
 }
 
 /// A manifest or index of the store.

@@ -15,7 +15,7 @@ use super::beneath::Folder;
 use super::files::{Files, Kept, Origin, Pick, Unread};
 use super::host_file::{Content, HostFile};
 use super::select::{self, Chosen};
-use super::stat::{Stat, Time};
+use super::stat::{Stat, Time, now};
 use super::stat_cache::StatCache;
 use super::walk::{Found, FoundKind, walk};
 use crate::canon::event::Work;
@@ -38,6 +38,8 @@ pub struct Context {
     /// Before the walk, by the clock of the store's file system.
     started: Time,
     store: Store,
+    /// Whether its stat cache is kept: a folder that goes with the build will not be met again.
+    is_lasting: bool,
 }
 
 /// Why a context can't be used.
@@ -112,6 +114,16 @@ impl Context {
             has_news: AtomicBool::new(false),
             started,
             store: store.clone(),
+            is_lasting: true,
+        })
+    }
+
+    /// As [`Context::open`], of all of a folder that goes with the build.
+    pub fn open_passing(path: &Path, store: &Store) -> Result<Context, Error> {
+        let context = Context::open(path, &Rules::default(), store)?;
+        Ok(Context {
+            is_lasting: false,
+            ..context
         })
     }
 
@@ -212,6 +224,9 @@ impl Context {
     }
 
     fn write_cache(&self) -> Result<(), Error> {
+        if !self.is_lasting {
+            return Ok(());
+        }
         let known = self
             .found
             .iter()
@@ -380,14 +395,4 @@ impl Found {
 
 fn cache_name(path: &Path) -> Digest {
     Digest::of(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()))
-}
-
-/// The instant that a file made now would get: no clock of ours, but that of file times.
-fn now(store: &Store) -> Result<Time, Error> {
-    let file = store.temporary()?;
-    let stat = rustix::fs::fstat(file.as_file()).map_err(|error| Error::Folder {
-        path: file.path().to_owned(),
-        source: error.into(),
-    })?;
-    Ok(Stat::from(stat).mtime)
 }

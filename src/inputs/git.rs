@@ -4,11 +4,16 @@
 //! does the fetching and checks every object; it sees no configuration but cairn's, so that no
 //! filter, hook or helper of the user's reaches the files.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use super::context::{self, Context};
-use crate::canon::pattern::Rules;
 use crate::store::Store;
 
 /// Why a commit can't be had.
@@ -51,7 +56,7 @@ pub fn check_out(
     url: &str,
     commit: &str,
     store: &Store,
-    search_path: &std::ffi::OsStr,
+    search_path: &OsStr,
 ) -> Result<Checkout, Error> {
     let (folder, locked) = store.temporary_folder()?;
     let tree = folder.path().join("tree");
@@ -84,36 +89,74 @@ pub fn check_out(
     attempt(&with(&[
         "checkout", "--quiet", "--force", "--detach", commit,
     ]))?;
-    let context = Context::open(&tree, &Rules::default(), store)?;
+    let context = Context::open_passing(&tree, store)?;
     Ok(Checkout {
         context: std::sync::Arc::new(context),
         _folder: (folder, locked),
     })
 }
 
+/// The gits that run, to be stopped with cairn.
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Stops every git that runs, and lets none begin: for a process that is told to end.
+pub fn stop_running() {
+    let running = running();
+    for id in running.iter().filter_map(|&id| pid(id)) {
+        // git stops its transports with itself. It may just have ended.
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+    }
+    std::mem::forget(running);
+}
+
+fn pid(id: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(id).ok()?)
+}
+
 /// Runs git; the inner error is what it said.
 fn run(
     folder: &Path,
-    search_path: &std::ffi::OsStr,
+    search_path: &OsStr,
     arguments: &[&str],
 ) -> Result<Result<(), String>, Error> {
-    let output = Command::new("git")
-        .args([
-            "-c",
-            "core.hooksPath=/dev/null",
-            "-c",
-            "core.autocrlf=false",
-            "-c",
-            "core.fsmonitor=false",
-        ])
-        .args([
-            "-c",
-            "core.symlinks=true",
-            "-c",
-            "protocol.ext.allow=never",
-            "-c",
-            "advice.detachedHead=false",
-        ])
+    let mut command = command(folder, search_path, arguments);
+    let mut child = {
+        let mut running = running();
+        let child = command.spawn().map_err(Error::Start)?;
+        running.insert(child.id());
+        child
+    };
+    let said = child.stderr.take().map_or_else(String::new, last_words);
+    // Its number is another's only once it was waited for, and by then it is not in the set.
+    if let Some(id) = pid(child.id()) {
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let _ = rustix::io::retry_on_intr(|| rustix::process::waitid(WaitId::Pid(id), ended));
+    }
+    running().remove(&child.id());
+    let status = child.wait().map_err(Error::Start)?;
+    Ok(match status.success() {
+        true => Ok(()),
+        false => Err(said),
+    })
+}
+
+fn command(folder: &Path, search_path: &OsStr, arguments: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    for setting in [
+        "core.hooksPath=/dev/null",
+        "core.autocrlf=false",
+        "core.fsmonitor=false",
+        "core.symlinks=true",
+        "protocol.ext.allow=never",
+        "advice.detachedHead=false",
+    ] {
+        command.args(["-c", setting]);
+    }
+    command
         .args(arguments)
         .current_dir(folder)
         .env_clear()
@@ -126,17 +169,38 @@ fn run(
         .env("GIT_LFS_SKIP_SMUDGE", "1")
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
-        .output()
-        .map_err(Error::Start)?;
-    if output.status.success() {
-        return Ok(Ok(()));
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// The end of what it says until it says no more: a server can have it say anything.
+fn last_words(mut stream: impl Read) -> String {
+    const KEPT: usize = 500;
+    let (mut said, mut buffer) = (Vec::new(), [0; 4 << 10]);
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => said.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+        said.drain(..said.len().saturating_sub(KEPT));
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said: String = said
-        .trim()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(500)
-        .collect();
-    Ok(Err(said))
+    let said = String::from_utf8_lossy(&said);
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    said.trim().chars().map(plain).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_speech_the_end_is_kept() {
+        let speech = std::io::repeat(b'x').take(1 << 20);
+        let said = last_words(speech.chain(&b"\x1b[1m\nfatal: no\n"[..]));
+        assert_eq!(said.len(), 499);
+        assert!(said.ends_with("x [1m fatal: no"), "{said}");
+    }
 }

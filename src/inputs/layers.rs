@@ -283,11 +283,11 @@ impl LayerContent {
 }
 
 /// Copies a stream into a temporary file while `scan` looks at it.
-pub fn spool<E: From<crate::store::Error>>(
+pub fn spool<T, E: From<crate::store::Error>>(
     plain: impl Read,
     store: &Store,
-    scan: impl FnOnce(&mut dyn Read) -> Result<Scanned, E>,
-) -> Result<(tempfile::NamedTempFile, Scanned), E> {
+    scan: impl FnOnce(&mut dyn Read) -> Result<T, E>,
+) -> Result<(tempfile::NamedTempFile, T), E> {
     let mut temporary = store.temporary()?;
     let (scanned, copied) = {
         let mut tee = Tee {
@@ -353,11 +353,7 @@ impl Unpacked {
             .get(index)
             .zip(self.scanned.offsets.get(index));
         let (entry, &offset) = found.ok_or(io::ErrorKind::NotFound)?;
-        Ok(FilePart {
-            file: &self.file,
-            at: offset,
-            left: entry.size(),
-        })
+        Ok(FilePart::new(&self.file, offset, entry.size()))
     }
 }
 
@@ -366,6 +362,14 @@ pub struct FilePart<'a> {
     file: &'a File,
     at: u64,
     left: u64,
+}
+
+impl FilePart<'_> {
+    /// The `size` bytes of `file` from `offset` on.
+    pub fn new(file: &File, offset: u64, size: u64) -> FilePart<'_> {
+        let (at, left) = (offset, size);
+        FilePart { file, at, left }
+    }
 }
 
 impl Read for FilePart<'_> {

@@ -1,21 +1,26 @@
 //! Images in files: OCI image layouts (image-spec, image-layout.md) as folders or archives, and
 //! what `docker save` writes.
 //!
-//! In: a path. Out: the descriptor of an image whose documents and blobs are now in the store.
+//! In: a path. Out: the descriptor of an image whose documents and blobs are now in the store, and
+//! nothing else of the layout. What an archive gave is remembered by what `stat` says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use rustix::fs::{FileType, Mode, OFlags};
+use serde::{Deserialize, Serialize};
 
-use crate::canon::{Digest, Reference};
+use super::layout_archive::{Archive, clean};
+use super::stat::{self, Stat};
+
+use crate::canon::{DiffId, Digest, Reference};
 use crate::image::manifest::{LARGEST_DOCUMENT, media_type};
 use crate::image::{Descriptor, Document, ImageConfig, Index, Manifest, manifest};
-use crate::layer::codec::{Expansion, decompress};
-use crate::layer::read::{self, MemberKind, Reader};
-use crate::store::{Blob, Store};
+use crate::layer::codec::Expansion;
+use crate::layer::read;
+use crate::store::{Blob, RecordKind, Store};
 
 /// Why a layout can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -83,127 +88,130 @@ pub fn import(
         path: path.to_owned(),
         source,
     };
-    let mut layout = if path.is_dir() {
-        Layout {
-            files: Files::Folder(path.to_owned()),
-            store,
-        }
-    } else {
-        let file = File::open(path).map_err(io)?;
-        let size = file.metadata().map_err(io)?.len();
-        let plain = decompress(file, size, limit).map_err(io)?;
-        Layout {
-            files: Files::Archive(read_archive(plain, store)?),
-            store,
-        }
-    };
-    if layout.has("index.json") {
-        layout.import_oci(name)
-    } else if layout.has("manifest.json") {
-        layout.import_docker(name)
-    } else {
-        Err(Error::NoLayout(path.to_owned()))
+    if path.is_dir() {
+        let layout = Layout::new(Files::Folder(path.to_owned()), store);
+        return Ok(layout.import(path, name)?.descriptor);
     }
+    let file = File::open(path).map_err(io)?;
+    let stat =
+        |file: &File| Ok::<Stat, Error>(rustix::fs::fstat(file).map_err(|e| io(e.into()))?.into());
+    let (before, started) = (stat(&file)?, stat::now(store)?);
+    let question = question(&before, name);
+    if let Some(known) = store.record::<Imported>(RecordKind::Source, &question, IMPORTED)
+        && known.is_here(store)
+    {
+        return Ok(known.descriptor);
+    }
+    let archive = Archive::read(file.try_clone().map_err(io)?, store, limit, &io)?;
+    let imported = Layout::new(Files::Archive(archive), store).import(path, name)?;
+    let is_settled = before.file_type() == FileType::RegularFile && !before.is_racy(started);
+    if is_settled && stat(&file)? == before {
+        store.put_record(RecordKind::Source, &question, IMPORTED, &imported)?;
+    }
+    Ok(imported.descriptor)
+}
+
+/// Of the record of what an archive gave.
+const IMPORTED: &str = ".layout";
+
+/// What came of a layout.
+#[derive(Serialize, Deserialize)]
+struct Imported {
+    descriptor: Descriptor,
+    /// All that it is made of, with their sizes.
+    blobs: BTreeMap<Digest, u64>,
+}
+
+impl Imported {
+    fn is_here(&self, store: &Store) -> bool {
+        let is_here = |(digest, size): (&Digest, &u64)| store.whole_blob(digest, *size).is_some();
+        self.blobs.iter().all(is_here)
+    }
+}
+
+/// What names the image `name` of the archive of which `stat` says this.
+fn question(stat: &Stat, name: Option<&str>) -> Digest {
+    Digest::of(format!("image {name:?} of an archive with {stat:?}").as_bytes())
 }
 
 enum Files {
     Folder(PathBuf),
-    /// Every file of the archive, by its name, in the store already.
-    Archive(BTreeMap<String, Blob>),
+    Archive(Archive),
 }
 
 struct Layout<'a> {
     files: Files,
     store: &'a Store,
+    /// What was brought into the store, or was there already.
+    blobs: BTreeMap<Digest, u64>,
 }
 
-/// Most files of a layout's archive.
-const MOST_FILES: usize = 100_000;
-
-fn read_archive(plain: impl Read, store: &Store) -> Result<BTreeMap<String, Blob>, Error> {
-    let mut reader = Reader::new(plain);
-    let mut files = BTreeMap::new();
-    let mut links = Vec::new();
-    while let Some(member) = reader.next_member()? {
-        let name = clean(&member.path);
-        match member.kind {
-            MemberKind::File => {
-                let mut writer = store.write_blob()?;
-                writer.fill(&name, &mut reader, Some(member.size))?;
-                files.insert(name, writer.finish()?);
-            }
-            // `docker save` writes a layer that two images share once, and links to it.
-            MemberKind::Symlink(target) => {
-                let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-                links.push((
-                    name.clone(),
-                    clean(format!("{folder}/{}", String::from_utf8_lossy(&target)).as_bytes()),
-                ));
-            }
-            MemberKind::Hardlink(target) => links.push((name, clean(&target))),
-            _ => {}
-        }
-        if files.len() + links.len() > MOST_FILES {
-            return Err(Error::Archive(read::Error::Unsupported {
-                name: "the whole".to_owned(),
-                what: format!("of more than {MOST_FILES} files"),
-            }));
-        }
-    }
-    for (name, target) in links {
-        if let Some(blob) = files.get(&target).cloned() {
-            files.insert(name, blob);
-        }
-    }
-    Ok(files)
-}
-
-/// A name without `.` and with `..` resolved: only a key of the map, never a path of the host.
-fn clean(name: &[u8]) -> String {
-    let path = crate::canon::EntryPath::resolved_in_root(name).unwrap_or_default();
-    path.lossy().into_owned()
+/// Opens a file; of a pipe or device that stands there nothing is waited for.
+fn open_file(path: PathBuf) -> Result<File, Error> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(&path, flags, Mode::empty()).map_err(io::Error::from);
+    let opened = opened
+        .map(File::from)
+        .and_then(|file| match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("it is no file")),
+        });
+    opened.map_err(|source| Error::Io { path, source })
 }
 
 impl Layout<'_> {
+    fn new(files: Files, store: &Store) -> Layout<'_> {
+        let blobs = BTreeMap::new();
+        Layout {
+            files,
+            store,
+            blobs,
+        }
+    }
+
+    fn import(mut self, path: &Path, name: Option<&str>) -> Result<Imported, Error> {
+        let descriptor = if self.has("index.json") {
+            self.import_oci(name)?
+        } else if self.has("manifest.json") {
+            self.import_docker(name)?
+        } else {
+            return Err(Error::NoLayout(path.to_owned()));
+        };
+        Ok(Imported {
+            descriptor,
+            blobs: self.blobs,
+        })
+    }
+
     fn has(&self, name: &str) -> bool {
         match &self.files {
             Files::Folder(folder) => folder.join(name).is_file(),
-            Files::Archive(files) => files.contains_key(name),
+            Files::Archive(archive) => archive.get(name).is_some(),
         }
+    }
+
+    fn open(&self, name: &str) -> Result<Box<dyn Read + '_>, Error> {
+        let name = clean(name.as_bytes());
+        Ok(match &self.files {
+            Files::Folder(folder) => Box::new(open_file(folder.join(name))?),
+            Files::Archive(archive) => Box::new(archive.get(&name).ok_or(Error::Missing(name))?),
+        })
     }
 
     /// A document of the layout, by its name.
     fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
-        let name = &clean(name.as_bytes());
-        match &self.files {
-            Files::Folder(folder) => {
-                let path = folder.join(name);
-                let mut bytes = Vec::new();
-                let file = File::open(&path).map_err(|source| Error::Io {
-                    path: path.clone(),
-                    source,
-                })?;
-                file.take(LARGEST_DOCUMENT + 1)
-                    .read_to_end(&mut bytes)
-                    .map_err(|source| Error::Io {
-                        path: path.clone(),
-                        source,
-                    })?;
-                if bytes.len() as u64 > LARGEST_DOCUMENT {
-                    return Err(crate::store::Error::TooLarge(
-                        format!("`{name}`"),
-                        LARGEST_DOCUMENT,
-                    )
-                    .into());
-                }
-                Ok(bytes)
+        let mut bytes = Vec::new();
+        let mut file = self.open(name)?.take(LARGEST_DOCUMENT + 1);
+        file.read_to_end(&mut bytes).map_err(|source| Error::Io {
+            path: PathBuf::from(name),
+            source,
+        })?;
+        match bytes.len() as u64 > LARGEST_DOCUMENT {
+            true => {
+                let what = format!("`{name}` of the layout");
+                Err(crate::store::Error::TooLarge(what, LARGEST_DOCUMENT).into())
             }
-            Files::Archive(files) => {
-                let blob = files
-                    .get(name)
-                    .ok_or_else(|| Error::Missing(name.to_owned()))?;
-                Ok(self.store.read(&blob.digest, LARGEST_DOCUMENT)?.to_vec())
-            }
+            false => Ok(bytes),
         }
     }
 
@@ -256,76 +264,54 @@ impl Layout<'_> {
                 _ => return Err(Error::Several(shown())),
             },
         };
-        self.import_tree(chosen, 0)?;
+        self.import_tree(chosen)?;
         Ok(Descriptor {
             annotations: None,
             ..chosen.clone()
         })
     }
 
-    /// Brings a document and all that it points at into the store.
-    fn import_tree(&self, descriptor: &Descriptor, depth: u32) -> Result<(), Error> {
-        let digest = descriptor.digest;
-        self.import_blob(descriptor)?;
-        let bytes = self.store.read(&digest, LARGEST_DOCUMENT)?;
-        let document =
-            Document::parse(&bytes).map_err(|source| Error::Document { digest, source })?;
-        for member in document.descriptors() {
-            if member.is_document() && depth < 3 {
+    /// Brings a document and all that it points at into the store, each once: a small index may
+    /// name another many times, and that one a third.
+    fn import_tree(&mut self, root: &Descriptor) -> Result<(), Error> {
+        let mut seen = BTreeSet::from([root.digest]);
+        let mut todo = vec![root.clone()];
+        while let Some(descriptor) = todo.pop() {
+            let digest = descriptor.digest;
+            self.import_blob(&descriptor)?;
+            let bytes = self.store.read(&digest, LARGEST_DOCUMENT)?;
+            let document =
+                Document::parse(&bytes).map_err(|source| Error::Document { digest, source })?;
+            for member in document.descriptors() {
+                if !member.is_document() {
+                    self.import_blob(member)?;
                 // An index may name images that were left out when the layout was written.
-                if self.has_blob(&member.digest) {
-                    self.import_tree(member, depth + 1)?;
+                } else if seen.insert(member.digest) && self.has_blob(&member.digest) {
+                    todo.push(member.clone());
                 }
-            } else {
-                self.import_blob(member)?;
             }
         }
         Ok(())
     }
 
     fn has_blob(&self, digest: &Digest) -> bool {
-        self.has(&format!("blobs/sha256/{}", digest.hex())) || self.store.blob(digest).is_some()
+        self.has(&blob_name(digest)) || self.store.blob(digest).is_some()
     }
 
-    fn import_blob(&self, descriptor: &Descriptor) -> Result<(), Error> {
+    fn import_blob(&mut self, descriptor: &Descriptor) -> Result<(), Error> {
         let Descriptor { digest, size, .. } = descriptor;
-        let name = format!("blobs/sha256/{}", digest.hex());
-        if self.store.whole_blob(digest, *size).is_some() {
+        if self.blobs.get(digest) == Some(size) {
             return Ok(());
         }
-        match &self.files {
-            Files::Folder(folder) => {
-                let path = folder.join(&name);
-                let mut file = File::open(&path).map_err(|source| Error::Io { path, source })?;
-                let mut writer = self.store.write_blob()?;
-                let what = format!("`{name}` of the layout");
-                writer.fill(&what, &mut file, Some(*size))?;
-                writer.finish_as(&what, digest)?;
-                Ok(())
-            }
-            Files::Archive(files) => {
-                let blob = files
-                    .get(&name)
-                    .ok_or_else(|| Error::Missing(name.clone()))?;
-                let what = format!("`{name}` of the layout");
-                if blob.digest == *digest {
-                    let (expected, got) = (*size, blob.size);
-                    return Err(crate::store::Error::SizeMismatch {
-                        what,
-                        expected,
-                        got,
-                    }
-                    .into());
-                }
-                let (expected, got) = (*digest, blob.digest);
-                Err(crate::store::Error::DigestMismatch {
-                    what,
-                    expected,
-                    got,
-                }
-                .into())
-            }
+        if self.store.whole_blob(digest, *size).is_none() {
+            let name = blob_name(digest);
+            let what = format!("`{name}` of the layout");
+            let mut writer = self.store.write_blob()?;
+            writer.fill(&what, &mut self.open(&name)?, Some(*size))?;
+            writer.finish_as(&what, digest)?;
         }
+        self.blobs.insert(*digest, *size);
+        Ok(())
     }
 
     /// What `docker save` writes: `manifest.json` with a config and plain tars.
@@ -372,28 +358,8 @@ impl Layout<'_> {
         })?;
         let mut layers = Vec::new();
         for (number, layer) in chosen.layers.iter().enumerate() {
-            let blob = self.import_plain_layer(layer)?;
-            let mut first = [0; 2];
-            let is_gzip = blob.open()?.read_exact(&mut first).is_ok() && first == [0x1f, 0x8b];
-            let media_type = if is_gzip {
-                media_type::LAYER_GZIP
-            } else {
-                media_type::LAYER
-            };
-            // Of plain tars the digest is the diff ID, and this is where it can be checked.
-            let expected = config.rootfs.diff_ids.get(number);
-            if let Some(expected) =
-                expected.filter(|expected| !is_gzip && expected.0 != blob.digest)
-            {
-                let what = format!("`{layer}` of the archive");
-                let (expected, got) = (expected.0, blob.digest);
-                return Err(crate::store::Error::DigestMismatch {
-                    what,
-                    expected,
-                    got,
-                }
-                .into());
-            }
+            let (media_type, blob) =
+                self.import_layer(layer, config.rootfs.diff_ids.get(number))?;
             layers.push(Descriptor::new(media_type, blob.digest, blob.size));
         }
         let config = self.store.put(&bytes)?;
@@ -405,7 +371,14 @@ impl Layout<'_> {
             annotations: None,
             foreign: BTreeMap::new(),
         };
+        let layers = manifest
+            .layers
+            .iter()
+            .map(|layer| (layer.digest, layer.size));
+        self.blobs.extend(layers);
         let manifest = self.store.put(&crate::canon::json::to_vec(&manifest)?)?;
+        self.blobs.insert(config.digest, config.size);
+        self.blobs.insert(manifest.digest, manifest.size);
         Ok(Descriptor::new(
             media_type::MANIFEST,
             manifest.digest,
@@ -413,19 +386,77 @@ impl Layout<'_> {
         ))
     }
 
-    fn import_plain_layer(&self, name: &str) -> Result<Blob, Error> {
-        match &self.files {
-            Files::Folder(folder) => {
-                let path = folder.join(clean(name.as_bytes()));
-                let mut file = File::open(&path).map_err(|source| Error::Io { path, source })?;
-                let mut writer = self.store.write_blob()?;
-                writer.fill(name, &mut file, None)?;
-                Ok(writer.finish()?)
-            }
-            Files::Archive(files) => files
-                .get(&clean(name.as_bytes()))
-                .cloned()
-                .ok_or_else(|| Error::Missing(name.to_owned())),
+    /// A layer of any name; of a plain tar the digest is the diff ID, and this is where it can be
+    /// checked.
+    fn import_layer(
+        &self,
+        name: &str,
+        expected: Option<&DiffId>,
+    ) -> Result<(&'static str, Blob), Error> {
+        let what = format!("`{name}` of the archive");
+        let mut source = self.open(name)?;
+        let mut first = Vec::new();
+        let read = source.by_ref().take(2).read_to_end(&mut first);
+        read.map_err(|source| Error::Io {
+            path: PathBuf::from(name),
+            source,
+        })?;
+        let is_gzip = first == [0x1f, 0x8b];
+        let mut writer = self.store.write_blob()?;
+        writer.fill(&what, &mut first.as_slice().chain(source), None)?;
+        Ok(match expected {
+            _ if is_gzip => (media_type::LAYER_GZIP, writer.finish()?),
+            Some(expected) => (media_type::LAYER, writer.finish_as(&what, &expected.0)?),
+            None => (media_type::LAYER, writer.finish()?),
+        })
+    }
+}
+
+fn blob_name(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_that_did_not_change_is_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let path = folder.path().join("saved.tar");
+        let mut builder = tar::Builder::new(File::create(&path).unwrap());
+        let mut add = |name: &str, content: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, name, content).unwrap();
+        };
+        let config = br#"{"architecture":"a","os":"o","rootfs":{"type":"layers","diff_ids":[]}}"#;
+        add("manifest.json", br#"[{"Config":"config","Layers":[]}]"#);
+        add("config", config);
+        builder.into_inner().unwrap();
+        let import = || import(&path, None, &store, Expansion::default()).unwrap();
+        let stat: Stat = rustix::fs::stat(&path).unwrap().into();
+        while stat.is_racy(stat::now(&store).unwrap()) {
+            std::thread::yield_now();
         }
+        let first = import();
+        // That an answer is taken from the record shows when the record says something else.
+        let descriptor = Descriptor::new("another", Digest::of(b"another"), 7);
+        let mut another = Imported {
+            descriptor: descriptor.clone(),
+            blobs: BTreeMap::from([(Digest::of(config), config.len() as u64)]),
+        };
+        let put = |record: &Imported| {
+            let question = question(&stat, None);
+            store
+                .put_record(RecordKind::Source, &question, IMPORTED, record)
+                .unwrap();
+        };
+        put(&another);
+        assert_eq!(import(), descriptor);
+        another.blobs.insert(descriptor.digest, 7);
+        put(&another);
+        assert_eq!(import(), first, "though the record's blobs are not there");
     }
 }

@@ -14,6 +14,7 @@ pub mod http;
 pub mod image;
 pub mod layers;
 pub mod layout;
+mod layout_archive;
 pub mod select;
 pub mod stage;
 pub mod stat;

@@ -1,8 +1,11 @@
 //! What `stat` says of a file of the host, as far as it tells one content from another.
 //!
-//! In: rustix's `Stat`. Out: [`Stat`], compared to notice a change.
+//! In: rustix's `Stat`. Out: [`Stat`], compared to notice a change, and the instant to judge by
+//! whether one could go unnoticed.
 
 use rustix::fs::FileType;
+
+use crate::store::{self, Store};
 
 /// What `stat` says: equal before and after reading, the content is what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,17 +40,35 @@ impl Stat {
     }
 
     /// Whether it changed so shortly before `instant` that a later change might show the same
-    /// times: git's "racily clean", with the coarsest tick that Linux has as slack.
+    /// times: git's "racily clean", with the coarsest tick that Linux has as slack. Where both
+    /// times are whole seconds, the file system may know no others, and some keep every second one
+    /// alone.
     pub fn is_racy(&self, instant: Time) -> bool {
         const TICK: u32 = 20_000_000;
         let last = self.mtime.max(self.ctime);
-        let nanoseconds = last.nanoseconds + TICK;
-        let settled = Time {
-            seconds: last.seconds + i64::from(nanoseconds / 1_000_000_000),
-            nanoseconds: nanoseconds % 1_000_000_000,
+        let settled = if self.mtime.nanoseconds == 0 && self.ctime.nanoseconds == 0 {
+            Time {
+                seconds: last.seconds.saturating_add(2),
+                nanoseconds: 0,
+            }
+        } else {
+            let nanoseconds = last.nanoseconds.saturating_add(TICK);
+            let carried = i64::from(nanoseconds / 1_000_000_000);
+            Time {
+                seconds: last.seconds.saturating_add(carried),
+                nanoseconds: nanoseconds % 1_000_000_000,
+            }
         };
         settled >= instant
     }
+}
+
+/// The instant that a file made now would get: no clock of ours, but that of file times.
+pub fn now(store: &Store) -> Result<Time, store::Error> {
+    let file = store.temporary()?;
+    let stat = rustix::fs::fstat(file.as_file())
+        .map_err(|error| store::io_error("look at", file.path())(error.into()))?;
+    Ok(Stat::from(stat).mtime)
 }
 
 impl From<rustix::fs::Stat> for Stat {
@@ -98,5 +119,30 @@ mod tests {
             }
             .is_racy(at(8, 0))
         );
+    }
+    #[test]
+    fn whole_seconds_settle_after_two() {
+        let at = |seconds, nanoseconds| Time {
+            seconds,
+            nanoseconds,
+        };
+        let of = |mtime, ctime| Stat {
+            device: 1,
+            inode: 1,
+            size: 0,
+            mode: 0,
+            mtime,
+            ctime,
+        };
+        let coarse = of(at(3, 0), at(5, 0));
+        assert!(coarse.is_racy(at(5, 900_000_000)));
+        assert!(coarse.is_racy(at(7, 0)));
+        assert!(!coarse.is_racy(at(7, 1)));
+        // What unpacks an archive sets whole seconds too, but nobody sets a ctime.
+        let unpacked = of(at(5, 0), at(5, 300_000_000));
+        assert!(!unpacked.is_racy(at(5, 900_000_000)));
+        // A time of the far future is not one that has come.
+        assert!(of(at(i64::MAX, 0), at(5, 0)).is_racy(at(9, 0)));
+        assert!(of(at(i64::MAX, 999_999_999), at(5, 0)).is_racy(at(9, 0)));
     }
 }

@@ -109,7 +109,7 @@ mod tests {
     }
 
     const LATER: Time = Time {
-        seconds: 101,
+        seconds: 103,
         nanoseconds: 0,
     };
 

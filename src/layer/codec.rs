@@ -1,9 +1,11 @@
 //! Compressed streams as others write them.
 //!
-//! In: a stream that is gzip, zstd or neither, told by its first bytes. Out: what it holds, with
-//! a limit on how much that may be.
+//! In: a stream that is gzip, zstd, xz, bzip2 or none of them, told by its first bytes. Out: what
+//! it holds, with a limit on how much that may be, and on the memory that reading it takes.
 
 use std::io::{self, BufRead, BufReader, Read};
+
+use lzma_rust2::XzReader;
 
 /// How far a stream may expand: [`Expansion::FREE`] bytes, or `factor` times what came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +37,14 @@ pub fn decompress<'a>(
 ) -> io::Result<Box<dyn Read + 'a>> {
     let mut source = BufReader::with_capacity(128 << 10, source);
     let first = source.fill_buf()?;
-    let plain: Box<dyn Read + 'a> = if first.starts_with(&[0x1f, 0x8b]) {
+    let plain: Box<dyn Read + 'a> = if is_gzip(first) {
         Box::new(flate2::bufread::MultiGzDecoder::new(source))
-    } else if first.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) || is_skippable_frame(first) {
+    } else if is_zstd(first) {
         Box::new(zstd::Decoder::with_buffer(source)?)
+    } else if is_xz(first) {
+        Box::new(XzReader::new_mem_limit(source, true, XZ_MEMORY))
+    } else if is_bzip2(first) {
+        Box::new(bzip2::bufread::MultiBzDecoder::new(source))
     } else {
         return Ok(Box::new(source));
     };
@@ -51,9 +57,41 @@ pub fn decompress<'a>(
     }))
 }
 
-/// RFC 8878, section 3.1.2: zstd:chunked and seekable zstd may begin with one.
-fn is_skippable_frame(first: &[u8]) -> bool {
-    matches!(first, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+/// Whether a stream that begins so is one that [`decompress`] expands.
+pub fn is_compressed(first: &[u8]) -> bool {
+    is_gzip(first) || is_zstd(first) || is_xz(first) || is_bzip2(first)
+}
+
+/// Most memory that an xz stream may ask for, in KiB: its levels end at 64 MiB.
+const XZ_MEMORY: u32 = 256 << 10;
+
+fn is_gzip(first: &[u8]) -> bool {
+    first.starts_with(&[0x1f, 0x8b])
+}
+
+/// A frame, or a skippable one: zstd:chunked and seekable zstd may begin with that (RFC 8878,
+/// section 3.1.2).
+fn is_zstd(first: &[u8]) -> bool {
+    matches!(
+        first,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]
+    )
+}
+
+/// The .xz file format, section 2.1.1.1.
+fn is_xz(first: &[u8]) -> bool {
+    first.starts_with(b"\xfd7zXZ\0")
+}
+
+/// With what begins its first block, or its end where it holds nothing: a tar may begin with the
+/// name `BZh9`.
+fn is_bzip2(first: &[u8]) -> bool {
+    let magic = first.strip_prefix(b"BZh");
+    let Some([b'1'..=b'9', rest @ ..]) = magic else {
+        return false;
+    };
+    rest.starts_with(&[0x31, 0x41, 0x59, 0x26, 0x53, 0x59])
+        || rest.starts_with(&[0x17, 0x72, 0x45, 0x38, 0x50, 0x90])
 }
 
 struct Limited<'a> {
@@ -65,7 +103,16 @@ struct Limited<'a> {
 
 impl Read for Limited<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.plain.read(buffer)?;
+        let read = self
+            .plain
+            .read(buffer)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::OutOfMemory => {
+                    let most = XZ_MEMORY >> 10;
+                    io::Error::other(format!("it takes more than {most} MiB of memory to read"))
+                }
+                _ => error,
+            })?;
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
             let Limited { most, factor, .. } = self;
             io::Error::other(format!(
@@ -99,6 +146,14 @@ mod tests {
         let error = read(200).unwrap_err().to_string();
         assert!(error.contains("--max-expansion"), "{error}");
         assert_eq!(read(100_000).unwrap(), 200 << 20);
+    }
+
+    #[test]
+    fn a_tar_that_begins_with_the_name_of_another_format_is_a_tar() {
+        assert!(!is_compressed(b"BZh9"));
+        assert!(!is_compressed(b"BZh91AY&SX"));
+        assert!(is_compressed(b"BZh91AY&SY"));
+        assert!(!is_compressed(b"7zXZ"));
     }
 
     #[test]

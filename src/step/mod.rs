@@ -68,7 +68,7 @@ pub enum Error {
     #[error(transparent)]
     View(#[from] view::Error),
     /// Something that is no archive.
-    #[error("`{0}` is no archive that cairn reads: a tar, plain or in gzip or zstd")]
+    #[error("`{0}` is no archive that cairn reads: a tar, plain or in gzip, zstd, xz or bzip2")]
     NoArchive(EntryPath),
     /// An archive that is refused.
     #[error("`{path}` is refused: {source}")]

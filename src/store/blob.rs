@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Store, io_error, publish};
 use crate::canon::Digest;
-use crate::canon::digest::Hasher;
+use crate::canon::digest::{Hashed, Hasher};
 
 /// A blob in the store: its bytes were checked when they came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,22 @@ impl Blob {
     /// Opens it for reading.
     pub fn open(&self) -> Result<File, Error> {
         File::open(&self.path).map_err(io_error("read", &self.path))
+    }
+
+    /// Reads all of it, and compares it with its digest.
+    pub fn check(&self) -> Result<(), Error> {
+        let file = io::BufReader::with_capacity(256 << 10, self.open()?);
+        let mut file = Hashed::new(file);
+        io::copy(&mut file, &mut io::sink()).map_err(io_error("read", &self.path))?;
+        let (got, _) = file.finish();
+        match got == self.digest {
+            true => Ok(()),
+            false => Err(Error::DigestMismatch {
+                what: format!("blob {}", self.digest),
+                expected: self.digest,
+                got,
+            }),
+        }
     }
 
     /// The file that holds it: never to be written to.
@@ -185,18 +201,7 @@ impl Store {
 
     /// The blob of that digest, read whole and checked again.
     pub fn checked_blob(&self, digest: &Digest) -> Option<Blob> {
-        let blob = self.blob(digest)?;
-        let mut file = blob.open().ok()?;
-        let (mut hasher, mut buffer) = (Hasher::new(), vec![0; 256 << 10]);
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => hasher.update(&buffer[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return None,
-            }
-        }
-        (hasher.finish() == *digest).then_some(blob)
+        self.blob(digest).filter(|blob| blob.check().is_ok())
     }
 
     /// Begins a blob.

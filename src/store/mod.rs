@@ -12,7 +12,8 @@
 //! lock                                         shared by everyone at work, exclusive to remove blobs
 //! ```
 //! What is in `blobs` is written to a temporary file, checked against its digest, synced and
-//! renamed. Everything outside the image layout is a cache: its records are read with suspicion,
+//! renamed; their folder is synced before `index.json` is replaced by one that may name them, and
+//! that is written, synced and renamed likewise. Everything outside the image layout is a cache: its records are read with suspicion,
 //! and a missing or damaged one is a miss, so they are not synced.
 
 mod blob;
@@ -137,6 +138,10 @@ impl Store {
             let path = root.join(folder);
             if !path.is_dir() {
                 std::fs::create_dir_all(&path).map_err(io_error("make", &path))?;
+                // The store's own folder is synced with the marker below.
+                if folder.starts_with("blobs") {
+                    sync_folder(&root.join("blobs"))?;
+                }
             }
         }
         let lock = lock::shared(&root.join("lock"))?;
@@ -201,7 +206,7 @@ impl Store {
             .sync_data()
             .map_err(io_error("sync", file.path()))?;
         publish(file, path)?;
-        sync_parent(path)
+        sync_folder(path.parent().unwrap_or(path))
     }
 }
 
@@ -212,10 +217,9 @@ pub(crate) fn publish(file: tempfile::NamedTempFile, path: &Path) -> Result<(), 
         .map_err(|error| io_error("write", path)(error.error))
 }
 
-/// Syncs the folder of `path`, so that a rename survives a crash.
-fn sync_parent(path: &Path) -> Result<(), Error> {
-    let parent = path.parent().unwrap_or(path);
-    File::open(parent)
+/// Syncs a folder, so that what was renamed or made in it survives a crash.
+fn sync_folder(folder: &Path) -> Result<(), Error> {
+    File::open(folder)
         .and_then(|folder| folder.sync_all())
-        .map_err(io_error("sync", parent))
+        .map_err(io_error("sync", folder))
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Error, Store, io_error, lock};
+use super::{Error, Store, io_error, lock, sync_folder};
 use crate::canon::{Digest, Reference};
 use crate::image::manifest::{LARGEST_DOCUMENT, media_type};
 use crate::image::{Descriptor, Document, Index};
@@ -120,14 +120,8 @@ impl Store {
     }
 
     fn remove_unreached_alone(&self, gone: &[Digest]) -> Result<u64, Error> {
-        let mut kept = BTreeSet::new();
-        for image in self.index()?.manifests {
-            self.reach(&image.digest, &mut kept);
-        }
-        let mut candidates = BTreeSet::new();
-        for digest in gone {
-            self.reach(digest, &mut candidates);
-        }
+        let kept = self.reached(self.index()?.manifests.iter().map(|image| image.digest));
+        let candidates = self.reached(gone.iter().copied());
         let mut bytes = 0;
         for digest in candidates.difference(&kept) {
             bytes += self.blob(digest).map_or(0, |blob| blob.size);
@@ -136,22 +130,28 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Adds `digest` and all that its document points at.
-    fn reach(&self, digest: &Digest, reached: &mut BTreeSet<Digest>) {
-        if !reached.insert(*digest) {
-            return;
-        }
-        let document = self.read(digest, LARGEST_DOCUMENT).ok();
-        let Some(Ok(document)) = document.map(|bytes| Document::parse(&bytes)) else {
-            return;
-        };
-        for descriptor in document.descriptors() {
-            if descriptor.is_document() {
-                self.reach(&descriptor.digest, reached);
-            } else {
+    /// All of the images whose documents are `roots`: them, and what they point at. Each document is
+    /// read once, and however deep one lies in others costs no stack.
+    fn reached(&self, roots: impl IntoIterator<Item = Digest>) -> BTreeSet<Digest> {
+        let mut todo: Vec<Digest> = roots.into_iter().collect();
+        let (mut reached, mut read) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(digest) = todo.pop() {
+            reached.insert(digest);
+            if !read.insert(digest) {
+                continue;
+            }
+            let document = self.read(&digest, LARGEST_DOCUMENT).ok();
+            let Some(Ok(document)) = document.map(|bytes| Document::parse(&bytes)) else {
+                continue;
+            };
+            for descriptor in document.descriptors() {
                 reached.insert(descriptor.digest);
+                if descriptor.is_document() {
+                    todo.push(descriptor.digest);
+                }
             }
         }
+        reached
     }
 
     fn index(&self) -> Result<Index, Error> {
@@ -169,7 +169,10 @@ impl Store {
         }
     }
 
+    /// Before the index names anything, its blob's name is on the disk: one sync of their folder
+    /// for all that were renamed into it.
     fn change_index(&self, change: impl FnOnce(&mut Index)) -> Result<(), Error> {
+        sync_folder(&self.root.join("blobs/sha256"))?;
         let _held = lock::exclusive(&self.root.join("index.lock"))?;
         let mut index = self.index()?;
         let before = index.clone();

@@ -116,6 +116,32 @@ fn any_blob_may_go() {
 }
 
 #[test]
+fn what_was_removed_is_built_again_as_it_was() {
+    let built = Built::new(&RECIPES);
+    let blobs = built.files("blobs").len();
+    let images = |argument| run(cairn(&built.store()).args(["images", argument]));
+    for digest in images("--quiet").lines() {
+        let mut command = cairn(&built.store());
+        let output = command.args(["rm", digest]).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.success() && text.contains(" freed; "),
+            "{text}"
+        );
+        // Other images live on what is left of the removed one.
+        built.must_build_after("the removal of one image");
+    }
+    for digest in images("--quiet").lines() {
+        run(cairn(&built.store()).args(["rm", digest]));
+    }
+    assert_eq!(images("--json").trim(), "[]");
+    let left = built.files("blobs").len();
+    assert!(left < blobs / 2, "{left} of {blobs}");
+    built.must_build_after("the removal of all images");
+    assert_eq!(built.files("blobs").len(), blobs);
+}
+
+#[test]
 fn any_record_may_go() {
     let built = Built::new(&["base", "unpack"]);
     for cache in CACHES {
@@ -186,6 +212,36 @@ fn cut_off_blobs_and_damaged_documents_are_made_anew() {
         }
         built.must_build_after(&format!("damage of kind {how} to blobs"));
     }
+}
+
+#[test]
+fn a_damaged_layer_reaches_no_output() {
+    let built = Built::new(&["large"]);
+    let blobs = built.files("blobs").into_iter();
+    let size = |blob: &PathBuf| blob.metadata().unwrap().len();
+    let layer = blobs.max_by_key(size).unwrap();
+    let mut bytes = std::fs::read(&layer).unwrap();
+    assert!(bytes.len() > 1 << 20);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&layer, bytes).unwrap();
+    let out = built.folder.path().join("out");
+    let name = layer.file_name().unwrap().to_str().unwrap();
+    for kind in ["oci", "docker", "oci-dir"] {
+        let mut command = cairn(&built.store());
+        command.args(built.checkout.arguments("large"));
+        let output = command.arg(format!("--output=type={kind},dest={}", out.display()));
+        let output = output.output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{kind}: {text}");
+        assert!(text.contains(name) && text.contains("hint: "), "{text}");
+        match kind {
+            "oci-dir" => assert!(!out.join("index.json").exists()),
+            _ => assert!(!out.exists(), "{kind}"),
+        }
+    }
+    std::fs::remove_file(&layer).unwrap();
+    built.must_build_after("what the hint says");
 }
 
 #[test]

@@ -5,8 +5,10 @@
 mod blobs;
 mod caches;
 mod command_line;
+mod commits;
 mod dependencies;
 mod determinism;
+mod durability;
 mod golden;
 mod hostile;
 mod interop_base;

@@ -1,8 +1,11 @@
 //! Archives that lead out, blow up, or are broken.
 
 use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 
 use super::{Case, FAILED};
+use crate::support::random::Random;
+use crate::support::require;
 use crate::support::tars::{Member, archive};
 
 /// A build that unpacks `archive`.
@@ -151,6 +154,74 @@ fn broken_archives_are_refused() {
         unpacking(&bytes).must_fail(FAILED, &["archive"]);
     }
     unpacking(&gzip).must_build();
+}
+
+/// What a program of that name makes of `bytes` on its standard input.
+fn compressed(program: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut child = Command::new(program)
+        .args(["-c", "-9"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let bytes = bytes.to_vec();
+    let writer = std::thread::spawn(move || stdin.write_all(&bytes).unwrap());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+#[test]
+fn what_xz_and_bzip2_write_is_unpacked_and_what_is_broken_is_not() {
+    let content = Random::new(5).text(100_000);
+    let content = String::from_utf8_lossy(&content).into_owned();
+    let whole = archive(&[("one", b'0', &content), ("two", b'0', "more")]);
+    let expected = unpacking(&whole).must_build();
+    for program in ["xz", "bzip2"] {
+        if !require(program) {
+            continue;
+        }
+        let good = compressed(program, &whole);
+        assert!(unpacking(&good).must_build() == expected, "{program}");
+        // As `cat a.xz b.xz`, which both programs read as one.
+        let (first, second) = whole.split_at(700);
+        let joined = [compressed(program, first), compressed(program, second)].concat();
+        assert!(unpacking(&joined).must_build() == expected, "{program}");
+        let mut flipped = good.clone();
+        let middle = flipped.len() / 2;
+        flipped[middle] ^= 1;
+        let cut = [good.len() / 2, good.len() - 3, 20].map(|end| good[..end].to_vec());
+        for broken in cut.into_iter().chain([flipped]) {
+            unpacking(&broken).must_fail(FAILED, &["archive"]);
+        }
+        let mut header = tar::Header::new_ustar();
+        header.set_path("zeros").unwrap();
+        header.set_size(100 << 20);
+        header.set_mode(0o644);
+        header.set_cksum();
+        let mut bomb = header.as_bytes().to_vec();
+        bomb.resize(bomb.len() + (100 << 20) + 1024, 0);
+        let bomb = compressed(program, &bomb);
+        unpacking(&bomb).must_fail(FAILED, &["archive", "--max-expansion"]);
+    }
+}
+
+#[test]
+fn an_xz_that_asks_for_much_memory_is_refused() {
+    if !require("xz") {
+        return;
+    }
+    let whole = archive(&[("one", b'0', "content")]);
+    let mut good = compressed("xz", &whole);
+    // The block header's filter flags: LZMA2, one byte of properties, the dictionary's size.
+    let at = good.windows(2).position(|pair| pair == [0x21, 1]).unwrap() + 2;
+    good[at] = 40;
+    let end = 12 + (usize::from(good[12]) + 1) * 4 - 4;
+    let sum = crc32fast::hash(&good[12..end]).to_le_bytes();
+    good[end..end + 4].copy_from_slice(&sum);
+    unpacking(&good).must_fail(FAILED, &["archive", "256 MiB of memory"]);
 }
 
 #[test]

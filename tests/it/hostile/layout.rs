@@ -10,10 +10,10 @@ use super::{Case, MISMATCH, UNAVAILABLE};
 use crate::support::random::Random;
 use crate::support::recipes::{below, entries, testdata};
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+pub(super) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// A build on the layout `layout` beside the recipe, with a file on top.
 fn on_a_layout() -> Case {
@@ -32,10 +32,10 @@ fn as_it_is() -> Case {
 }
 
 /// A layout under construction.
-struct Layout<'a>(&'a Case);
+pub(super) struct Layout<'a>(pub(super) &'a Case);
 
 impl Layout<'_> {
-    fn put(&self, media_type: &str, bytes: &[u8]) -> Value {
+    pub(super) fn put(&self, media_type: &str, bytes: &[u8]) -> Value {
         let digest = Digest::of(bytes);
         let folder = self.0.path("layout/blobs/sha256");
         std::fs::create_dir_all(&folder).unwrap();
@@ -43,17 +43,17 @@ impl Layout<'_> {
         json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() })
     }
 
-    fn put_json(&self, media_type: &str, value: &Value) -> Value {
+    pub(super) fn put_json(&self, media_type: &str, value: &Value) -> Value {
         self.put(media_type, &serde_json::to_vec(value).unwrap())
     }
 
-    fn config(&self, diff_ids: &[String]) -> Value {
+    pub(super) fn config(&self, diff_ids: &[String]) -> Value {
         let rootfs = json!({ "type": "layers", "diff_ids": diff_ids });
         let config = json!({ "architecture": "amd64", "os": "linux", "rootfs": rootfs });
         self.put_json(CONFIG, &config)
     }
 
-    fn manifest(&self, config: &Value, layers: &[Value]) -> Value {
+    pub(super) fn manifest(&self, config: &Value, layers: &[Value]) -> Value {
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers,
         });
@@ -61,7 +61,7 @@ impl Layout<'_> {
     }
 
     /// Names `image` as the recipe does.
-    fn name(&self, mut image: Value) {
+    pub(super) fn name(&self, mut image: Value) {
         image["annotations"] = json!({ "org.opencontainers.image.ref.name": "base:1" });
         let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [image] });
         let write = |name: &str, bytes: Vec<u8>| {
@@ -72,7 +72,7 @@ impl Layout<'_> {
     }
 
     /// An image of that layer whose config says `diff_ids`.
-    fn image(&self, tar: &[u8], media_type: &str, diff_ids: &[String]) {
+    pub(super) fn image(&self, tar: &[u8], media_type: &str, diff_ids: &[String]) {
         let layer = self.put(media_type, tar);
         let config = self.config(diff_ids);
         self.name(self.manifest(&config, &[layer]));
@@ -80,7 +80,7 @@ impl Layout<'_> {
 }
 
 /// A tar of one file.
-fn tar(name: &str) -> Vec<u8> {
+pub(super) fn tar(name: &str) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_size(3);
@@ -89,7 +89,7 @@ fn tar(name: &str) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     Digest::of(bytes).to_string()
 }
 

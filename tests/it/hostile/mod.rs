@@ -1,5 +1,6 @@
 //! Bad input ends in one clear message with a way out, and leaves nothing behind.
 
+mod absent;
 mod archive;
 mod changes;
 mod codes;
@@ -8,6 +9,7 @@ mod crowd;
 mod disk;
 mod ending;
 mod layout;
+mod nested;
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,250 @@
+//! Steps that add a layer.
+//!
+//! In: a step, and what its inputs came out as. Out: [`Layers`]. A step's key is made of its
+//! inputs' outputs; where the store has its result, nothing of it is done.
+
+use std::os::unix::ffi::OsStrExt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use super::error::Cause;
+use super::evaluate::{Evaluation, input};
+use super::outputs::{Layers, Output, Outputs};
+use crate::canon::event::{Outcome, Work};
+use crate::canon::{Digest, StepKey, TreeDigest};
+use crate::inputs::stage::StackContent;
+use crate::inputs::{Files, Layer, Selected, Stack};
+use crate::layer::{self, Entry, Kind, Rootfs};
+use crate::plan::step::Ownership;
+use crate::plan::{Operation, Step, step_key};
+use crate::step::copy::{Metadata, copy};
+use crate::step::pack::Packer;
+use crate::step::unpack::unpack;
+use crate::step::{Change, Draft, owner, pack, place};
+use crate::store::RecordKind;
+
+/// A step's result, by its key.
+#[derive(Serialize, Deserialize)]
+struct StepRecord {
+    /// None where nothing changed.
+    tree: Option<TreeDigest>,
+}
+
+/// A step's result, none where it changed nothing; or why it has to run.
+type Found = Result<Option<Layer>, &'static str>;
+
+impl Evaluation<'_> {
+    /// A step that adds a layer.
+    pub(super) fn layer(&mut self, step: &Step, outputs: &mut Outputs) -> Result<Layers, Cause> {
+        let mut work = None;
+        for &files in &step.inputs {
+            let Output::Unread(selected) = outputs.get(files)? else {
+                continue;
+            };
+            let selected = selected.clone();
+            let work = work.get_or_insert_with(|| self.settings.events.start(&step.name));
+            if let Some(layers) = self.copy_unread(step, &selected, outputs, work)? {
+                return Ok(layers);
+            }
+            let files_read = selected.files(self.settings.epoch, work)?;
+            outputs.replace(files, files_read.into())?;
+        }
+        let (mut key, mut found) = self.look_up(step, outputs)?;
+        if found.is_err() && self.have_files(step, outputs)? {
+            // The key again, of what is here now, so that no result is filed under another's.
+            (key, found) = self.look_up(step, outputs)?;
+        }
+        let events = &self.settings.events;
+        let work = work.unwrap_or_else(|| events.start(&step.name));
+        let below = outputs.layers(input(step, 0)?)?;
+        let why = match found {
+            Ok(found) => {
+                events.debug(format!("{}: cached under key {}", step.name, key.0));
+                work.finish(Outcome::Cached);
+                return Ok(below.with(found));
+            }
+            Err(why) => why,
+        };
+        events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
+        let rootfs = below
+            .stack
+            .rootfs(&self.settings.store, self.settings.expansion)?;
+        let files = step.inputs.get(1).map(|&files| outputs.files(files));
+        let files = files.transpose()?.map(|files| &**files);
+        let change = self.change(step, files, &below.stack, &rootfs)?;
+        let layer = match change.tree.entries().is_empty() {
+            true => None,
+            false => Some(self.packer(&work).pack(&change, &self.slot(step)?)?),
+        };
+        self.record(&key, layer.as_ref())?;
+        work.finish(Outcome::Done);
+        Ok(below.with(layer))
+    }
+
+    /// A copy of files that nobody has read yet, where nothing was packed before that might be the
+    /// same: they are read once, to be packed, and what they are is learnt on the way. None where
+    /// that can't be, or failed: whoever then reads them for their digests alone says what is
+    /// wrong with which file.
+    fn copy_unread(
+        &self,
+        step: &Step,
+        selected: &Selected,
+        outputs: &mut Outputs,
+        work: &Work,
+    ) -> Result<Option<Layers>, Cause> {
+        let Settings {
+            store,
+            epoch,
+            expansion,
+            events,
+            ..
+        } = self.settings;
+        let (slot, packer) = (self.slot(step)?, self.packer(work));
+        if !matches!(step.operation, Operation::Copy { .. }) || packer.has_last(&slot) {
+            return Ok(None);
+        }
+        let below = outputs.layers(input(step, 0)?)?.clone();
+        let rootfs = below.stack.rootfs(store, *expansion)?;
+        let unread = selected.unread_files(*epoch, work)?;
+        let change = self.change(step, Some(unread.files()), &below.stack, &rootfs)?;
+        // Whether it is the same file that is there already only its digest could tell.
+        let may_be_there = |entry: &Entry| {
+            let below = rootfs.get(&entry.path);
+            below.is_some_and(|node| matches!(node.kind, Kind::File { .. }))
+        };
+        let entries = change.tree.entries();
+        if entries.is_empty() || entries.iter().any(may_be_there) {
+            return Ok(None);
+        }
+        events.debug(format!(
+            "{}: runs, as nothing is known of its files",
+            step.name
+        ));
+        let layer = match packer.pack_unread(change, &slot) {
+            Err(crate::step::Error::Pack(layer::pack::Error::Read { .. })) => return Ok(None),
+            layer => layer?,
+        };
+        let files = selected.files(*epoch, work)?;
+        outputs.replace(input(step, 1)?, files.into())?;
+        self.record(&self.key(step, outputs)?, Some(&layer))?;
+        Ok(Some(below.with(Some(layer))))
+    }
+
+    fn packer<'a>(&'a self, work: &'a Work) -> Packer<'a> {
+        Packer {
+            store: &self.settings.store,
+            codec: self.settings.codec,
+            threads: self.settings.threads,
+            work,
+        }
+    }
+
+    fn key(&self, step: &Step, outputs: &Outputs) -> Result<StepKey, Cause> {
+        let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        Ok(step_key(step, &inputs, self.settings.epoch)?)
+    }
+
+    /// A step's key, and its result, or why it has to run.
+    fn look_up(&self, step: &Step, outputs: &Outputs) -> Result<(StepKey, Found), Cause> {
+        let key = self.key(step, outputs)?;
+        let found = match self.settings.no_cache {
+            true => Err("as `--no-cache` says"),
+            false => self.find(&key),
+        };
+        Ok((key, found))
+    }
+
+    fn record(&self, key: &StepKey, layer: Option<&Layer>) -> Result<(), Cause> {
+        let tree = layer.and_then(|layer| layer.tree);
+        let record = StepRecord { tree };
+        Ok(self
+            .settings
+            .store
+            .put_record(RecordKind::Step, &key.0, "", &record)?)
+    }
+
+    /// What names the step from build to build, while its inputs change.
+    fn slot(&self, step: &Step) -> Result<Digest, Cause> {
+        let folder = crate::canon::path::escape(self.settings.folder.as_os_str().as_bytes());
+        let slot = serde_json::json!({ "folder": folder, "operation": step.operation });
+        Ok(Digest::of(&crate::canon::json::to_vec(&slot)?))
+    }
+
+    /// The result under `key`, where all of it is there; else what is missing.
+    fn find(&self, key: &StepKey) -> Found {
+        let Settings { store, codec, .. } = self.settings;
+        let record = store.record(RecordKind::Step, &key.0, "");
+        let StepRecord { tree } = record.ok_or("as there is no record of it")?;
+        let found = tree.map(|tree| pack::find(store, &tree, *codec));
+        found
+            .map(|layer| layer.ok_or("as its layer is gone or compressed otherwise"))
+            .transpose()
+    }
+
+    /// What the step changes.
+    fn change(
+        &self,
+        step: &Step,
+        files: Option<&Files>,
+        stack: &Stack,
+        rootfs: &Rootfs,
+    ) -> Result<Change, Cause> {
+        let Settings {
+            store,
+            epoch,
+            expansion,
+            ..
+        } = self.settings;
+        let metadata = |ownership: &Ownership| self.metadata(ownership, stack, rootfs);
+        let asked = match &step.operation {
+            Operation::Copy { ownership, .. }
+            | Operation::Unpack { ownership, .. }
+            | Operation::File { ownership, .. }
+            | Operation::Directory { ownership, .. } => metadata(ownership)?,
+            _ => Metadata::default(),
+        };
+        let mut draft = Draft::new(rootfs, *epoch, asked.owner.unwrap_or_default());
+        let files = || files.ok_or(Cause::Bug("a step that copies has no files"));
+        match &step.operation {
+            Operation::Copy { to, .. } => copy(&mut draft, files()?, to, asked)?,
+            Operation::Unpack { to, strip, .. } => {
+                unpack(&mut draft, files()?, to, *strip, asked, store, *expansion)?
+            }
+            Operation::File { path, content, .. } => {
+                place::file(&mut draft, path, content, asked, *epoch)?
+            }
+            Operation::Directory { path, .. } => place::directory(&mut draft, path, asked, *epoch)?,
+            Operation::Symlink { path, target } => {
+                place::symlink(&mut draft, path, target, *epoch)?
+            }
+            Operation::Remove { paths, missing_ok } => {
+                place::remove(&mut draft, paths, *missing_ok)?
+            }
+            _ => return Err(Cause::Bug("a step that adds no layer was asked for one")),
+        }
+        Ok(draft.finish()?)
+    }
+
+    fn metadata(
+        &self,
+        ownership: &Ownership,
+        stack: &Stack,
+        rootfs: &Rootfs,
+    ) -> Result<Metadata, Cause> {
+        let Settings {
+            store, expansion, ..
+        } = self.settings;
+        let content = StackContent::new(stack, store, *expansion);
+        let read = |inode| owner::read_small(content.origin(inode).open()?);
+        let owner = ownership
+            .owner
+            .as_deref()
+            .map(|owner| owner::numbers(owner, rootfs, &read));
+        Ok(Metadata {
+            mode: ownership.mode,
+            owner: owner.transpose()?,
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! What the steps of a plan came out as.
+//!
+//! In: the output of each step, in the plan's order. Out: what those after it take from it.
+
+use std::sync::Arc;
+
+use super::error::Cause;
+use crate::canon::TreeDigest;
+use crate::inputs::{BaseImage, Files, Layer, Selected, Stack};
+use crate::plan::{OutputDigest, StepId};
+
+const NOT_YET: &str = "a step stands before its input";
+
+/// What the steps of a plan came out as, in its order.
+#[derive(Default)]
+pub(super) struct Outputs(Vec<Output>);
+
+/// What a step came out as.
+#[derive(Clone)]
+pub(super) enum Output {
+    Layers(Layers),
+    Files(Arc<Files>, OutputDigest),
+    /// Files of a commit, which are not here: what they came out as is remembered.
+    Commit(OutputDigest),
+    /// Files of a context, most of which nobody has read yet.
+    Unread(Arc<Selected>),
+}
+
+/// Layers, and how they came about.
+#[derive(Clone, Default)]
+pub(super) struct Layers {
+    pub(super) stack: Stack,
+    /// The image that they begin with.
+    pub(super) base: Option<Arc<BaseImage>>,
+    /// Whether the step that gave this added a layer: one that changed nothing did not.
+    pub(super) has_added: bool,
+}
+
+impl Outputs {
+    /// Adds that of the next step.
+    pub(super) fn push(&mut self, output: Output) {
+        self.0.push(output);
+    }
+
+    /// Gives a step's output, which is there in another form.
+    pub(super) fn replace(&mut self, id: StepId, output: Output) -> Result<(), Cause> {
+        let place = self.0.get_mut(id.0);
+        *place.ok_or(Cause::Bug(NOT_YET))? = output;
+        Ok(())
+    }
+
+    pub(super) fn get(&self, id: StepId) -> Result<&Output, Cause> {
+        self.0.get(id.0).ok_or(Cause::Bug(NOT_YET))
+    }
+
+    pub(super) fn layers(&self, id: StepId) -> Result<&Layers, Cause> {
+        match self.get(id)? {
+            Output::Layers(layers) => Ok(layers),
+            _ => Err(Cause::Bug("a step that should give layers gives files")),
+        }
+    }
+
+    pub(super) fn files(&self, id: StepId) -> Result<&Arc<Files>, Cause> {
+        match self.get(id)? {
+            Output::Files(files, _) => Ok(files),
+            _ => Err(Cause::Bug("a step's files are not here, or it gives none")),
+        }
+    }
+
+    pub(super) fn digest(&self, id: StepId) -> Result<OutputDigest, Cause> {
+        match self.get(id)? {
+            Output::Layers(layers) => {
+                let layers = layers.stack.layers().iter();
+                let diff_ids: Vec<_> = layers.map(|layer| layer.diff_id).collect();
+                Ok(OutputDigest::of_layers(&diff_ids))
+            }
+            Output::Files(_, digest) | Output::Commit(digest) => Ok(*digest),
+            Output::Unread(_) => Err(Cause::Bug("files were named before they were read")),
+        }
+    }
+}
+
+impl From<Files> for Output {
+    fn from(files: Files) -> Output {
+        let digest = OutputDigest::of_files(TreeDigest(files.digest()));
+        Output::Files(Arc::new(files), digest)
+    }
+}
+
+impl Layers {
+    /// These and one more, if there is one.
+    pub(super) fn with(&self, layer: Option<Layer>) -> Layers {
+        let has_added = layer.is_some();
+        let stack = match layer {
+            Some(layer) => self.stack.with(layer),
+            None => self.stack.clone(),
+        };
+        Layers {
+            stack,
+            base: self.base.clone(),
+            has_added,
+        }
+    }
+}
