@@ -30,11 +30,18 @@ impl Digest {
     /// The digest as 64 lower-case hex digits, as blobs are named on disk.
     pub fn hex(&self) -> String {
         let mut text = String::with_capacity(64);
-        for byte in self.0 {
-            text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
-            text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
-        }
+        self.write_hex(&mut text);
         text
+    }
+
+    /// Adds what [`Digest::hex`] gives to `text`.
+    pub fn write_hex(&self, text: &mut String) {
+        let digit = |number: u8| b"0123456789abcdef"[usize::from(number)];
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        text.extend(std::str::from_utf8(&hex));
     }
 
     /// Twelve hex digits, for people.

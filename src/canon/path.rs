@@ -214,17 +214,26 @@ impl serde::Serialize for EntryPath {
 /// Writes `%`, space, control and non-ASCII bytes as `%XX` with upper-case hex digits.
 pub fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        if byte.is_ascii_graphic() && byte != b'%' {
-            text.push(char::from(byte));
-        } else {
+    escape_into(&mut text, bytes);
+    text
+}
+
+/// Adds what [`escape`] gives to `text`.
+pub fn escape_into(text: &mut String, mut bytes: &[u8]) {
+    let is_escaped = |byte: &u8| !byte.is_ascii_graphic() || *byte == b'%';
+    while !bytes.is_empty() {
+        let plain = bytes.iter().position(is_escaped).unwrap_or(bytes.len());
+        let (run, rest) = bytes.split_at(plain);
+        text.extend(std::str::from_utf8(run));
+        bytes = rest;
+        if let Some((&byte, rest)) = rest.split_first() {
             text.push('%');
             for digit in [byte >> 4, byte & 15] {
                 text.push(char::from(b"0123456789ABCDEF"[usize::from(digit)]));
             }
+            bytes = rest;
         }
     }
-    text
 }
 
 /// The reverse of [`escape`]; none for text that it would not have written.

@@ -105,7 +105,7 @@ impl Context {
             FoundKind::File(stat) => cache.get(stat).map(OnceLock::from).unwrap_or_default(),
             _ => OnceLock::new(),
         };
-        let digests = found.iter().map(digest).collect();
+        let digests = found.par_iter().map(digest).collect();
         Ok(Context {
             folder,
             path,
@@ -130,8 +130,7 @@ impl Context {
     /// What `selection` means.
     pub fn select(self: &Arc<Context>, selection: &Selection) -> Result<Selected, Error> {
         let numbered = |chosen: Chosen| {
-            let numbers = chosen.members.iter().map(|path| self.number(path));
-            let numbers = numbers.collect();
+            let numbers = self.numbers(&chosen.members);
             (chosen, numbers)
         };
         let chosen = select::select(&**self, selection)?;
@@ -259,6 +258,21 @@ impl Context {
             }
         };
         HostFile::open(&self.folder, &self.found[number].path, *stat, content)
+    }
+
+    /// As [`Context::number`] of each of `paths`, which are in order.
+    fn numbers(&self, paths: &[EntryPath]) -> Vec<Option<usize>> {
+        let first = paths.first();
+        let mut at = first.map_or(0, |first| {
+            self.found.partition_point(|found| found.path < *first)
+        });
+        let number = |path: &EntryPath| {
+            let before = self.found[at..].iter();
+            at += before.take_while(|found| found.path < *path).count();
+            let found = self.found.get(at).filter(|found| found.path == *path);
+            found.map(|_| at)
+        };
+        paths.iter().map(number).collect()
     }
 
     fn number(&self, path: &EntryPath) -> Option<usize> {

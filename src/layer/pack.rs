@@ -143,7 +143,7 @@ pub fn pack(
         };
         let known_first = beginning
             .zip(previous)
-            .map(|(beginning, previous)| (beginning, &previous.chunks[..]));
+            .map(|(beginning, previous)| (beginning, previous.chunks));
         let hashing = scope.spawn(move || hashing.run(&pieces, known_first));
         for _ in 0..threads {
             let jobs = jobs.clone();

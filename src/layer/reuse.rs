@@ -19,9 +19,9 @@ use crate::canon::format::CHUNK_SIZES;
 /// A layer that was packed before.
 pub struct Previous<'a> {
     /// Its table.
-    pub tree: Tree,
+    pub tree: &'a Tree,
     /// Its chunks, all of them.
-    pub chunks: Vec<ChunkPlace>,
+    pub chunks: &'a [ChunkPlace],
     /// Its blob.
     pub blob: &'a dyn PackedBlob,
 }
@@ -71,7 +71,7 @@ pub(super) struct Beginning {
 
 impl<'a> Reuse<'a> {
     pub(super) fn new(previous: &'a Previous<'a>, tree: &Tree) -> Reuse<'a> {
-        let (old_offsets, old_size) = offsets(&previous.tree);
+        let (old_offsets, old_size) = offsets(previous.tree);
         let (new_offsets, new_size) = offsets(tree);
         let (old, new) = (previous.tree.entries(), tree.entries());
         let mut runs: Vec<Run> = Vec::new();
@@ -295,8 +295,8 @@ mod tests {
         assert!(old.chunks.len() > 6);
         let blob = Whole(blob);
         let previous = Previous {
-            tree,
-            chunks: old.chunks,
+            tree: &tree,
+            chunks: &old.chunks,
             blob: &blob,
         };
         let change = |edit: &dyn Fn(&mut Vec<File>)| {

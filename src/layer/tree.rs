@@ -19,7 +19,7 @@
 use std::fmt::Write as _;
 
 use super::entry::{Device, Entry, Kind, Meta, Xattrs};
-use crate::canon::path::{escape, unescape};
+use crate::canon::path::{escape, escape_into, unescape};
 use crate::canon::{Digest, EntryPath, TreeDigest};
 
 /// A table of entries, sorted, with one entry a path.
@@ -177,11 +177,6 @@ fn write_line(text: &mut String, entry: &Entry) {
         Kind::Fifo => 'p',
         Kind::Whiteout => 'w',
     };
-    let shown = if path.is_root() {
-        ".".to_owned()
-    } else {
-        escape(path.as_bytes())
-    };
     let Meta {
         mode,
         uid,
@@ -190,16 +185,24 @@ fn write_line(text: &mut String, entry: &Entry) {
         xattrs,
     } = meta;
     // Writing to a String can't fail.
-    let _ = write!(text, "{letter} {mode:04o} {uid} {gid} {mtime} {shown} ");
-    let _ = match kind {
-        Kind::File { size, digest } => write!(text, "{size}:{}", digest.hex()),
-        Kind::Symlink(target) => write!(text, "{}", escape(target)),
-        Kind::Hardlink(target) => write!(text, "{}", escape(target.as_bytes())),
-        Kind::CharacterDevice(device) | Kind::BlockDevice(device) => {
-            write!(text, "{}:{}", device.major, device.minor)
+    let _ = write!(text, "{letter} {mode:04o} {uid} {gid} {mtime} ");
+    match path.is_root() {
+        true => text.push('.'),
+        false => escape_into(text, path.as_bytes()),
+    }
+    text.push(' ');
+    match kind {
+        Kind::File { size, digest } => {
+            let _ = write!(text, "{size}:");
+            digest.write_hex(text);
         }
-        Kind::Directory | Kind::Fifo | Kind::Whiteout => write!(text, "-"),
-    };
+        Kind::Symlink(target) => escape_into(text, target),
+        Kind::Hardlink(target) => escape_into(text, target.as_bytes()),
+        Kind::CharacterDevice(device) | Kind::BlockDevice(device) => {
+            let _ = write!(text, "{}:{}", device.major, device.minor);
+        }
+        Kind::Directory | Kind::Fifo | Kind::Whiteout => text.push('-'),
+    }
     for (name, value) in xattrs.iter().flat_map(|xattrs| xattrs.iter()) {
         let name = escape(name).replace('=', "%3D");
         let _ = write!(text, " {name}={}", escape(value));

@@ -38,6 +38,13 @@ struct ChunksRecord {
     places: Vec<ChunkPlace>,
 }
 
+/// A layer that was packed before.
+struct Last {
+    blob: StoredBlob,
+    tree: Tree,
+    chunks: Vec<ChunkPlace>,
+}
+
 /// Where and how a layer is packed.
 pub struct Packer<'a> {
     /// The store.
@@ -63,10 +70,11 @@ impl Packer<'_> {
     /// Packs `change`. `slot` names what stays the same when the step's
     /// inputs change, and so finds the layer that it made the last time.
     pub fn pack(&self, change: &Change, slot: &Digest) -> Result<Layer, Error> {
-        let tree = self.store.put_tree(&change.tree)?;
+        let (tree, last) = rayon::join(|| self.store.put_tree(&change.tree), || self.last(slot));
+        let tree = tree?;
         let layer = match find(self.store, &tree, self.codec) {
             Some(layer) => layer,
-            None => self.pack_anew(change, tree, slot)?,
+            None => self.pack_anew(change, tree, last)?,
         };
         self.store
             .put_record(RecordKind::Step, slot, ".last", &tree)?;
@@ -84,12 +92,16 @@ impl Packer<'_> {
         Ok(layer)
     }
 
-    fn pack_anew(&self, change: &Change, tree: TreeDigest, slot: &Digest) -> Result<Layer, Error> {
-        let last = self.last(slot);
-        let previous = last.as_ref().map(|(blob, tree, chunks)| Previous {
-            tree: tree.clone(),
-            chunks: chunks.clone(),
-            blob,
+    fn pack_anew(
+        &self,
+        change: &Change,
+        tree: TreeDigest,
+        last: Option<Last>,
+    ) -> Result<Layer, Error> {
+        let previous = last.as_ref().map(|last| Previous {
+            tree: &last.tree,
+            chunks: &last.chunks,
+            blob: &last.blob,
         });
         let (packed, blob) = match self.write(change, previous.as_ref()) {
             // What it was made of went away in the meantime.
@@ -136,13 +148,18 @@ impl Packer<'_> {
     }
 
     /// The layer that was in the slot.
-    fn last(&self, slot: &Digest) -> Option<(StoredBlob, Tree, Vec<ChunkPlace>)> {
+    fn last(&self, slot: &Digest) -> Option<Last> {
         let tree: TreeDigest = self.store.record(RecordKind::Step, slot, ".last")?;
         let chunks: ChunksRecord =
             self.store
                 .record(RecordKind::Layer, &tree.0, &chunks_suffix(self.codec))?;
         let blob = StoredBlob(self.store.blob(&chunks.blob)?);
-        Some((blob, self.store.tree(&tree)?, chunks.places))
+        let tree = self.store.tree(&tree)?;
+        Some(Last {
+            blob,
+            tree,
+            chunks: chunks.places,
+        })
     }
 
     fn write_chunk_records(

@@ -144,7 +144,7 @@ fn a_build_that_is_told_to_end_takes_its_git_along() {
     assert!(connection.read(&mut [0; 1000]).unwrap() > 0);
     let id = Pid::from_raw(i32::try_from(build.id()).unwrap()).unwrap();
     kill_process(id, Signal::TERM).unwrap();
-    assert_eq!(build.wait().unwrap().code(), Some(130));
+    assert_eq!(build.wait().unwrap().code(), Some(143));
     // Whoever held the other end is gone.
     assert_eq!(connection.read(&mut [0; 1000]).unwrap(), 0);
 }

@@ -36,7 +36,7 @@ fn of_a_stage_too() {
          [[steps]]\ncopy = { from = { stage = \"made\" }, paths = [\"/opt/tol\"], to = \"/\" }\n",
     );
     let hint = "did you mean `tool`?";
-    case.must_fail(FAILED, &["there is no `opt/tol`", hint]);
+    case.must_fail(UNAVAILABLE, &["there is no `opt/tol`", hint]);
 }
 
 #[test]
@@ -100,7 +100,10 @@ fn of_several_images_of_a_layout_one_is_to_be_named() {
     }
     let index = serde_json::json!({ "schemaVersion": 2, "manifests": members });
     std::fs::write(case.path("layout/index.json"), index.to_string()).unwrap();
-    case.must_fail(UNAVAILABLE, &["`one`, `two`", "name = \"NAME\""]);
+    case.must_fail(
+        UNAVAILABLE,
+        &["`one`, `two`", "`name = \"…\"` beside `oci`"],
+    );
     assert_eq!(entries(&case.path("store/blobs/sha256")).len(), 0);
     std::fs::remove_dir_all(case.path("layout")).unwrap();
     case.must_fail(UNAVAILABLE, &["layout`", "from the recipe's folder"]);
