@@ -6,6 +6,7 @@ mod blobs;
 mod caches;
 mod dependencies;
 mod determinism;
+mod drafts;
 mod golden;
 mod hostile;
 mod interop_base;
