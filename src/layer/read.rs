@@ -114,7 +114,7 @@ impl<R: Read> Reader<R> {
         if self.is_over {
             return Ok(None);
         }
-        let mut pax = self.global.clone();
+        let mut pax = Pax::default();
         let (mut long_name, mut long_link) = (None, None);
         let mut size = 0;
         loop {
@@ -146,7 +146,6 @@ impl<R: Read> Reader<R> {
                 b'g' => {
                     let records = self.extension(&header)?;
                     self.global.add(&records, start)?;
-                    pax.add(&records, start)?;
                 }
                 b'L' => long_name = Some(until_nul(&self.extension(&header)?).to_vec()),
                 b'K' => long_link = Some(until_nul(&self.extension(&header)?).to_vec()),
@@ -167,11 +166,14 @@ impl<R: Read> Reader<R> {
         long_name: Option<Vec<u8>>,
         long_link: Option<Vec<u8>>,
     ) -> Result<Member, Error> {
-        let path = pax.path.or(long_name).unwrap_or_else(|| header.name());
-        let link = pax
-            .link
-            .or(long_link)
-            .unwrap_or_else(|| until_nul(&header.block[157..257]).to_vec());
+        // Of the global records only what is needed is copied: they may be long, and members many.
+        let global = &self.global;
+        let path = pax.path.or_else(|| global.path.clone()).or(long_name);
+        let path = path.unwrap_or_else(|| header.name());
+        let link = || {
+            let link = pax.link.or_else(|| global.link.clone()).or(long_link);
+            link.unwrap_or_else(|| until_nul(&header.block[157..257]).to_vec())
+        };
         let unsupported = |what: &str| {
             let name = String::from_utf8_lossy(&path).escape_debug().to_string();
             Error::Unsupported {
@@ -179,7 +181,7 @@ impl<R: Read> Reader<R> {
                 what: what.to_owned(),
             }
         };
-        if pax.is_sparse {
+        if pax.is_sparse || global.is_sparse {
             return Err(unsupported("a sparse file"));
         }
         let device = || {
@@ -201,8 +203,8 @@ impl<R: Read> Reader<R> {
                 MemberKind::Directory
             }
             b'0' | 0 | b'7' => MemberKind::File,
-            b'1' => MemberKind::Hardlink(link),
-            b'2' => MemberKind::Symlink(link),
+            b'1' => MemberKind::Hardlink(link()),
+            b'2' => MemberKind::Symlink(link()),
             b'3' => MemberKind::CharacterDevice(device()?),
             b'4' => MemberKind::BlockDevice(device()?),
             b'5' => MemberKind::Directory,
@@ -223,17 +225,19 @@ impl<R: Read> Reader<R> {
             };
             u32::try_from(number).map_err(|_| Error::Header(header.start))
         };
+        let mut xattrs = global.xattrs.clone();
+        xattrs.extend(pax.xattrs);
         let meta = Meta {
             mode: (header.number(100, 8)? & 0o7777) as u16,
-            uid: id(pax.uid, 108)?,
-            gid: id(pax.gid, 116)?,
-            mtime: match pax.mtime {
+            uid: id(pax.uid.or(global.uid), 108)?,
+            gid: id(pax.gid.or(global.gid), 116)?,
+            mtime: match pax.mtime.or(global.mtime) {
                 Some(mtime) => mtime,
                 None => header.number(136, 12)?,
             },
-            xattrs: (!pax.xattrs.is_empty()).then(|| Box::new(pax.xattrs)),
+            xattrs: (!xattrs.is_empty()).then(|| Box::new(xattrs)),
         };
-        let said = match pax.size {
+        let said = match pax.size.or(global.size) {
             Some(size) => size,
             None => header.size()?,
         };
@@ -400,7 +404,7 @@ fn until_nul(field: &[u8]) -> &[u8] {
 }
 
 /// What PAX records say of a member.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Pax {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,

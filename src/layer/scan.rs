@@ -159,6 +159,9 @@ impl Scan {
     ) -> Result<(), Error> {
         let refuse = |reason: &str| refused(&member.path, reason);
         self.text += member.path.len();
+        if let MemberKind::Symlink(target) | MemberKind::Hardlink(target) = &member.kind {
+            self.text += target.len();
+        }
         // Parted first, as with its prefix a name may be longer than any path's component.
         let components = member.path.split(|&byte| byte == b'/');
         let mut components: Vec<_> = components.filter(|c| !matches!(*c, b"" | b".")).collect();
@@ -265,9 +268,6 @@ impl Scan {
             Node::Other(_, meta) => meta,
         };
         self.text += xattr_bytes(meta);
-        if let Node::Other(Kind::Symlink(target), _) = &node {
-            self.text += target.len();
-        }
         let old = self.nodes.insert(path.clone(), node);
         if !is_directory && !matches!(old, Some(Node::Inode(_))) {
             let from = (std::ops::Bound::Excluded(&path), std::ops::Bound::Unbounded);

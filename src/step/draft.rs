@@ -70,11 +70,13 @@ impl<'a> Draft<'a> {
     /// Where `path` is when links to directories are followed: its last component's link too,
     /// where it leads to a directory.
     pub fn place(&self, path: &EntryPath) -> Result<EntryPath, Error> {
-        let followed = resolve(self.base, path, true)?;
-        if self.base.get(&followed).is_some_and(Node::is_directory) {
-            return Ok(followed);
+        match resolve(self.base, path, true) {
+            Ok(followed) if self.base.get(&followed).is_some_and(Node::is_directory) => {
+                Ok(followed)
+            }
+            // A link to itself leads to none.
+            _ => Ok(resolve(self.base, path, false)?),
         }
-        Ok(resolve(self.base, path, false)?)
     }
 
     /// What this layer has at `path`; a whiteout, where it removes what is there.
@@ -307,6 +309,7 @@ mod tests {
             entry("usr/bin", Kind::Directory),
             entry("bin", Kind::Symlink((*b"usr/bin").into())),
             entry("same", file("same")),
+            entry("self", Kind::Symlink((*b"self").into())),
         ];
         rootfs.push(&Tree::new(entries).unwrap(), &[]);
         rootfs
@@ -408,6 +411,8 @@ mod tests {
         let draft = Draft::new(&base, Epoch::default(), (0, 0));
         assert_eq!(draft.place(&path("bin")).unwrap(), path("usr/bin"));
         assert_eq!(draft.place(&path("bin/sh")).unwrap(), path("usr/bin/sh"));
+        assert_eq!(draft.place(&path("self")).unwrap(), path("self"));
+        assert!(draft.place(&path("self/sh")).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod commits;
 mod dependencies;
 mod determinism;
 mod durability;
+mod drafts;
 mod golden;
 mod hostile;
 mod interop_base;

@@ -130,6 +130,32 @@ fn a_header_that_claims_a_huge_extension_costs_no_memory() {
     }
 }
 
+/// POSIX.1-2017, pax, "pax Header Block": what a header says of one member overrides what a global
+/// one says of all, whichever comes first.
+#[test]
+fn a_members_own_records_win_over_global_ones() {
+    let header = |letter: u8, target: &str| {
+        let target = target.repeat(120).into_bytes().into();
+        let mut bytes = archive(&[entry("link", Kind::Symlink(target))]);
+        bytes.truncate(2 * BLOCK);
+        bytes[156] = letter;
+        bytes
+    };
+    let short = |name: &str| archive(&[entry(name, Kind::Symlink((*b"short").into()))]);
+    let (own, global) = (header(b'x', "x"), header(b'g', "g"));
+    let second = [&own[..], &global, &short("a")[..BLOCK], &short("b")].concat();
+    let first = [&global[..], &own, &short("a")[..BLOCK], &short("b")].concat();
+    for mut archive in [first, second] {
+        mend(&mut archive);
+        for scanned in scanned(&archive) {
+            let tree = scanned.unwrap().tree;
+            let kinds: Vec<_> = tree.entries().iter().map(|entry| &entry.kind).collect();
+            let link = |text: &str| Kind::Symlink(text.repeat(120).into_bytes().into());
+            assert_eq!(kinds, [&link("x"), &link("g")]);
+        }
+    }
+}
+
 /// Of the end of an archive other programs make different things; what all agree on is read.
 #[test]
 fn a_lone_block_of_zeroes_ends_nothing_but_the_stream() {
