@@ -290,7 +290,7 @@ mod tests {
         │        └─ 4 read src  [build]
         ├─ 9 http https://a.example/b%2Ac.tgz?x → /opt/
         │  └─ 8 fetch https://a.example/b%2Ac.tgz?x
-        └─ config user = "app"
+        └─ config user = app
         "#);
     }
 

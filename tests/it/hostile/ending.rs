@@ -37,9 +37,9 @@ fn wait_for_content(process: &mut Child, folder: &Path) -> bool {
 
 #[test]
 fn a_killed_build_leaves_a_store_that_works() {
-    let (checkout, store) = (checkout(), temp());
+    let (checkout, store, out) = (checkout(), temp(), temp());
     let mut random = Random::new(7);
-    let archive = store.path().join("image.tar");
+    let archive = out.path().join("image.tar");
     let mut was_killed = 0;
     for round in 0..12 {
         let name = ["large", "base", "unpack"][round % 3];
