@@ -45,12 +45,15 @@ pub fn write(
 /// Files that [`put`] has begun and not ended.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Removes what [`put`] has begun and not ended: for a process that is told to end.
+/// Removes what [`put`] has begun and not ended: for a process that ends now. From here on none
+/// begins, nor comes back.
 pub fn remove_unfinished() {
-    for path in std::mem::take(&mut *unfinished()) {
+    let mut unfinished = unfinished();
+    for path in std::mem::take(&mut *unfinished) {
         // It may just have been finished.
         let _ = std::fs::remove_file(path);
     }
+    std::mem::forget(unfinished);
 }
 
 fn unfinished() -> std::sync::MutexGuard<'static, BTreeSet<PathBuf>> {
@@ -71,11 +74,16 @@ pub fn put(path: &Path, fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>)
     let mut builder = tempfile::Builder::new();
     // As for any new file, the umask takes from this what it takes.
     builder.permissions(std::fs::Permissions::from_mode(0o666));
-    let mut file = builder
-        .tempfile_in(parent.unwrap_or(Path::new(".")))
-        .map_err(crate::store::bare)?;
-    let temporary = file.path().to_owned();
-    unfinished().insert(temporary.clone());
+    let (mut file, temporary) = {
+        // Held while it is made, so that no file is there that isn't known to be.
+        let mut unfinished = unfinished();
+        let file = builder
+            .tempfile_in(parent.unwrap_or(Path::new(".")))
+            .map_err(crate::store::bare)?;
+        let temporary = file.path().to_owned();
+        unfinished.insert(temporary.clone());
+        (file, temporary)
+    };
     let filled = fill(file.as_file_mut());
     let finished = filled.and_then(|()| file.persist(path).map(drop).map_err(|error| error.error));
     unfinished().remove(&temporary);
