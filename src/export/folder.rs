@@ -84,6 +84,7 @@ pub fn put(path: &Path, fill: impl FnOnce(&mut std::fs::File) -> io::Result<()>)
     // As for any new file, the umask takes from this what it takes.
     builder.permissions(std::fs::Permissions::from_mode(0o666));
     let (mut file, temporary) = {
+        // Held while it is made, so that no file is there that isn't known to be.
         let mut unfinished = unfinished();
         let file = builder
             .tempfile_in(parent.unwrap_or(Path::new(".")))

@@ -22,8 +22,9 @@
 //! `outcome` is `done`, `cached` or `failed`; `total` is left out where it isn't known; `debug`
 //! comes with `--debug` alone. Progress of one piece of work comes at most ten times a second.
 //! A run that fails or is interrupted ends with `error`: its exit code, and what would stand there
-//! as text. With `--quiet` only `warning`, `debug` and `error` come. Readers should pass over
-//! events and members that they don't know.
+//! as text; a command line that can't be understood is told as text. With `--quiet` only
+//! `warning`, `debug` and `error` come. Readers should pass over events and members that they don't
+//! know.
 
 mod json;
 mod plain;
