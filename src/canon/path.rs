@@ -104,6 +104,18 @@ impl EntryPath {
         self.components().next_back()
     }
 
+    /// Whether it is directly in `directory`.
+    pub fn is_in(&self, directory: &EntryPath) -> bool {
+        let name = match directory.is_root() {
+            true => Some(self.as_bytes()),
+            false => self
+                .as_bytes()
+                .strip_prefix(directory.as_bytes())
+                .and_then(|rest| rest.strip_prefix(b"/")),
+        };
+        name.is_some_and(|name| !name.is_empty() && !name.contains(&b'/'))
+    }
+
     /// The directory that holds this path; none for the root.
     pub fn parent(&self) -> Option<EntryPath> {
         if self.is_root() {

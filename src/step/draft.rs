@@ -6,6 +6,7 @@
 //! a directory that a layer doesn't name themselves, 0755 and root's, and that one hides the
 //! directory of the layer below: `/tmp` would lose its sticky bit, `/root` its privacy.
 
+use std::collections::btree_map::Entry as Place;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
@@ -26,12 +27,21 @@ pub struct Draft<'a> {
     /// Files that got a second name: all their names go by number, so that none is the first
     /// before all are known.
     inodes: Vec<Object>,
+    /// A directory that is there.
+    last_parent: Option<EntryPath>,
 }
 
 enum Item {
     Own(Object),
     /// A name of the inode of that number.
     Name(usize),
+}
+
+impl Item {
+    /// No directory has a second name.
+    fn is_directory(&self) -> bool {
+        matches!(self, Item::Own(object) if object.kind == Kind::Directory)
+    }
 }
 
 /// Something other than a hard link.
@@ -59,6 +69,7 @@ impl<'a> Draft<'a> {
             owner,
             entries: BTreeMap::new(),
             inodes: Vec::new(),
+            last_parent: None,
         }
     }
 
@@ -134,11 +145,17 @@ impl<'a> Draft<'a> {
         if path.is_root() {
             return Err(Error::Root);
         }
-        if self.is_directory(path) {
-            return Err(Error::FileOver(path.clone()));
-        }
         self.make_parents(path)?;
-        self.entries.insert(path.clone(), item);
+        match self.entries.entry(path.clone()) {
+            Place::Occupied(there) if there.get().is_directory() => {
+                return Err(Error::FileOver(path.clone()));
+            }
+            Place::Occupied(mut there) => drop(there.insert(item)),
+            Place::Vacant(_) if self.base.get(path).is_some_and(Node::is_directory) => {
+                return Err(Error::FileOver(path.clone()));
+            }
+            Place::Vacant(place) => drop(place.insert(item)),
+        }
         Ok(())
     }
 
@@ -179,6 +196,14 @@ impl<'a> Draft<'a> {
 
     /// Makes the directories above `path` that aren't there. Above one that is, all are.
     fn make_parents(&mut self, path: &EntryPath) -> Result<(), Error> {
+        // What comes one after the other is mostly in one directory.
+        if self
+            .last_parent
+            .as_ref()
+            .is_some_and(|last| path.is_in(last))
+        {
+            return Ok(());
+        }
         let mut missing = Vec::new();
         let mut next = path.parent();
         while let Some(parent) = next.take_if(|parent| !self.is_directory(parent)) {
@@ -193,6 +218,7 @@ impl<'a> Draft<'a> {
             let meta = self.plain_directory();
             self.insert(parent, Kind::Directory, meta);
         }
+        self.last_parent = path.parent();
         Ok(())
     }
 
@@ -201,6 +227,7 @@ impl<'a> Draft<'a> {
         if path.is_root() {
             return Err(Error::Root);
         }
+        self.last_parent = None;
         self.insert(path.clone(), Kind::Whiteout, Meta::WHITEOUT);
         Ok(())
     }
@@ -258,8 +285,13 @@ impl<'a> Draft<'a> {
 /// The directories above `entries`, which are sorted by path, as they are in `base`.
 fn directories_above(entries: &[Entry], base: &Rootfs) -> Vec<Entry> {
     let mut above: BTreeSet<EntryPath> = BTreeSet::new();
+    let mut last: Option<EntryPath> = None;
     for entry in entries {
-        let mut parent = entry.path.parent();
+        if last.as_ref().is_some_and(|last| entry.path.is_in(last)) {
+            continue;
+        }
+        last = entry.path.parent();
+        let mut parent = last.clone();
         while let Some(path) = parent.take_if(|path| !path.is_root() && !above.contains(path)) {
             parent = path.parent();
             above.insert(path);
