@@ -43,12 +43,14 @@ impl Evaluation<'_> {
                 continue;
             };
             let selected = selected.clone();
-            let work = work.get_or_insert_with(|| self.settings.events.start(&step.name));
-            if let Some(layers) = self.copy_unread(step, &selected, outputs, work)? {
+            let started = self.settings.events.start(&step.name);
+            if let Some(layers) = self.copy_unread(step, &selected, outputs, &started)? {
+                started.finish(Outcome::Done);
                 return Ok(layers);
             }
-            let files_read = selected.files(self.settings.epoch, work)?;
+            let files_read = selected.files(self.settings.epoch, &started)?;
             outputs.replace(files, files_read.into())?;
+            work = Some(started);
         }
         let (mut key, mut found) = self.look_up(step, outputs)?;
         if found.is_err() && self.have_files(step, outputs)? {

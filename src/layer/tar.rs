@@ -80,6 +80,14 @@ pub fn padding(size: u64) -> &'static [u8] {
     &END[..if over == 0 { 0 } else { BLOCK - over }]
 }
 
+/// Bytes that an entry takes, but for a PAX header that it may need.
+pub fn size_of(entry: &Entry) -> u64 {
+    let size = entry.size();
+    (BLOCK as u64)
+        .saturating_add(size)
+        .saturating_add(padding(size).len() as u64)
+}
+
 /// Adds the header blocks of `entry` to `out`.
 pub fn write_header(out: &mut Vec<u8>, entry: &Entry) {
     let Entry { path, kind, meta } = entry;

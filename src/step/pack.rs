@@ -13,7 +13,7 @@ use crate::inputs::Layer;
 use crate::layer::chunk::Compressed;
 use crate::layer::pack::{self, ChunkPlace, KnownChunks, Packed, Packing, pack};
 use crate::layer::reuse::{PackedBlob, Previous};
-use crate::layer::{Codec, Tree};
+use crate::layer::{Codec, Tree, tar};
 use crate::store::{Blob, RecordKind, Store};
 
 /// A layer's blob, by the layer's table and codec.
@@ -130,7 +130,7 @@ impl Packer<'_> {
     }
 
     fn write(&self, change: &Change, previous: Option<&Previous>) -> Result<(Packed, Blob), Error> {
-        let total = change.tree.entries().iter().map(|entry| entry.size()).sum();
+        let total = change.tree.entries().iter().map(tar::size_of).sum();
         let known = StoredChunks {
             store: self.store,
             codec: self.codec,

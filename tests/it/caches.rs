@@ -272,6 +272,47 @@ fn a_layer_that_expands_far_is_read_again_without_its_table() {
     assert_eq!(build(), digest);
 }
 
+#[test]
+fn a_first_build_reads_its_files_once_to_the_same_digests() {
+    let (folder, store) = (temp(), temp());
+    let recipe = "platforms = [\"linux/amd64\"]\nfrom = { stage = \"below\" }\n\
+        [stages.below]\nfrom = \"scratch\"\n\
+        [[stages.below.steps]]\nfile = { path = \"/to/same\", content = \"same\", mode = \"0644\" }\n\
+        [[steps]]\ncopy = { paths = [\"a/\", \"b/\", \"a/\"], to = \"/to/\" }\n\
+        [[steps]]\ncopy = { paths = [\"b/\", \"a/twice\"], to = \"/other/\" }\n";
+    for (name, content) in [
+        ("cairn.toml", recipe),
+        ("a/twice", "of a"),
+        ("a/only", "only"),
+        ("a/empty", ""),
+        ("b/twice", "of b, which is longer"),
+        ("b/same", "same"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+    let files = |store: &Path, more: &[&str]| {
+        let (mut command, tar) = (cairn(store), store.join("files.tar"));
+        command.args(["build", "-q"]).args(more).arg(folder.path());
+        let digest = run(command
+            .arg("-o")
+            .arg(format!("type=tar,dest={}", tar.display())));
+        (
+            digest,
+            run(std::process::Command::new("tar").arg("-xOf").arg(tar)),
+        )
+    };
+    let first = files(store.path(), &[]);
+    // What is known of the last build lets no file be read but for its digest.
+    assert_eq!(files(store.path(), &["--no-cache"]), first);
+    // other/{same,twice} and to/{empty,only,same,twice}: the last source of a name wins.
+    assert_eq!(
+        first.1,
+        ["same", "of a", "", "only", "same", "of a"].concat()
+    );
+}
+
 /// How each piece of work of a build ended, by its name.
 fn outcomes(store: &Path, folder: &Path, more: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut command = cairn(store);
@@ -290,6 +331,10 @@ fn outcomes(store: &Path, folder: &Path, more: &[&str]) -> BTreeMap<String, Vec<
             "started" => drop(names.insert(event["id"].as_u64(), word("name"))),
             "finished" => {
                 let name: &String = &names[&event["id"].as_u64()];
+                assert!(
+                    ["done", "cached"].contains(&word("outcome").as_str()),
+                    "{line}"
+                );
                 outcomes
                     .entry(name.clone())
                     .or_default()
