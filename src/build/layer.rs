@@ -43,11 +43,14 @@ impl Evaluation<'_> {
                 continue;
             };
             let selected = selected.clone();
-            let work = work.get_or_insert_with(|| self.settings.events.start(&step.name));
-            if let Some(layers) = self.copy_unread(step, &selected, outputs, work)? {
+            let begun = work.take();
+            let begun = begun.unwrap_or_else(|| self.settings.events.start(&step.name));
+            if let Some(layers) = self.copy_unread(step, &selected, outputs, &begun)? {
+                begun.finish(Outcome::Done);
                 return Ok(layers);
             }
-            let files_read = selected.files(self.settings.epoch, work)?;
+            let files_read = selected.files(self.settings.epoch, &begun)?;
+            work = Some(begun);
             outputs.replace(files, files_read.into())?;
         }
         let (mut key, mut found) = self.look_up(step, outputs)?;
