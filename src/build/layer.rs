@@ -43,14 +43,15 @@ impl Evaluation<'_> {
                 continue;
             };
             let selected = selected.clone();
-            let started = self.settings.events.start(&step.name);
-            if let Some(layers) = self.copy_unread(step, &selected, outputs, &started)? {
-                started.finish(Outcome::Done);
+            let begun = work.take();
+            let begun = begun.unwrap_or_else(|| self.settings.events.start(&step.name));
+            if let Some(layers) = self.copy_unread(step, &selected, outputs, &begun)? {
+                begun.finish(Outcome::Done);
                 return Ok(layers);
             }
-            let files_read = selected.files(self.settings.epoch, &started)?;
+            let files_read = selected.files(self.settings.epoch, &begun)?;
+            work = Some(begun);
             outputs.replace(files, files_read.into())?;
-            work = Some(started);
         }
         let (mut key, mut found) = self.look_up(step, outputs)?;
         if found.is_err() && self.have_files(step, outputs)? {

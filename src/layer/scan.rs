@@ -162,6 +162,7 @@ impl Scan {
         if let MemberKind::Symlink(target) | MemberKind::Hardlink(target) = &member.kind {
             self.text += target.len();
         }
+        self.text += xattr_bytes(&member.meta);
         // Parted first, as with its prefix a name may be longer than any path's component.
         let components = member.path.split(|&byte| byte == b'/');
         let mut components: Vec<_> = components.filter(|c| !matches!(*c, b"" | b".")).collect();
@@ -215,7 +216,10 @@ impl Scan {
                         "it is a hard link to `{target}`, which `strip` leaves out"
                     ))
                 })?;
-                match self.nodes.get(&target) {
+                let node = self.nodes.get(&target);
+                // Each name has an entry of its own, with all that.
+                self.text += node.map_or(0, |node| self.text_of(node));
+                match node {
                     Some(Node::Inode(inode)) => {
                         self.inodes[*inode].is_linked = true;
                         Node::Inode(*inode)
@@ -263,11 +267,6 @@ impl Scan {
                 "its extended attribute `{xattr}` has no name that a layer can hold"
             )));
         }
-        let meta = match &node {
-            Node::Inode(inode) => &self.inodes[*inode].meta,
-            Node::Other(_, meta) => meta,
-        };
-        self.text += xattr_bytes(meta);
         let old = self.nodes.insert(path.clone(), node);
         if !is_directory && !matches!(old, Some(Node::Inode(_))) {
             let from = (std::ops::Bound::Excluded(&path), std::ops::Bound::Unbounded);
@@ -278,6 +277,15 @@ impl Scan {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of a node's link target and extended attributes.
+    fn text_of(&self, node: &Node) -> usize {
+        match node {
+            Node::Inode(inode) => xattr_bytes(&self.inodes[*inode].meta),
+            Node::Other(Kind::Symlink(target), meta) => target.len() + xattr_bytes(meta),
+            Node::Other(_, meta) => xattr_bytes(meta),
+        }
     }
 
     /// What `path` would be below and can't. As nothing else is below that, it stands right before

@@ -24,7 +24,7 @@ struct LayerRecord {
     size: u64,
 }
 
-/// Where a chunk's compressed bytes are, by its digest and codec.
+/// Where a chunk's compressed bytes are, by its key and codec.
 #[derive(Serialize, Deserialize)]
 struct ChunkRecord {
     blob: Digest,

@@ -25,7 +25,7 @@ pub enum Kind {
     Step,
     /// A layer's blob in some compression, by the layer's table.
     Layer,
-    /// Where a chunk's compressed bytes are, by the digest of the chunk.
+    /// Where a chunk's compressed bytes are, by what it is made of: `layer::chunk::key`.
     Chunk,
     /// What `stat` said of a context's files and which content they had, by the context's place.
     Context,

@@ -19,6 +19,7 @@ mod interop_schema;
 mod interop_unpack;
 mod layers;
 mod members;
+mod readings;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;

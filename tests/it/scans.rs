@@ -202,12 +202,20 @@ fn xattrs_that_many_entries_share_are_refused_in_time() {
         let target = links[0].path.clone();
         links.push(entry(&format!("link{number}"), Kind::Hardlink(target)));
     }
-    let mut global = vec![with_xattr(empty_file("file"), 1_000_000)];
-    global.extend((0..2000).map(|number| empty_file(&format!("other{number}"))));
-    let mut global = archive(&global);
-    assert_eq!(global[156], b'x');
-    global[156] = b'g';
-    mend(&mut global);
+    // Reading costs as much where a member comes to nothing, as what AUFS keeps.
+    let [global, nothing] = ["other", ".wh..wh.plnk/"].map(|folder| {
+        let mut global = archive(&[with_xattr(empty_file("file"), 1_000_000)]);
+        global.truncate(global.len() - END.len());
+        for number in 0..2000 {
+            write_header(&mut global, &empty_file(&format!("{folder}{number}")));
+        }
+        assert_eq!(global[156], b'x');
+        global[156] = b'g';
+        mend(&mut global);
+        global
+    });
+    let error = scan(&nothing[..], Purpose::Layer).err();
+    assert!(error.is_some_and(|error| error.to_string().contains("extended attributes")));
     for archive in [archive(&links), global] {
         for result in scanned(&archive) {
             let error = result
@@ -391,6 +399,22 @@ fn link_targets_that_many_members_share_are_refused_in_time() {
         .err()
         .map(|error| error.to_string());
     assert!(error.is_some_and(|error| error.contains("link targets")));
+}
+
+/// Another name of a symlink is a symlink of its own in the table, target and all.
+#[test]
+fn names_of_one_long_symlink_are_refused_in_time() {
+    let first = entry("0", Kind::Symlink(vec![b't'; 4000].into()));
+    let mut names = archive(std::slice::from_ref(&first));
+    names.truncate(names.len() - END.len());
+    for number in 1..=(512 << 20) / 4000 {
+        let name = entry(&format!("{number}"), Kind::Hardlink(first.path.clone()));
+        write_header(&mut names, &name);
+    }
+    for result in scanned(&names) {
+        let error = result.err().map(|error| error.to_string());
+        assert!(error.is_some_and(|error| error.contains("link targets")));
+    }
 }
 
 /// Runs the hostile ones above once more, where a large allocation ends the process.
