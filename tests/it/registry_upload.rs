@@ -150,6 +150,38 @@ fn an_upload_goes_on_where_the_registry_says_or_finds_another_way() {
 }
 
 #[test]
+fn an_upload_that_gets_nowhere_ends() {
+    let here = TestStore::new();
+    let blob = here.store.put(&noise(3, 3_000_000)).unwrap();
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "config": {"mediaType": "application/octet-stream", "digest": blob.digest, "size": blob.size},
+        "layers": [],
+    });
+    let top = here.document("application/vnd.oci.image.manifest.v1+json", &manifest);
+    // It takes the first chunk, loses it with the second, and would do so for ever.
+    let rude = Rude::new(|request, count| match request.method.as_str() {
+        "POST" => Reply::new(202, "").with("Location", "/v2/a/blobs/uploads/1"),
+        "PATCH" if count > 100 => Reply::new(403, "it was sent for ever"),
+        "PATCH" if request.header("content-range") == Some("0-999999") => {
+            Reply::new(202, "").with("Range", "0-999999")
+        }
+        "PATCH" => Reply::new(202, "").with("Range", "0-0"),
+        "GET" => Reply::new(204, "").with("Range", "0-0"),
+        _ => Reply::new(404, ""),
+    });
+    let heard = Heard::settings(Settings {
+        first_delay: Duration::from_millis(1),
+        chunk: 1_000_000,
+        ..Settings::default()
+    });
+    let pushed = heard
+        .client
+        .push(&here.store, &top, &rude.reference("a:1"), &[]);
+    assert!(matches!(pushed, Err(Error::Nonsense { .. })), "{pushed:?}");
+}
+
+#[test]
 fn a_registry_that_takes_another_document_is_caught() {
     let here = TestStore::new();
     let top = here.image("amd64", &[]);
