@@ -445,6 +445,47 @@ fn a_refused_token_says_whose_credentials_they_were() {
 }
 
 #[test]
+fn a_refused_password_is_sent_once() {
+    let rude = Rude::new(|request, _| {
+        let host = request.header("host").unwrap();
+        let challenge = format!("Bearer realm=\"http://{host}/token\"");
+        Reply::new(401, "").with("WWW-Authenticate", challenge)
+    });
+    let host = format!("localhost:{}", rude.address.port());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    // `printf user:wrong | base64`
+    let entry = r#"{"auth":"dXNlcjp3cm9uZw=="}"#;
+    write(&path, &format!(r#"{{"auths":{{"{host}":{entry}}}}}"#));
+    let heard = Heard::with(Paths {
+        docker_config: Some(path),
+        ..Paths::default()
+    });
+    let reference = format!("{host}/a:1").parse().unwrap();
+    let error = heard.client.resolve(&reference).unwrap_err();
+    assert!(matches!(error, Error::Unauthorised { .. }), "{error}");
+    // Each refusal counts towards the account's being locked.
+    assert_eq!(rude.seen("GET", "/token").len(), 1);
+}
+
+#[test]
+fn a_token_that_never_ends_is_refused() {
+    let rude = Rude::new(|request, _| {
+        if request.path.starts_with("/token") {
+            return Reply::new(200, vec![b' '; 1 << 16]).endless();
+        }
+        let host = request.header("host").unwrap();
+        let challenge = format!("Bearer realm=\"http://{host}/token\"");
+        Reply::new(401, "").with("WWW-Authenticate", challenge)
+    });
+    let reference = format!("localhost:{}/a:1", rude.address.port());
+    let resolved = Heard::new().client.resolve(&reference.parse().unwrap());
+    let error = resolved.unwrap_err();
+    assert!(matches!(error, Error::Nonsense { .. }), "{error}");
+    assert_eq!(rude.seen("GET", "/token").len(), 1);
+}
+
+#[test]
 fn an_expired_token_is_fetched_anew_once() {
     let here = TestStore::new();
     let top = here.image("amd64", &[]);
