@@ -3,15 +3,10 @@
 //! In: a [`Scope`] and the challenges of a 401. Out: the value of the `Authorization` header,
 //! kept for as long as the registry takes it.
 //!
-//! `oci-client` does the handshake for users, passwords and nobody (distribution-spec's token
-//! authentication). Beside it stands what it can't do: identity tokens (OAuth 2, as docker does
-//! them), a scope over two repositories (mounting), registries that hide their challenge from
-//! `/v2/`, and saying why a token is refused.
+//! distribution-spec's token authentication for users, passwords and nobody; identity tokens as
+//! docker does them (OAuth 2). `oci-client` isn't what does it: it reads tokens of any length into
+//! memory, and sends a password to whatever realm it finds at `/v2/`, with TLS or without.
 
-use std::time::Duration;
-
-use oci_client::RegistryOperation;
-use oci_client::secrets::RegistryAuth;
 use reqwest::Url;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
@@ -55,8 +50,6 @@ impl Scope {
 
 /// Largest answer of a token service, in bytes.
 const LARGEST_TOKEN: u64 = 1 << 20;
-/// For the handshake by `oci-client`, which has no limits of its own.
-const HANDSHAKE: Duration = Duration::from_secs(60);
 
 type Key = (String, String, Scope);
 
@@ -115,13 +108,8 @@ impl Inner {
         if let Some((realm, service)) = bearer {
             let is_tls = link.connection.scheme(&self.events).await? == "https";
             let realm = realm_url(link, realm, is_tls && credential.is_some())?;
-            let token = match self.handshake(link, scope, credential.as_ref()).await {
-                Some(token) => token,
-                None => {
-                    let credential = credential.as_ref();
-                    self.token(link, scope, realm, service, credential).await?
-                }
-            };
+            let credential = credential.as_ref();
+            let token = self.token(link, scope, realm, service, credential).await?;
             return header(link, format!("Bearer {token}"));
         }
         match (credential, challenges.contains(&Challenge::Basic)) {
@@ -148,41 +136,6 @@ impl Inner {
                 Err(link.unauthorised(401, "it asks for no kind of credentials that cairn knows"))
             }
         }
-    }
-
-    /// The handshake by oci-client, where it can do it. None leaves it to [`Inner::token`], which
-    /// finds out what is wrong.
-    async fn handshake(
-        &self,
-        link: &Link,
-        scope: &Scope,
-        credential: Option<&Credential>,
-    ) -> Option<String> {
-        let is_plain = link.endpoint.path == "/v2" && link.endpoint.headers.is_empty();
-        if scope.from.is_some() || !is_plain || link.connection.has_identity {
-            return None;
-        }
-        let auth = match credential {
-            None => RegistryAuth::Anonymous,
-            Some(Credential::Password { user, password }) => {
-                RegistryAuth::Basic(user.clone(), password.clone())
-            }
-            Some(Credential::IdentityToken(_)) => return None,
-        };
-        let scheme = link.connection.scheme(&self.events).await.ok()?;
-        let client = link.connection.handshake(scheme).await?;
-        let reference = oci_client::Reference::with_tag(
-            link.endpoint.host.clone(),
-            link.endpoint.repository.clone(),
-            "latest".to_owned(),
-        );
-        let operation = match scope.push {
-            true => RegistryOperation::Push,
-            false => RegistryOperation::Pull,
-        };
-        let handshake = client.auth(&reference, &auth, operation);
-        let token = tokio::time::timeout(HANDSHAKE, handshake).await;
-        token.ok()?.ok()?.filter(|token| !token.is_empty())
     }
 
     /// A token from `realm`: by GET, or for an identity token by POST (docker's oauth2 flow).

@@ -30,12 +30,7 @@ pub(super) struct Connection {
     host: String,
     scheme: Scheme,
     pub(super) http: reqwest::Client,
-    verify: bool,
-    /// Whether the client shows a certificate, too.
-    pub(super) has_identity: bool,
-    ca: Vec<CertificateDer<'static>>,
     settled: OnceCell<&'static str>,
-    handshake: OnceCell<oci_client::Client>,
 }
 
 impl Connection {
@@ -76,11 +71,7 @@ impl Connection {
             host: endpoint.host.clone(),
             scheme: endpoint.scheme,
             http: http.map_err(start)?,
-            verify: endpoint.verify,
-            has_identity: identity.is_some(),
-            ca,
             settled: OnceCell::new(),
-            handshake: OnceCell::new(),
         })
     }
 
@@ -107,39 +98,6 @@ impl Connection {
             }
         };
         self.settled.get_or_try_init(settle).await.copied()
-    }
-
-    /// oci-client, set up to trust what this connection trusts.
-    pub(super) async fn handshake(&self, scheme: &str) -> Option<&oci_client::Client> {
-        use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
-        let make = || async {
-            // It takes proxies from the system unless it is given one; this one is for no host.
-            let nowhere = is_loopback(&self.host).then(|| "http://127.0.0.1:9".to_owned());
-            let config = ClientConfig {
-                protocol: match scheme {
-                    "http" => ClientProtocol::Http,
-                    _ => ClientProtocol::Https,
-                },
-                accept_invalid_certificates: !self.verify,
-                extra_root_certificates: self
-                    .ca
-                    .iter()
-                    .map(|certificate| Certificate {
-                        encoding: CertificateEncoding::Der,
-                        data: certificate.to_vec(),
-                    })
-                    .collect(),
-                connect_timeout: Some(CONNECT),
-                read_timeout: Some(CONNECT),
-                user_agent: USER_AGENT,
-                no_proxy: nowhere.is_some().then(|| "*".to_owned()),
-                https_proxy: nowhere.clone(),
-                http_proxy: nowhere,
-                ..ClientConfig::default()
-            };
-            oci_client::Client::try_from(config).map_err(drop)
-        };
-        self.handshake.get_or_try_init(make).await.ok()
     }
 
     /// What a failed request means.

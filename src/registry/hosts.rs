@@ -144,10 +144,7 @@ fn own_endpoint(place: &Place, toml: Option<&HostsToml>) -> Result<Endpoint, Str
     {
         return endpoint_at(place, &toml.server);
     }
-    let host = match place.registry.as_str() {
-        "docker.io" => "registry-1.docker.io",
-        other => other,
-    };
+    let host = api_host(&place.registry);
     let server = toml.map(|toml| &toml.server);
     let scheme = match place.insecure || is_loopback(host) {
         true => Scheme::Either,
@@ -182,7 +179,7 @@ fn endpoint_at(place: &Place, table: &HostTable) -> Result<Endpoint, String> {
     }
     let host = match parsed.port() {
         Some(port) => format!("{name}:{port}"),
-        None => name.to_owned(),
+        None => api_host(name).to_owned(),
     };
     let path = parsed.path().trim_end_matches('/');
     let path = match table.override_path || path.ends_with("/v2") {
@@ -206,6 +203,14 @@ fn endpoint_at(place: &Place, table: &HostTable) -> Result<Endpoint, String> {
         can_resolve: table.can_resolve,
         why: format!("hosts.toml of `{}`", place.registry),
     })
+}
+
+/// Where a registry is spoken to: `docker.io` is a name for people, and leads to a page for them.
+fn api_host(registry: &str) -> &str {
+    match registry {
+        "docker.io" => "registry-1.docker.io",
+        other => other,
+    }
 }
 
 /// Whether `host[:port]` is this machine by its name alone.
@@ -320,6 +325,16 @@ mod tests {
         ] {
             assert_eq!(endpoint_to_push(&place, toml).unwrap().host, host);
         }
+    }
+
+    #[test]
+    fn docker_hub_is_spoken_to_where_it_answers() {
+        let toml = HostsToml::parse("server = \"https://docker.io\"").unwrap();
+        let hub = ["https://registry-1.docker.io/v2/library/alpine"];
+        assert_eq!(urls("alpine", &Registries::default(), Some(&toml)), hub);
+        let place = place_to_push(&"a".parse().unwrap(), &Registries::default()).unwrap();
+        let pushed_to = endpoint_to_push(&place, Some(&toml)).unwrap();
+        assert_eq!(pushed_to.host, "registry-1.docker.io");
     }
 
     #[test]

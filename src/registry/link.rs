@@ -6,7 +6,7 @@
 //!
 //! `oci-client` isn't what sends these: its answers lack the headers that say when to come back
 //! (`Retry-After`), where an upload goes on (`Location`, `Range`), it reads bodies of any length
-//! into memory, and can't send hosts.toml's headers or paths. It does the handshake (`auth`).
+//! into memory, and can't send hosts.toml's headers or paths.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -29,6 +29,8 @@ use crate::store::{BlobWriter, Store, Verified, io_error};
 const DEEPEST: usize = 4;
 /// Documents that one reference may name.
 const MOST_DOCUMENTS: usize = 1000;
+/// Bytes of all documents that one reference may name: they are held until their blobs are there.
+const MOST_BYTES: u64 = 64 << 20;
 /// After so many more bytes a broken connection is forgiven.
 const FORGIVEN: u64 = 1 << 20;
 
@@ -59,6 +61,7 @@ pub(super) async fn pull(
         }
     };
     let mut blobs = BTreeMap::new();
+    let mut held = bytes.len() as u64;
     let mut documents = vec![bytes];
     let mut open = vec![(document, 1)];
     while let Some((document, depth)) = open.pop() {
@@ -89,6 +92,10 @@ pub(super) async fn pull(
         for member in members {
             if documents.len() >= MOST_DOCUMENTS {
                 return Err(too_many(format!("more than {MOST_DOCUMENTS}")));
+            }
+            held = held.saturating_add(member.size);
+            if held > MOST_BYTES {
+                return Err(too_many(format!("they have more than {MOST_BYTES} bytes")));
             }
             let bytes = match kept(store, &member.digest) {
                 Some((_, bytes)) if bytes.len() as u64 == member.size => bytes,

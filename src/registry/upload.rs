@@ -252,7 +252,8 @@ impl Upload<'_> {
 
     async fn in_chunks(&self, mut session: Session) -> Result<(), Failure> {
         let size = self.blob.size;
-        let mut failures = 0;
+        // What it loses of what it had is sent again, but not for ever.
+        let (mut failures, mut furthest) = (0, 0);
         while session.offset < size {
             let start = session.offset;
             let chunk = self.link.inner.chunk.max(session.least);
@@ -269,8 +270,10 @@ impl Upload<'_> {
             let error = match self.once(&ask).await {
                 Ok(response) if response.status().is_success() => {
                     self.advance(&mut session, &response, start + length)?;
+                    if session.offset > furthest {
+                        (failures, furthest) = (0, session.offset);
+                    }
                     if session.offset > start {
-                        failures = 0;
                         continue;
                     }
                     self.link

@@ -242,3 +242,19 @@ fn lists_are_shown_as_people_write_them() {
         assert!(shown.contains(line), "{shown}");
     }
 }
+
+#[test]
+fn the_readme_shows_an_error_as_it_is() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let readme = readme.unwrap();
+    let shown = readme
+        .split("```")
+        .find(|block| block.contains("\nerror: "));
+    let (_, shown) = shown.unwrap().split_once('\n').unwrap();
+    let line = shown.lines().find_map(|line| line.strip_prefix("5 | "));
+    let recipe = format!("from = \"scratch\"\n\n\n[[steps]]\n{}\n", line.unwrap());
+    let folder = temp();
+    std::fs::write(folder.path().join("cairn.toml"), recipe).unwrap();
+    let output = build(&folder, &[]);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), shown);
+}

@@ -23,6 +23,7 @@ mod readings;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;
+mod registry_secrets;
 mod registry_trust;
 mod registry_upload;
 mod rooms;

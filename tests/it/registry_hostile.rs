@@ -419,3 +419,35 @@ fn indexes_in_indexes_end_somewhere() {
         assert!(matches!(pulled, Err(Error::TooMany { .. })), "{pulled:?}");
     }
 }
+
+#[test]
+fn documents_that_fill_the_memory_are_not_fetched() {
+    // Each is as long as one may be, and there are more than anybody wants to hold.
+    const LONGEST: usize = 4 << 20;
+    let member = |number: u64| {
+        let mut bytes = format!("{{\"number\":{number}}}").into_bytes();
+        bytes.resize(LONGEST, b' ');
+        bytes
+    };
+    let store = TestStore::new();
+    let numbers: std::collections::BTreeMap<_, _> = (0..24)
+        .map(|number| (Digest::of(&member(number)).to_string(), number))
+        .collect();
+    let descriptors = numbers.keys().map(|digest| {
+        let media_type = "application/octet-stream";
+        Descriptor::new(media_type, digest.parse().unwrap(), LONGEST as u64)
+    });
+    let members: Vec<_> = descriptors.collect();
+    let members: Vec<_> = members.iter().map(|member| ("amd64", member)).collect();
+    let top = store.index(&members);
+    let layer = Vec::new();
+    let image = Image { store, top, layer };
+    let rude = image.served(move |request, _, _| {
+        let (_, name) = request.path.rsplit_once('/').unwrap();
+        let number = numbers.get(name)?;
+        Some(Reply::new(200, member(*number)))
+    });
+    let error = image.must_not_pull(&rude);
+    assert!(matches!(error, Error::TooMany { .. }), "{error}");
+    assert!(rude.seen("GET", "/manifests/sha256").len() < members.len());
+}
