@@ -112,6 +112,8 @@ impl Error {
     }
 }
 
+const DAMAGED: &str = "remove that blob from the store, and it is had anew";
+
 impl Cause {
     fn way_out(&self) -> Option<&'static str> {
         use layer::pack::Error as Pack;
@@ -122,6 +124,10 @@ impl Cause {
             Cause::Base(base::Error::Layout(
                 layout::Error::Io { .. } | layout::Error::NoLayout(_),
             )) => "layouts are looked up from the recipe's folder",
+            Cause::Layers(layers::Error::Store(store::Error::DigestMismatch { .. }))
+            | Cause::Stage(stage::Error::Layers(layers::Error::Store(
+                store::Error::DigestMismatch { .. },
+            ))) => DAMAGED,
             Cause::Base(base::Error::Layout(_) | base::Error::Image(_))
             | Cause::Layers(_)
             | Cause::Stage(stage::Error::Layers(_)) => {
@@ -141,8 +147,18 @@ impl Cause {
             | Cause::Stage(stage::Error::Select(select::Error::View(_)))
             | Cause::Step(step::Error::View(_)) => "look at the symbolic links on its way",
             Cause::Stage(stage::Error::Select(_)) => "look at what the stage's steps make",
-            Cause::Step(step::Error::Archive { .. } | step::Error::NoArchive(_)) => {
+            Cause::Step(step::Error::NoArchive(_)) => "name an archive, or `copy` it as it is",
+            Cause::Step(step::Error::Archive {
+                source: layer::scan::Error::Io(_) | layer::scan::Error::Read(_),
+                ..
+            }) => "it is damaged or ends early: get or make it anew",
+            Cause::Step(step::Error::Archive { .. }) => {
                 "if you trust it, unpack it with another program, and copy the files"
+            }
+            Cause::Step(step::Error::Pack(Pack::Read { source, .. }))
+                if of_io(source) == Some(Kind::DigestMismatch) =>
+            {
+                DAMAGED
             }
             Cause::Step(step::Error::Pack(Pack::Read { .. })) => {
                 "build again when nothing writes to it"
@@ -155,7 +171,7 @@ impl Cause {
             Cause::Step(step::Error::Pack(Pack::Lost)) | Cause::Bug(_) => "please report it",
             Cause::Store(
                 store::Error::DigestMismatch { .. } | store::Error::SizeMismatch { .. },
-            ) => "remove that blob from the store, and it is had anew",
+            ) => DAMAGED,
             Cause::Http(_) | Cause::Git(_) => "see that the server gives it to you",
             _ => return None,
         })

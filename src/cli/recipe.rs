@@ -20,6 +20,8 @@ pub struct Understood {
     pub context: PathBuf,
 }
 
+const NO_DOCKERFILE: &str = "there is a Dockerfile, which this version of cairn does not read; write a cairn.toml, see `cairn schema`";
+
 /// Reads and understands the recipe.
 pub fn understand(arguments: &Recipe, environment: &Environment) -> Result<Understood, Failure> {
     let context = environment.absolute(&arguments.context);
@@ -57,7 +59,7 @@ pub fn understand(arguments: &Recipe, environment: &Environment) -> Result<Under
         let problem = Problem::new(format!("can't read the recipe `{name}`: {error}"));
         let has_dockerfile = arguments.file.is_none() && context.join("Dockerfile").exists();
         let problem = if has_dockerfile {
-            problem.hint("there is a Dockerfile, which this version of cairn does not read; write a cairn.toml, see `cairn schema`")
+            problem.hint(NO_DOCKERFILE)
         } else {
             problem.hint("name the recipe with `-f FILE`, and its context as the last argument")
         };
@@ -95,6 +97,16 @@ pub fn understand(arguments: &Recipe, environment: &Environment) -> Result<Under
             folder,
             context,
         }),
-        Err(problems) => Err(Failure::recipe(problems, source)),
+        Err(problems) => {
+            let is_dockerfile = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().contains("Dockerfile"));
+            let problem = Problem::new(format!("`{}` is no cairn.toml", source.name()))
+                .hint(NO_DOCKERFILE);
+            match is_dockerfile {
+                true => Err(Failure::message(Code::Failed, problem)),
+                false => Err(Failure::recipe(problems, source)),
+            }
+        }
     }
 }

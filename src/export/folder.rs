@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::{Error, OCI_LAYOUT, blobs, copy_checked, layout_index};
+use crate::canon::digest::Hashed;
 use crate::canon::{Reference, json};
 use crate::image::Descriptor;
-use crate::store::Store;
+use crate::store::{Blob, Store};
 
 /// Writes the image.
 pub fn write(
@@ -28,7 +29,7 @@ pub fn write(
     std::fs::create_dir_all(&target).map_err(failed(&target))?;
     for (digest, blob) in blobs(store, descriptor)? {
         let path = target.join(digest.hex());
-        if std::fs::metadata(&path).is_ok_and(|there| there.len() == blob.size) {
+        if is_there(&path, &blob) {
             continue;
         }
         let mut damaged = None;
@@ -49,6 +50,16 @@ pub fn write(
         put(&path, |file| io::Write::write_all(file, bytes)).map_err(failed(&path))?;
     }
     Ok(())
+}
+
+/// Whether a file holds that blob.
+fn is_there(path: &Path, blob: &Blob) -> bool {
+    let metadata = std::fs::symlink_metadata(path);
+    metadata.is_ok_and(|there| there.is_file() && there.len() == blob.size)
+        && std::fs::File::open(path).is_ok_and(|file| {
+            let mut file = Hashed::new(file);
+            io::copy(&mut file, &mut io::sink()).is_ok() && file.finish().0 == blob.digest
+        })
 }
 
 /// Files that [`put`] has begun and not ended.

@@ -143,8 +143,8 @@ impl Layer {
         {
             return Ok(table);
         }
-        let plain = self.plain(store, limit)?;
-        let Scanned { tree, opaque, .. } = self.scan(plain)?;
+        let scanned = self.plain(store, limit).and_then(|plain| self.scan(plain));
+        let Scanned { tree, opaque, .. } = scanned.map_err(|error| self.traced(store, error))?;
         self.put_checked(store)?;
         let record = TableRecord {
             tree: store.put_tree(&tree)?,
@@ -160,6 +160,12 @@ impl Layer {
         if self.tree.is_some() || self.is_checked(store) {
             return Ok(());
         }
+        self.check_anew(store, limit)
+            .map_err(|error| self.traced(store, error))?;
+        self.put_checked(store)
+    }
+
+    fn check_anew(&self, store: &Store, limit: Expansion) -> Result<(), Error> {
         let mut plain = self.plain(store, limit)?;
         let mut hasher = Hasher::new();
         let mut buffer = vec![0; 256 << 10];
@@ -171,8 +177,17 @@ impl Layer {
                 Err(error) => return Err(self.io(error)),
             }
         }
-        self.must_be(DiffId(hasher.finish()))?;
-        self.put_checked(store)
+        self.must_be(DiffId(hasher.finish()))
+    }
+
+    /// What is at the bottom of an error of reading: where the store's blob is not what its digest
+    /// says, nobody else is to blame.
+    fn traced(&self, store: &Store, error: Error) -> Error {
+        let checked = store.blob(&self.descriptor.digest).map(|blob| blob.check());
+        match checked {
+            Some(Err(damaged)) => Error::Store(damaged),
+            _ => error,
+        }
     }
 
     /// Its tar. A layer that cairn made is no bomb, whatever was put into it.
@@ -274,8 +289,10 @@ impl LayerContent {
                 return Ok(Unpacked::new(file, scanned));
             }
         }
-        let plain = self.layer.plain(&self.store, self.limit)?;
-        let (temporary, scanned) = spool(plain, &self.store, |tar| self.layer.scan(tar))?;
+        let plain = self.layer.plain(&self.store, self.limit);
+        let (temporary, scanned) = plain
+            .and_then(|plain| spool(plain, &self.store, |tar| self.layer.scan(tar)))
+            .map_err(|error| self.layer.traced(&self.store, error))?;
         let file = temporary.reopen().map_err(|source| self.layer.io(source))?;
         crate::store::publish(temporary, &path)?;
         Ok(Unpacked::new(file, scanned))

@@ -167,5 +167,7 @@ fn open_and_list(
         }
     }
     names.sort_unstable();
+    // Some file systems list a name twice when the folder changes meanwhile.
+    names.dedup();
     Ok((fd, names))
 }

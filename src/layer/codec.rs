@@ -116,7 +116,7 @@ impl Read for Limited<'_> {
         self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
             let Limited { most, factor, .. } = self;
             io::Error::other(format!(
-                "it expands to more than {most} bytes, {factor} times its size\nhint: if that is meant, raise the limit with `--max-expansion`"
+                "it expands to more than {most} bytes: {factor} times its size, or 64 MiB\nhint: if that is meant, raise the limit with `--max-expansion`"
             ))
         })?;
         Ok(read)

@@ -203,7 +203,9 @@ async fn push_blobs(
                     got: blob.size,
                 });
             }
-            upload::upload(&link, &blob, &sources, work).await
+            let uploaded = upload::upload(&link, &blob, &sources, work).await;
+            // A registry that refuses a damaged blob is right.
+            uploaded.map_err(|error| blob.check().map_or_else(Error::Store, |()| error))
         };
         tasks.begin(task).await?;
     }

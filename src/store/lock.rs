@@ -67,8 +67,10 @@ pub(super) fn temporary_folder(folder: &Path) -> Result<(tempfile::TempDir, File
     loop {
         let made = tempfile::tempdir_in(folder)
             .map_err(|error| io_error("write in", folder)(bare(error)))?;
-        let Ok(file) = File::open(made.path()) else {
-            continue;
+        let file = match File::open(made.path()) {
+            // Somebody who tidies up was faster.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(io_error("read", made.path()))?,
         };
         wait(&file, FlockOperation::LockShared).map_err(io_error("lock", made.path()))?;
         if is_linked(&file) {

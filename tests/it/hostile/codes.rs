@@ -36,28 +36,38 @@ fn layer(case: &Case) -> PathBuf {
 }
 
 #[test]
-fn a_damaged_layer_of_the_store_is_told_when_its_files_are_written() {
-    let case = Case::new("[[steps]]\ncopy = { paths = [\".\"], to = \"/\" }\n");
-    // Smaller blobs are read whole by each build, and made again where they are damaged.
-    std::fs::write(case.context("file"), Random::new(1).bytes(3 << 20)).unwrap();
-    let build = |output: &[&str]| {
-        let mut command = cairn(&case.path("store"));
-        command.args(["build", "-q", "--compression=uncompressed", "-f"]);
-        command.arg(case.path("cairn.toml")).args(output);
-        command.arg(case.path("context"));
-        command
-    };
-    crate::support::run(&mut build(&[]));
-    let layer = layer(&case);
-    let mut bytes = std::fs::read(&layer).unwrap();
-    bytes[2 << 20] ^= 1;
-    std::fs::write(&layer, bytes).unwrap();
-    let dest = case.path("image").display().to_string();
-    for kind in ["tar", "local"] {
-        let output = format!("type={kind},dest={dest}");
-        let output = build(&["-o", &output]).output().unwrap();
+fn a_damaged_layer_of_the_store_is_told_by_all_that_read_it() {
+    for compression in ["uncompressed", "gzip", "zstd"] {
+        let case = Case::new("[[steps]]\ncopy = { paths = [\".\"], to = \"/\" }\n");
+        // Smaller blobs are read whole by each build, and made again where they are damaged.
+        std::fs::write(case.context("file"), Random::new(1).bytes(3 << 20)).unwrap();
+        let build = |recipe: &str, output: &[&str]| {
+            let mut command = cairn(&case.path("store"));
+            command.args(["build", "-q", "--compression", compression, "-f"]);
+            command.arg(case.path(recipe)).args(output);
+            command.arg(case.path("context"));
+            command
+        };
+        crate::support::run(&mut build("cairn.toml", &["-t", "127.0.0.1:1/image"]));
+        let layer = layer(&case);
+        let mut bytes = std::fs::read(&layer).unwrap();
+        bytes[2 << 20] ^= 1;
+        std::fs::write(&layer, bytes).unwrap();
+        let recipe = "platforms = [\"linux/amd64\"]\nfrom = \"scratch\"\n\
+            [stages.made]\nfrom = \"scratch\"\n\
+            [[stages.made.steps]]\ncopy = { paths = [\".\"], to = \"/\" }\n\
+            [[steps]]\ncopy = { from = { stage = \"made\" }, paths = [\"/file\"], to = \"/other\" }\n";
+        std::fs::write(case.path("staged.toml"), recipe).unwrap();
+        let dest = case.path("image").display().to_string();
         let name = layer.file_name().unwrap().to_str().unwrap();
-        super::must_be_clear(&output, MISMATCH, &[name]);
+        let says = [name, "remove that blob"];
+        for kind in ["tar", "local"] {
+            let output = format!("type={kind},dest={dest}");
+            let output = build("cairn.toml", &["-o", &output]).output().unwrap();
+            super::must_be_clear(&output, MISMATCH, &says);
+        }
+        let output = build("staged.toml", &[]).output().unwrap();
+        super::must_be_clear(&output, MISMATCH, &says);
     }
 }
 
