@@ -20,10 +20,56 @@ pub struct Platform {
     pub variant: Option<String>,
 }
 
+/// Go's values of GOOS, which image-spec names (config.md, `os`).
+const SYSTEMS: [&str; 15] = [
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "windows",
+];
+
+/// Go's values of GOARCH, which image-spec names (config.md, `architecture`).
+const ARCHITECTURES: [&str; 15] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
+    "ppc64le", "riscv64", "s390x", "sparc64", "wasm",
+];
+
 /// Text that names no platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no platform: write it as `linux/amd64` or `linux/arm/v7`")]
-pub struct ParseError(pub String);
+#[error("{message}: {hint}")]
+pub struct ParseError {
+    /// What is wrong.
+    pub message: String,
+    /// The way out.
+    pub hint: String,
+}
+
+impl ParseError {
+    fn form(text: &str) -> ParseError {
+        ParseError {
+            message: format!("`{text}` is no platform"),
+            hint: "write it as `linux/amd64` or `linux/arm/v7`".to_owned(),
+        }
+    }
+
+    fn unknown(word: &str, what: &str, known: &[&str]) -> ParseError {
+        ParseError {
+            message: format!("there is no {what} `{word}`"),
+            hint: format!("it is one of {}", known.join(", ")),
+        }
+    }
+}
 
 impl Platform {
     /// A platform from its parts, brought to normal form: the table of containerd's
@@ -71,16 +117,28 @@ impl FromStr for Platform {
                     .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
         };
         if !parts.iter().all(is_word) {
-            return Err(ParseError(text.to_owned()));
+            return Err(ParseError::form(text));
         }
-        match parts[..] {
+        let platform = match parts[..] {
             [architecture] if architecture != "linux" && architecture != "windows" => {
-                Ok(Platform::new("linux", architecture, None))
+                Platform::new("linux", architecture, None)
             }
-            [os, architecture] => Ok(Platform::new(os, architecture, None)),
-            [os, architecture, variant] => Ok(Platform::new(os, architecture, Some(variant))),
-            _ => Err(ParseError(text.to_owned())),
+            [os, architecture] => Platform::new(os, architecture, None),
+            [os, architecture, variant] => Platform::new(os, architecture, Some(variant)),
+            _ => return Err(ParseError::form(text)),
+        };
+        if !SYSTEMS.contains(&platform.os.as_str()) {
+            return Err(ParseError::unknown(
+                &platform.os,
+                "operating system",
+                &SYSTEMS,
+            ));
         }
+        if !ARCHITECTURES.contains(&platform.architecture.as_str()) {
+            let (word, what) = (&platform.architecture, "architecture");
+            return Err(ParseError::unknown(word, what, &ARCHITECTURES));
+        }
+        Ok(platform)
     }
 }
 
@@ -111,6 +169,25 @@ impl TryFrom<String> for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_makes_images_for_is_refused_with_what_there_is() {
+        for (text, word) in [
+            ("linux/amd46", "amd46"),
+            ("foo", "foo"),
+            ("linus/amd64", "linus"),
+        ] {
+            let error = text.parse::<Platform>().unwrap_err();
+            assert!(error.message.contains(word), "{error}");
+            assert!(
+                error.hint.contains("amd64") || error.hint.contains("linux"),
+                "{error}"
+            );
+        }
+        for text in ["riscv64", "windows/amd64", "linux/mips64le", "wasip1/wasm"] {
+            assert!(text.parse::<Platform>().is_ok(), "{text}");
+        }
+    }
 
     #[test]
     fn every_spelling_has_one_normal_form() {

@@ -185,7 +185,8 @@ pub fn remove(arguments: &Rm, environment: &Environment) -> Result<(), Failure> 
         })
     })?;
     if gone.is_empty() && meant.iter().all(|(_, name)| name.is_none()) {
-        let problem = Problem::new("no image of the store is named by that digest: it is part of one");
+        let problem =
+            Problem::new("no image of the store is named by that digest: it is part of one");
         let problem = problem.hint("remove that image by its name or digest, see `cairn images`");
         return Err(Failure::message(Code::Unavailable, problem));
     }

@@ -101,8 +101,8 @@ pub fn understand(arguments: &Recipe, environment: &Environment) -> Result<Under
             let is_dockerfile = path
                 .file_name()
                 .is_some_and(|name| name.to_string_lossy().contains("Dockerfile"));
-            let problem = Problem::new(format!("`{}` is no cairn.toml", source.name()))
-                .hint(NO_DOCKERFILE);
+            let problem =
+                Problem::new(format!("`{}` is no cairn.toml", source.name())).hint(NO_DOCKERFILE);
             match is_dockerfile {
                 true => Err(Failure::message(Code::Failed, problem)),
                 false => Err(Failure::recipe(problems, source)),

@@ -78,11 +78,14 @@ pub fn lower(checker: &mut Checker, config: &Config) -> ConfigChange {
 pub fn platform(checker: &mut Checker, config: &Config) -> Option<(PlatformParts, Range<usize>)> {
     let fields = platform_fields(config);
     let first = fields.iter().find_map(|field| field.given())?;
-    let mut part = |field| checker.optional(field, word);
     let parts = PlatformParts {
-        architecture: part(&config.architecture),
-        os: part(&config.os),
-        variant: part(&config.variant),
+        architecture: checker.optional(&config.architecture, |text| {
+            part(text, &format!("linux/{text}"))
+        }),
+        os: checker.optional(&config.os, |text| part(text, &format!("{text}/amd64"))),
+        variant: checker.optional(&config.variant, |text| {
+            part(text, &format!("linux/arm/{text}"))
+        }),
     };
     if parts.architecture.is_none() && parts.variant.is_some() && config.architecture.is_absent() {
         let message = "`variant` is of an `architecture`, which isn't said";
@@ -104,13 +107,19 @@ fn platform_fields(config: &Config) -> [&Field<At<String>>; 3] {
     [&config.architecture, &config.os, &config.variant]
 }
 
-fn word(text: &str) -> Result<String, value::Fault> {
-    // What a platform's part may be, the platform knows.
-    match format!("linux/{text}").parse::<Platform>() {
-        Ok(_) if !text.contains('/') => Ok(text.to_owned()),
-        _ => Err(value::Fault {
+/// A part of a platform; what it may be, the platform knows that it makes with others.
+fn part(text: &str, platform: &str) -> Result<String, value::Fault> {
+    if text.is_empty() || text.contains('/') {
+        return Err(value::Fault {
             message: format!("`{text}` is no part of a platform"),
             hint: "write a word such as `\"linux\"`, `\"arm\"` or `\"v7\"`".to_owned(),
+        });
+    }
+    match platform.parse::<Platform>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(value::Fault {
+            message: error.message,
+            hint: error.hint,
         }),
     }
 }

@@ -100,10 +100,8 @@ fn platforms(checker: &mut Checker, recipe: &Recipe) -> Vec<Platform> {
     for at in &list.value.0 {
         let platform: Platform = match at.value.parse() {
             Ok(platform) => platform,
-            Err(_) => {
-                let message = format!("`{}` is no platform", at.value);
-                let hint = "write it as `\"linux/amd64\"` or `\"linux/arm/v7\"`";
-                checker.fault(at.span.clone(), message, hint);
+            Err(error) => {
+                checker.fault(at.span.clone(), error.message, &error.hint);
                 continue;
             }
         };

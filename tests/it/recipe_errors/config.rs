@@ -197,7 +197,7 @@ error: `linux/am d64` is no platform
 3 | platforms = ["linux/amd64", "x86_64", "linux/am d64", "linux"]
   |                                       ^^^^^^^^^^^^^^
   |
-  = hint: write it as `"linux/amd64"` or `"linux/arm/v7"`
+  = hint: write it as `linux/amd64` or `linux/arm/v7`
 
 error: `linux` is no platform
  --> cairn.toml:3:55
@@ -205,7 +205,7 @@ error: `linux` is no platform
 3 | platforms = ["linux/amd64", "x86_64", "linux/am d64", "linux"]
   |                                                       ^^^^^^^
   |
-  = hint: write it as `"linux/amd64"` or `"linux/arm/v7"`
+  = hint: write it as `linux/amd64` or `linux/arm/v7`
 "#);
     assert_snapshot!(errors(r#"
 from = "scratch"
