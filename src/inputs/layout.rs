@@ -4,6 +4,7 @@
 //! In: a path. Out: the descriptor of an image whose documents and blobs are now in the store, and
 //! nothing else of the layout. What an archive gave is remembered by what `stat` says of it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
@@ -357,10 +358,18 @@ impl Layout<'_> {
             source,
         })?;
         let mut layers = Vec::new();
+        // A layer that is named many times is read once.
+        let mut imported = BTreeMap::new();
         for (number, layer) in chosen.layers.iter().enumerate() {
-            let (media_type, blob) =
-                self.import_layer(layer, config.rootfs.diff_ids.get(number))?;
-            layers.push(Descriptor::new(media_type, blob.digest, blob.size));
+            let diff_id = config.rootfs.diff_ids.get(number);
+            let descriptor = match imported.entry((layer, diff_id)) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(place) => {
+                    let (media_type, blob) = self.import_layer(layer, diff_id)?;
+                    place.insert(Descriptor::new(media_type, blob.digest, blob.size))
+                }
+            };
+            layers.push(descriptor.clone());
         }
         let config = self.store.put(&bytes)?;
         let manifest = Manifest {

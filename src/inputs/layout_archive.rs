@@ -17,6 +17,8 @@ use crate::store::Store;
 
 /// Most members of an archive.
 const MOST_MEMBERS: usize = 100_000;
+/// Most bytes of their names and of what links name.
+const MOST_TEXT: usize = 64 << 20;
 
 /// A tar, and where each of its files is.
 pub(super) struct Archive {
@@ -66,23 +68,30 @@ fn index(tar: impl Read) -> Result<BTreeMap<String, (u64, u64)>, Error> {
     let mut reader = Reader::new(tar);
     let mut members = BTreeMap::new();
     let mut links = Vec::new();
+    let (mut seen, mut text) = (0, 0);
     while let Some(member) = reader.next_member()? {
         let name = clean(&member.path);
+        seen += 1;
+        text += name.len();
         match member.kind {
             MemberKind::File => drop(members.insert(name, (member.offset, member.size))),
             // `docker save` writes a layer that two images share once, and links to it.
             MemberKind::Symlink(target) => {
                 let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
                 let target = [folder.as_bytes(), b"/", &target].concat();
+                text += target.len();
                 links.push((name, clean(&target)));
             }
-            MemberKind::Hardlink(target) => links.push((name, clean(&target))),
+            MemberKind::Hardlink(target) => {
+                text += target.len();
+                links.push((name, clean(&target)));
+            }
             _ => {}
         }
-        if members.len() + links.len() > MOST_MEMBERS {
+        if seen > MOST_MEMBERS || text > MOST_TEXT {
             return Err(Error::Archive(read::Error::Unsupported {
                 name: "the whole".to_owned(),
-                what: format!("of more than {MOST_MEMBERS} files"),
+                what: format!("of more than {MOST_MEMBERS} members, or {MOST_TEXT} bytes of names"),
             }));
         }
     }

@@ -138,3 +138,20 @@ fn an_image_that_an_index_names_twice_is_shown_once() {
     let shown: Value = serde_json::from_str(&run(&mut inspect)).unwrap();
     assert_eq!(shown["images"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn an_archive_of_too_many_members_is_refused() {
+    let case = on_an_archive();
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_path("again/").unwrap();
+    header.set_size(0);
+    header.set_cksum();
+    // One name alone takes no room in a map.
+    let mut plain = header.as_bytes().repeat(100_001);
+    plain.resize(plain.len() + 1024, 0);
+    std::fs::create_dir_all(case.path("layout")).unwrap();
+    let archive = zstd::encode_all(&plain[..], 3).unwrap();
+    std::fs::write(case.path("layout.tar"), archive).unwrap();
+    case.must_fail(UNAVAILABLE, &["100000 members"]);
+}
