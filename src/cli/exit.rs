@@ -55,7 +55,8 @@ pub struct Failure {
 
 enum What {
     Problems(Vec<Problem>, Box<Source>),
-    Error(Box<dyn std::error::Error>),
+    /// With the way out, where it tells none.
+    Error(Box<dyn std::error::Error>, Option<&'static str>),
     Message(Box<Problem>),
 }
 
@@ -89,7 +90,7 @@ impl Failure {
     pub fn new(code: Code, error: impl std::error::Error + 'static) -> Failure {
         Failure {
             code,
-            what: What::Error(Box::new(error)),
+            what: What::Error(Box::new(error), None),
         }
     }
 
@@ -110,7 +111,7 @@ impl Failure {
     pub fn text(&self, colour: bool) -> String {
         match &self.what {
             What::Problems(problems, source) => diagnostic::problems(problems, source, colour),
-            What::Error(error) => diagnostic::chain(&**error, colour),
+            What::Error(error, way_out) => diagnostic::chain(&**error, *way_out, colour),
             What::Message(problem) => diagnostic::problem(problem, None, colour),
         }
     }
@@ -140,7 +141,14 @@ impl From<store::Error> for Failure {
 
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Failure {
-        Failure::new(of_registry(&error).into(), error)
+        let kind = of_registry(&error);
+        let way_out =
+            "look at the name, and at the registry; `--debug` says what was asked of whom";
+        let way_out = (kind == Kind::Unavailable).then_some(way_out);
+        Failure {
+            code: kind.into(),
+            what: What::Error(Box::new(error), way_out),
+        }
     }
 }
 

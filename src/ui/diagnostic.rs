@@ -130,8 +130,9 @@ fn snippet<'a>(
 }
 
 /// An error, what caused it, and the ways out: the lines of its messages that begin with `hint:`.
-/// A cause that the message before it tells already is not told again.
-pub fn chain(error: &(dyn Error + 'static), colour: bool) -> String {
+/// A cause that the message before it tells already is not told again; `way_out` is told where
+/// the messages tell none.
+pub fn chain(error: &(dyn Error + 'static), way_out: Option<&str>, colour: bool) -> String {
     let mut text = String::new();
     let mut hints = Vec::new();
     let mut told = String::new();
@@ -150,9 +151,14 @@ pub fn chain(error: &(dyn Error + 'static), colour: bool) -> String {
         told = message;
         next = error.source();
     }
+    if hints.is_empty() {
+        hints.extend(way_out.map(str::to_owned));
+    }
+    // As problems have it.
     for hint in hints {
-        let rest = hint.trim_start_matches("hint:");
-        text.push_str(&format!("{}{rest}\n", painted("hint:", "1;96", colour)));
+        let rest = hint.trim_start_matches("hint:").trim_start();
+        let word = painted("hint", "1", colour);
+        text.push_str(&format!(" |\n = {word}: {rest}\n"));
     }
     text
 }
@@ -256,13 +262,16 @@ mod tests {
             Some(link("can't read `a`: no such file", Some(io()))),
         );
         assert_eq!(
-            chain(&error, false),
-            "error: can't build\n  cause: can't read `a`: no such file\nhint: look there\n"
+            chain(&error, Some("not this way"), false),
+            "error: can't build\n  cause: can't read `a`: no such file\n |\n = hint: look there\n"
         );
         let error = link("can't read `a`\nhint: make it", Some(io()));
         assert_eq!(
-            chain(&error, true),
-            "\u{1b}[1;91merror:\u{1b}[0m can't read `a`\n  cause: no such file\n\u{1b}[1;96mhint:\u{1b}[0m make it\n"
+            chain(&error, None, true),
+            "\u{1b}[1;91merror:\u{1b}[0m can't read `a`\n  cause: no such file\n |\n = \u{1b}[1mhint\u{1b}[0m: make it\n"
         );
+        let error = link("can't ask", None);
+        let expected = "error: can't ask\n |\n = hint: this way\n";
+        assert_eq!(chain(&error, Some("this way"), false), expected);
     }
 }
