@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gzip::Deflater;
 use crate::canon::Digest;
-use crate::canon::digest::Hasher;
+use crate::canon::digest::{Hasher, HasherState};
 use crate::canon::format::{CHUNK_SIZES, ZSTD_LEVEL};
 
 /// How a layer's blob is compressed.
@@ -69,6 +69,34 @@ pub struct Compressed {
     pub bytes: Vec<u8>,
     /// Whether they had to be made.
     pub is_new: bool,
+}
+
+/// Where a chunk stands in a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkPlace {
+    /// What it is found by ([`key`]).
+    pub key: Digest,
+    /// Bytes before compression.
+    pub raw_size: u64,
+    /// CRC-32 before compression.
+    pub crc: u32,
+    /// First byte in the blob.
+    pub offset: u64,
+    /// Bytes in the blob.
+    pub size: u64,
+    /// CRC-32 of these bytes.
+    pub check: u32,
+    /// State of the stream's hasher behind the chunk.
+    pub state: HasherState,
+    /// Whether it had to be compressed.
+    #[serde(skip)]
+    pub is_new: bool,
+}
+
+/// Gives chunks that were compressed before.
+pub trait KnownChunks: Sync {
+    /// The chunk of that key ([`key`]), checked.
+    fn get(&self, key: &Digest) -> Option<Compressed>;
 }
 
 /// What a stretch of a chunk is.

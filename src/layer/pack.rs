@@ -10,15 +10,12 @@
 use std::io::{self, Read, Write};
 use std::sync::mpsc::sync_channel;
 
-use serde::{Deserialize, Serialize};
-
 use super::Tree;
-use super::chunk::{Codec, Compressed};
+use super::chunk::{ChunkPlace, Codec, KnownChunks};
 use super::entry::Entry;
 use super::pipeline::{Hashing, compress_all, write_all};
 use super::reuse::{Previous, Reuse};
 use super::stream::send_all;
-use crate::canon::digest::HasherState;
 use crate::canon::{DiffId, Digest, EntryPath};
 
 /// Gives the content of a layer's files.
@@ -33,12 +30,6 @@ pub trait Contents: Sync {
     }
 }
 
-/// Gives chunks that were compressed before.
-pub trait KnownChunks: Sync {
-    /// The chunk of that key ([`super::chunk::key`]), checked.
-    fn get(&self, key: &Digest) -> Option<Compressed>;
-}
-
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
@@ -48,28 +39,6 @@ pub struct Packed {
     pub tar_size: u64,
     /// In order; their offsets in the blob, and what they are.
     pub chunks: Vec<ChunkPlace>,
-}
-
-/// Where a chunk stands in a blob.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChunkPlace {
-    /// What it is found by ([`super::chunk::key`]).
-    pub key: Digest,
-    /// Bytes before compression.
-    pub raw_size: u64,
-    /// CRC-32 before compression.
-    pub crc: u32,
-    /// First byte in the blob.
-    pub offset: u64,
-    /// Bytes in the blob.
-    pub size: u64,
-    /// CRC-32 of these bytes.
-    pub check: u32,
-    /// State of the stream's hasher behind the chunk.
-    pub state: HasherState,
-    /// Whether it had to be compressed.
-    #[serde(skip)]
-    pub is_new: bool,
 }
 
 /// Why a layer could not be packed.
@@ -166,6 +135,7 @@ pub fn pack(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::chunk::Compressed;
     use crate::layer::entry::{Kind, Meta};
 
     struct Memory(Vec<Vec<u8>>);

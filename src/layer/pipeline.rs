@@ -7,9 +7,9 @@
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use super::chunk::{Codec, Compressed, Compressor, Part};
+use super::chunk::{ChunkPlace, Codec, Compressed, Compressor, KnownChunks, Part};
 use super::gzip;
-use super::pack::{ChunkPlace, Error, KnownChunks};
+use super::pack::Error;
 use super::reuse::{Beginning, Previous};
 use super::stream::{Known, Piece};
 use crate::canon::DiffId;

@@ -10,8 +10,8 @@
 //! with all of that the same, ends where it ended.
 
 use super::Tree;
+use super::chunk::ChunkPlace;
 use super::entry::Entry;
-use super::pack::ChunkPlace;
 use super::tar;
 use crate::canon::digest::Hasher;
 use crate::canon::format::CHUNK_SIZES;
@@ -208,7 +208,8 @@ mod tests {
     use super::*;
     use crate::canon::{Digest, EntryPath};
     use crate::layer::chunk::Compressed;
-    use crate::layer::pack::{Contents, KnownChunks, Packing, pack};
+    use crate::layer::chunk::KnownChunks;
+    use crate::layer::pack::{Contents, Packing, pack};
     use crate::layer::{Codec, Kind, Meta};
 
     /// Files by name; what is asked for is counted.

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::sync::mpsc::SyncSender;
 
-use super::chunk::{self, Part};
+use super::chunk::{self, ChunkPlace, Part};
 use super::entry::{Entry, Kind};
-use super::pack::{ChunkPlace, Contents, Error};
+use super::pack::{Contents, Error};
 use super::reuse::{Beginning, Reuse};
 use super::{Tree, tar};
 use crate::canon::Digest;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cairn::canon::{Digest, EntryPath};
-use cairn::layer::chunk::Compressed;
-use cairn::layer::pack::{KnownChunks, Packed};
+use cairn::layer::chunk::{Compressed, KnownChunks};
+use cairn::layer::pack::Packed;
 use cairn::layer::{Codec, Entry, Kind, Meta, Tree};
 
 use crate::support::programs::{program, run};

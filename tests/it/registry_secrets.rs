@@ -22,16 +22,21 @@ fn credentials(folder: &tempfile::TempDir, rude: &Rude, entry: &str) -> Paths {
     }
 }
 
+/// A host that gives each blob of `here` by the digest that ends the path.
+fn storage(here: &TestStore) -> Rude {
+    let store = here.store.clone();
+    Rude::new(move |request, _| {
+        let name = request.path.rsplit('/').next().unwrap();
+        let blob = store.blob(&name.parse().unwrap()).unwrap();
+        Reply::new(200, std::fs::read(blob.path()).unwrap())
+    })
+}
+
 #[test]
 fn a_redirect_to_another_host_gets_no_credentials() {
     let here = TestStore::new();
     let top = here.image("amd64", &[b"layer"]);
-    let store = here.store.clone();
-    let storage = Rude::new(move |request, _| {
-        let name = request.path.rsplit('/').next().unwrap();
-        let blob = store.blob(&name.parse().unwrap()).unwrap();
-        Reply::new(200, std::fs::read(blob.path()).unwrap())
-    });
+    let storage = storage(&here);
     let (address, store) = (storage.address, here.store.clone());
     let rude = Rude::new(move |request, _| {
         if request.header("authorization") != Some(&format!("Basic {BASIC}")) {
@@ -67,12 +72,7 @@ fn a_redirect_to_another_host_gets_no_credentials() {
 fn headers_of_hosts_toml_go_to_their_host_and_the_registrys_name_with_them() {
     let here = TestStore::new();
     let top = here.image("amd64", &[]);
-    let store = here.store.clone();
-    let storage = Rude::new(move |request, _| {
-        let name = request.path.rsplit('/').next().unwrap();
-        let blob = store.blob(&name.parse().unwrap()).unwrap();
-        Reply::new(200, std::fs::read(blob.path()).unwrap())
-    });
+    let storage = storage(&here);
     let (address, store) = (storage.address, here.store.clone());
     let mirror = Rude::new(move |request, _| {
         if let Some((_, name)) = request.path.split_once("/blobs/") {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use cairn::canon::{Digest, EntryPath};
+use cairn::layer::chunk::KnownChunks;
 use cairn::layer::entry::{Device, Xattrs};
-use cairn::layer::pack::{Contents, KnownChunks, Packed, Packing, pack};
+use cairn::layer::pack::{Contents, Packed, Packing, pack};
 use cairn::layer::{Codec, Entry, Kind, Meta, Tree};
 
 /// SplitMix64 (Steele et al., "Fast splittable pseudorandom number generators", 2014): the same
