@@ -4,11 +4,13 @@
 //! stands after its inputs, and the images made of them; keys (`key`) and print-outs (`print`).
 //! Never does I/O.
 
+pub mod command;
 pub mod config;
 pub mod key;
 pub mod print;
 pub mod step;
 
+pub use command::Command;
 pub use config::ConfigChange;
 pub use key::{OutputDigest, step_key};
 pub use step::{Operation, Selection, Source, Step, StepId};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::Command;
 use crate::canon::{Digest, EntryPath, Platform, Reference};
 
 /// A step of one plan: its place in [`super::Plan::steps`].
@@ -124,6 +125,12 @@ pub enum Operation {
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         missing_ok: bool,
     },
+    /// Adds a layer with what a command changes. Inputs: layers, then the sources of its mounts
+    /// that have one ([`super::command::MountKind::has_input`]), layers or files, in their order.
+    Run(Box<Command>),
+    /// The layers of the second over those of the first, which they do not depend on
+    /// (`COPY --link`). Inputs: layers, layers.
+    Merge,
 }
 
 /// Where an image comes from.
@@ -217,7 +224,8 @@ impl Operation {
             Operation::Scratch
             | Operation::Image { .. }
             | Operation::Select { .. }
-            | Operation::Remove { .. } => false,
+            | Operation::Remove { .. }
+            | Operation::Merge => false,
             // Their own entries, and the directories above them that aren't there yet.
             Operation::Context { .. }
             | Operation::Http { .. }
@@ -226,7 +234,8 @@ impl Operation {
             | Operation::Unpack { .. }
             | Operation::File { .. }
             | Operation::Directory { .. }
-            | Operation::Symlink { .. } => true,
+            | Operation::Symlink { .. }
+            | Operation::Run(_) => true,
         }
     }
 

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::programs::skipped;
 use crate::support::recipes::{Checkout, Manner, checkout, digests, names};
-use crate::support::{cairn, require, run, temp};
+use crate::support::{cairn, copy_program, require, run, temp};
 
 /// The program under test.
 const CAIRN: &str = env!("CARGO_BIN_EXE_cairn");
@@ -119,9 +119,8 @@ fn the_user_changes_no_digest() {
         let folder = temp();
         let all = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(folder.path(), all).unwrap();
-        // The user may not be let to where cargo puts programs.
         let program = folder.path().join("cairn");
-        std::fs::copy(CAIRN, &program).unwrap();
+        copy_program(&program);
         let manner = Manner {
             umask: 0o077,
             owner: Some(uid),
@@ -321,7 +320,7 @@ fn what_the_store_has_changes_no_digest() {
 fn other_builds_of_cairn_give_the_same_digests() {
     let folder = temp();
     let moved = folder.path().join("another name");
-    std::fs::copy(CAIRN, &moved).unwrap();
+    copy_program(&moved);
     let other = std::env::var_os("CAIRN_OTHER").unwrap_or_default();
     let other = std::env::split_paths(&other).filter(|path| !path.as_os_str().is_empty());
     for program in [moved].into_iter().chain(other) {

@@ -11,7 +11,7 @@ use crate::support::engines::{Containerd, Containers, Daemon};
 use crate::support::programs::{program, run};
 use crate::support::sample::{Sample, sample};
 use crate::support::tree::{self, What};
-use crate::support::{cairn, require, temp};
+use crate::support::{cairn, copy_program, require, temp};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -188,8 +188,7 @@ fn a_folder_is_written_again_over_what_nobody_may_write_to() {
                   echo 2 > tree/hidden/file; tar -C tree -cf a.tar --mode=a-w closed; \
                   tar -C tree -rf a.tar --mode=0 hidden";
     run(program("sh", &["-euc", script]).current_dir(folder.path()));
-    // The user may not be let to where cargo puts programs.
-    std::fs::copy(env!("CARGO_BIN_EXE_cairn"), at("cairn")).unwrap();
+    copy_program(&at("cairn"));
     let is_root = rustix::process::geteuid().is_root();
     if is_root {
         std::os::unix::fs::chown(folder.path(), Some(USER), Some(USER)).unwrap();

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use super::{Case, FAILED, UNAVAILABLE};
 use crate::support::programs::skipped;
-use crate::support::require;
+use crate::support::{copy_program, require};
 
 /// A build that copies everything.
 fn copying() -> Case {
@@ -66,7 +66,7 @@ fn what_may_not_be_read_is_named() {
         for open in ["", "context", "out"] {
             set(&case.path(open), 0o777);
         }
-        std::fs::copy(env!("CARGO_BIN_EXE_cairn"), case.path("cairn")).unwrap();
+        copy_program(&case.path("cairn"));
         let mut command = std::process::Command::new("setpriv");
         command
             .args(["--reuid=65534", "--regid=65534", "--clear-groups"])

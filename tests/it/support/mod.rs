@@ -43,6 +43,14 @@ pub fn cairn(home: &Path) -> Command {
     command
 }
 
+/// Puts a copy of the program at `place`, for users who may not be let to where cargo puts it.
+///
+/// `cp` writes it and not this process: a child that another test forks meanwhile would hold the
+/// file open for writing until it executes, and nobody could run it (ETXTBSY).
+pub fn copy_program(place: &Path) {
+    run(programs::program("cp", &[env!("CARGO_BIN_EXE_cairn")]).arg(place));
+}
+
 /// A port of the loopback that nobody listens on: free when asked, so bind it soon.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
