@@ -5,6 +5,7 @@
 //! tables, never at disks.
 
 pub mod copy;
+pub mod diff;
 pub mod draft;
 pub mod owner;
 pub mod pack;
