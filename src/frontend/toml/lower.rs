@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use super::draft::{Draft, Files, Layers, Stage};
 use super::lower_step::{OWN_CONTEXT, several};
-use super::suggest;
 use crate::canon::{Platform, Problem};
 use crate::frontend::Options;
+use crate::frontend::suggest;
 use crate::plan::{ConfigChange, Operation, Plan, PlannedImage, Step, StepId};
 
 /// The plan of a draft without problems.

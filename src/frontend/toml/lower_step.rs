@@ -9,8 +9,9 @@ use super::draft::{Files, Layers, Step};
 use super::field::{At, Field, Keyed, List};
 use super::recipe::{Base, Origin};
 use super::step::{Copy, Git, Http, Unpack, Verb};
-use super::{address, pattern, suggest, value};
+use super::{address, pattern, value};
 use crate::canon::{Problem, Reference};
+use crate::frontend::suggest;
 use crate::plan::step::{Destination, Ownership};
 use crate::plan::{Operation, Selection, Source};
 
