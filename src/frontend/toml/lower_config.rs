@@ -69,6 +69,9 @@ pub fn lower(checker: &mut Checker, config: &Config) -> ConfigChange {
         labels: map(checker, "labels", &config.labels),
         stop_signal: checker.optional(&config.stop_signal, value::signal),
         healthcheck: healthcheck(checker, &config.healthcheck),
+        on_build: Vec::new(),
+        shell: None,
+        args_escaped: false,
         author: config.author.given().cloned(),
         annotations: map(checker, "annotations", &config.annotations),
     }
