@@ -157,8 +157,39 @@ impl<'a> Draft<'a> {
         self.put_item(path, Item::Own(object))
     }
 
+    /// Puts anything but a hard link at `path`, whatever is there: a file takes the place of a
+    /// directory and of all that it holds, as commands may have it.
+    pub fn replace(
+        &mut self,
+        path: &EntryPath,
+        kind: Kind,
+        meta: Meta,
+        origin: Origin,
+    ) -> Result<(), Error> {
+        self.make_parents(path)?;
+        self.last_parent = None;
+        let object = Object { kind, meta, origin };
+        self.entries.insert(path.clone(), Item::Own(object));
+        Ok(())
+    }
+
+    /// As [`Draft::put_link`], whatever is at `path`.
+    pub fn replace_with_link(&mut self, path: &EntryPath, target: &EntryPath) -> Result<(), Error> {
+        self.make_parents(path)?;
+        self.last_parent = None;
+        let item = self.name_of(path, target)?;
+        self.entries.insert(path.clone(), item);
+        Ok(())
+    }
+
     /// Makes `path` another name of the file that this layer has at `target`.
     pub fn put_link(&mut self, path: &EntryPath, target: &EntryPath) -> Result<(), Error> {
+        let item = self.name_of(path, target)?;
+        self.put_item(path, item)
+    }
+
+    /// What makes `path` a name of the file that this layer has at `target`.
+    fn name_of(&mut self, path: &EntryPath, target: &EntryPath) -> Result<Item, Error> {
         let no_file = || tree::Error::Hardlink {
             path: path.clone(),
             target: target.clone(),
@@ -172,7 +203,7 @@ impl<'a> Draft<'a> {
                 self.inodes.len() - 1
             }
         };
-        self.put_item(path, Item::Name(inode))
+        Ok(Item::Name(inode))
     }
 
     fn put_item(&mut self, path: &EntryPath, item: Item) -> Result<(), Error> {

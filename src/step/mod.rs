@@ -6,6 +6,7 @@
 
 mod above;
 pub mod copy;
+pub mod diff;
 pub mod draft;
 pub mod owner;
 pub mod pack;
