@@ -5,6 +5,7 @@
 //! Pure: never reads a file, a network or the environment.
 
 pub mod dockerfile;
+pub mod suggest;
 pub mod toml;
 
 use std::collections::BTreeMap;

@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, Files, Layers, Stage};
-use super::suggest;
 use crate::canon::{Platform, Problem};
-use crate::frontend::Options;
+use crate::frontend::{Options, suggest};
 use crate::plan::name::{self, OWN_CONTEXT};
 use crate::plan::{ConfigChange, Operation, Plan, PlannedImage, Step, StepId};
 

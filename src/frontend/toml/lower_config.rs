@@ -9,8 +9,9 @@ use super::check::{Checker, Owner};
 use super::config::{Config, Healthcheck};
 use super::draft::PlatformParts;
 use super::field::{At, Field, Table, TextOr};
-use super::{suggest, value};
+use super::value;
 use crate::canon::{Platform, Problem};
+use crate::frontend::suggest;
 use crate::plan::ConfigChange;
 use crate::plan::config::{Field as Name, Healthcheck as Check, Unset};
 
