@@ -106,7 +106,7 @@ mod tests {
         let needs = needs(&["", "0", "", "1 2", "0", "3 4"]);
         for threads in 1..4 {
             let done = Mutex::new(Vec::new());
-            let job = |number| {
+            let job = |number: usize| {
                 let so_far = done.lock().unwrap().clone();
                 assert!(needs[number].iter().all(|need| so_far.contains(need)));
                 done.lock().unwrap().push(number);

@@ -91,8 +91,11 @@ impl<'a> Log<'a> {
         if self.last.len() == LAST_LINES {
             self.last.pop_front();
         }
-        let end = text.floor_char_boundary(LAST_LINE);
-        self.last.push_back(text[..end].to_owned());
+        let end = (0..=LAST_LINE)
+            .rev()
+            .find(|&end| text.is_char_boundary(end));
+        let shown = end.and_then(|end| text.get(..end)).unwrap_or(text);
+        self.last.push_back(shown.to_owned());
     }
 
     fn masked(&self, line: &[u8]) -> Vec<u8> {
@@ -168,7 +171,7 @@ mod tests {
             log.write(Stream::Output, &vec![b'x'; before]);
             log.write(Stream::Output, b"hunt");
             log.write(Stream::Output, b"er22");
-            log.write(Stream::Output, &vec![b'y'; 100]);
+            log.write(Stream::Output, &[b'y'; 100]);
             log.finish().unwrap();
             let text = String::from_utf8(all).unwrap();
             assert!(

@@ -35,6 +35,7 @@ use crate::sandbox::{
 };
 use crate::store::Store;
 use log::Log;
+use sources::absolute;
 
 /// What the caller gives commands and lets them have. None of it is in a key.
 #[derive(Debug, Clone, Default)]
@@ -174,7 +175,7 @@ impl<'a> Runner<'a> {
             .debug(format!("the sandbox has users: {:?}", session.identity()));
         for folder in self.store.abandoned_folders() {
             // Another cairn may be at it, too.
-            let _ = session.remove(&folder);
+            let _ = absolute(&folder).map(|folder| session.remove(&folder));
         }
         Ok(self.session.get_or_init(|| session).clone())
     }
@@ -204,7 +205,7 @@ impl<'a> Runner<'a> {
         let rootfs = below.rootfs(self.store, self.expansion)?;
         let mounts = self.mounts(command, inputs)?;
         let held = self.store.temporary_folder()?;
-        let folder = held.0.path().to_owned();
+        let folder = absolute(held.0.path())?;
         let [upper, work_folder] = ["upper", "work"].map(|name| folder.join(name));
         for path in [&upper, &work_folder] {
             std::fs::create_dir(path).map_err(crate::store::io_error("make", path))?;

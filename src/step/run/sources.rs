@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::{Input, Runner};
-use crate::canon::{Digest, EntryPath};
-use crate::inputs::{Files, Layer, Origin, Pick, Stack, stage};
+use crate::canon::{ChainId, Digest, EntryPath};
+use crate::inputs::{Files, Origin, Pick, Stack, stage};
 use crate::layer::chunk::{Compressed, KnownChunks};
 use crate::layer::pack::{self, Packing, pack};
 use crate::layer::{Codec, Entry, Kind, Meta, Tree};
@@ -33,18 +33,27 @@ impl Runner<'_> {
     /// The layers of `stack` unpacked, the lowest first.
     pub(super) fn lowers(&self, stack: &Stack) -> Result<Vec<PathBuf>, Error> {
         let (session, users) = (self.session()?, self.users()?);
-        let lower = |layer: &std::sync::Arc<Layer>| {
-            let name = format!("{}-{users}", layer.diff_id.0.hex());
+        let mut lowers: Vec<PathBuf> = Vec::new();
+        let mut chain = Vec::new();
+        for layer in stack.layers() {
+            // What it doesn't say of its directories those below do, so that the same layer on
+            // others is another snapshot.
+            chain.push(layer.diff_id);
+            let chain = ChainId::of(&chain).map_or(layer.diff_id.0, |chain| chain.0);
+            let name = format!("{}-{users}", chain.hex());
             let unpacker = Snapshot {
                 session: &session,
                 unpack: |folder: &Path| {
-                    let unpack = |tar: &mut dyn io::Read| Ok(session.unpack(tar, folder)?);
+                    let folder = absolute(folder)?;
+                    let unpack =
+                        |tar: &mut dyn io::Read| Ok(session.unpack(tar, &folder, &lowers)?);
                     layer.give(self.store, self.expansion, unpack)
                 },
             };
-            self.store.snapshot(&name, &unpacker)
-        };
-        stack.layers().iter().map(lower).collect()
+            let lower = self.store.snapshot(&name, &unpacker)?;
+            lowers.push(absolute(&lower)?);
+        }
+        Ok(lowers)
     }
 
     /// What `mounts` of a command mean. `inputs` are the sources of those that have one.
@@ -88,7 +97,7 @@ impl Runner<'_> {
                 let cache = cache.ok_or(Error::Bug("a cache was not opened"))?;
                 cache.fill(|folder| self.fill(folder, kind, input))?;
                 Some(Source::Bind {
-                    folder: cache.folder(),
+                    folder: absolute(&cache.folder())?,
                     path: EntryPath::root(),
                     read_only: *read_only,
                 })
@@ -188,7 +197,7 @@ impl Runner<'_> {
             session: &session,
             unpack: |folder: &Path| unpack_pick(&session, pick, &held_name(), None, folder),
         };
-        self.store.snapshot(&name, &unpacker)
+        absolute(&self.store.snapshot(&name, &unpacker)?)
     }
 
     /// The caches of a command. Two commands must not wait for each other: each takes its caches
@@ -330,13 +339,24 @@ fn unpack_pick(
             pack(&tree, &origins, &packing, &mut writer)?;
             writer.flush().map_err(pack::Error::Write)
         });
-        let unpacked = session.unpack(&mut reader, folder);
+        let unpacked = session.unpack(&mut reader, &absolute(folder)?, &[]);
         drop(reader);
         let packed = packed.join().unwrap_or(Err(pack::Error::Lost));
         // Where unpacking failed, that nobody read the tar is no news.
         unpacked?;
         Ok(packed?)
     })
+}
+
+/// A path for the sandbox, whose process has another working directory.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    match path.is_absolute() {
+        true => Ok(path.to_owned()),
+        false => {
+            let absolute = std::fs::canonicalize(path);
+            Ok(absolute.map_err(store::io_error("read", path))?)
+        }
+    }
 }
 
 struct NoChunks;
@@ -359,6 +379,6 @@ impl<F: Fn(&Path) -> Result<(), Error>> Unpacker<Error> for Snapshot<'_, F> {
     }
 
     fn remove(&self, folder: &Path) -> Result<(), Error> {
-        Ok(self.session.remove(folder)?)
+        Ok(self.session.remove(&absolute(folder)?)?)
     }
 }
