@@ -9,8 +9,10 @@
 pub mod agent;
 mod error;
 mod found;
+pub mod network;
 mod request;
 mod session;
+mod sys_network;
 mod wire;
 
 pub use error::Error;
