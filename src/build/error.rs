@@ -190,7 +190,10 @@ impl Cause {
             | Cause::Store(error) => of_store(error),
             Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
             Cause::Http(http::Error::Fetch { .. }) => Kind::Unavailable,
-            Cause::Git(git::Error::Start(_) | git::Error::Git { .. }) => Kind::Unavailable,
+            Cause::Git(git::Error::Checksum { .. }) => Kind::DigestMismatch,
+            Cause::Git(
+                git::Error::Start(_) | git::Error::Git { .. } | git::Error::NoRef { .. },
+            ) => Kind::Unavailable,
             Cause::Git(git::Error::Context(error)) => of_context(error),
             Cause::Step(error) => of_step(error),
             Cause::Git(git::Error::Folder(_))

@@ -15,11 +15,13 @@ use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
 use super::{Error, Settings, ignore_file};
 use crate::canon::event::Outcome;
-use crate::canon::{Digest, EntryPath};
+use crate::canon::{Digest, EntryPath, Epoch};
 use crate::inputs::base::Bases;
 use crate::inputs::beneath::Folder;
+use crate::inputs::http::Fetched;
 use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
 use crate::layer::{self, Kind, Meta, Tree};
+use crate::plan::step::{MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
 use crate::store::RecordKind;
 
@@ -33,6 +35,7 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         settings,
         contexts: BTreeMap::new(),
         checkouts: BTreeMap::new(),
+        commits: BTreeMap::new(),
     };
     let at = |step: &Step| {
         let (name, span) = (step.name.clone(), step.span.clone());
@@ -71,6 +74,8 @@ pub(super) struct Evaluation<'a> {
     contexts: BTreeMap<String, Arc<Context>>,
     /// By URL and commit; the folders must stay until their files were packed.
     checkouts: BTreeMap<(String, String), git::Checkout>,
+    /// What names of commits mean, by URL and name.
+    commits: BTreeMap<(String, MovingRef), String>,
 }
 
 impl Evaluation<'_> {
@@ -116,8 +121,18 @@ impl Evaluation<'_> {
                 url,
                 sha256,
                 file_name,
-            } => self.http(step, url, sha256, file_name).map(Output::from),
+            } => self
+                .http(step, url, sha256.as_ref(), file_name)
+                .map(Output::from),
+            Operation::Inline { name, content } => {
+                inline(name, content, self.settings.epoch).map(Output::from)
+            }
             Operation::Git { .. } => self.git(step),
+            Operation::Merge => {
+                let below = outputs.layers(input(step, 0)?)?;
+                let above = &outputs.layers(input(step, 1)?)?.stack;
+                Ok(Output::Layers(below.with_all(above)))
+            }
             _ => self.layer(step, outputs).map(Output::Layers),
         }
     }
@@ -169,7 +184,7 @@ impl Evaluation<'_> {
         &self,
         step: &Step,
         url: &str,
-        sha256: &Digest,
+        sha256: Option<&Digest>,
         file_name: &str,
     ) -> Result<Files, Cause> {
         let Settings {
@@ -179,37 +194,27 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let work = events.start(&step.name);
-        let is_cached = store.blob(sha256).is_some();
-        let blob = http::fetch(url, sha256, store, events)?;
+        let is_cached = sha256.is_some_and(|sha256| store.blob(sha256).is_some());
+        let Fetched { blob, modified } = http::fetch(url, sha256, store, events)?;
         work.finish(if is_cached {
             Outcome::Cached
         } else {
             Outcome::Done
         });
-        let entry = layer::Entry {
-            path: EntryPath::root(),
-            kind: Kind::File {
-                size: blob.size,
-                digest: *sha256,
-            },
-            // As `ADD` has it (Dockerfile reference, "Adding files from a URL").
-            meta: Meta::plain(0o600, epoch.seconds()),
-        };
-        let name = EntryPath::new(file_name.as_bytes())
-            .map_err(|_| Cause::Bug("a download has no name"))?;
-        let tree = Tree::new(vec![entry]).map_err(crate::step::Error::from)?;
-        Ok(Files {
-            picks: vec![Pick {
-                name,
-                kept: None,
-                tree,
-                origins: vec![Origin::Blob(Box::new(blob))],
-            }],
-        })
+        // As `ADD` has it (Dockerfile reference, "Adding files from a URL").
+        let meta = Meta::plain(0o600, modified.unwrap_or(epoch.seconds()));
+        let (size, digest) = (blob.size, blob.digest);
+        single(
+            file_name,
+            (size, digest),
+            meta,
+            Origin::Blob(Box::new(blob)),
+        )
     }
 
     /// Files of a commit, or what they came out as when they were last had: a commit never changes.
     fn git(&mut self, step: &Step) -> Result<Output, Cause> {
+        let step = &self.pinned(step)?;
         let Settings {
             store,
             epoch,
@@ -226,10 +231,12 @@ impl Evaluation<'_> {
     }
 
     fn check_out(&mut self, step: &Step) -> Result<Files, Cause> {
+        let step = &self.pinned(step)?;
         let Operation::Git {
             url,
-            commit,
+            revision: Revision::Commit(commit),
             selection,
+            ..
         } = &step.operation
         else {
             return Err(Cause::Bug("a step that names no commit was asked for one"));
@@ -256,6 +263,27 @@ impl Evaluation<'_> {
         Ok(files)
     }
 
+    /// A step that names its commit, as which a name is resolved once in a build.
+    fn pinned(&mut self, step: &Step) -> Result<Step, Cause> {
+        let mut step = step.clone();
+        if let Operation::Git { url, revision, .. } = &mut step.operation
+            && let Revision::Ref(wanted) = revision
+        {
+            let Settings {
+                store, search_path, ..
+            } = self.settings;
+            let commit = match self.commits.entry((url.clone(), wanted.clone())) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(place) => {
+                    let commit = git::resolve(url, wanted, store, search_path)?;
+                    place.insert(commit).clone()
+                }
+            };
+            *revision = Revision::Commit(commit);
+        }
+        Ok(step)
+    }
+
     /// Gets the files of a step's inputs that are only remembered; says whether there were any.
     pub(super) fn have_files(&mut self, step: &Step, outputs: &mut Outputs) -> Result<bool, Cause> {
         let mut had_any = false;
@@ -268,6 +296,38 @@ impl Evaluation<'_> {
         }
         Ok(had_any)
     }
+}
+
+/// A file that the recipe holds.
+fn inline(name: &str, content: &str, epoch: Epoch) -> Result<Files, Cause> {
+    let content = content.as_bytes();
+    let what = (content.len() as u64, Digest::of(content));
+    let meta = Meta::plain(0o644, epoch.seconds());
+    single(name, what, meta, Origin::Bytes(Arc::from(content)))
+}
+
+/// One file, whose size and digest are these.
+fn single(
+    name: &str,
+    (size, digest): (u64, Digest),
+    meta: Meta,
+    origin: Origin,
+) -> Result<Files, Cause> {
+    let entry = layer::Entry {
+        path: EntryPath::root(),
+        kind: Kind::File { size, digest },
+        meta,
+    };
+    let name =
+        EntryPath::new(name.as_bytes()).map_err(|_| Cause::Bug("a single file has no name"))?;
+    Ok(Files {
+        picks: vec![Pick {
+            name,
+            kept: None,
+            tree: Tree::new(vec![entry]).map_err(crate::step::Error::from)?,
+            origins: vec![origin],
+        }],
+    })
 }
 
 /// The step that a step's input of that number is.

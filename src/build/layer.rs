@@ -20,7 +20,7 @@ use crate::plan::step::Ownership;
 use crate::plan::{Operation, Step, step_key};
 use crate::step::copy::{Metadata, copy};
 use crate::step::pack::Packer;
-use crate::step::unpack::unpack;
+use crate::step::unpack::{Unpacker, unpack};
 use crate::step::{Change, Draft, owner, pack, place};
 use crate::store::RecordKind;
 
@@ -73,9 +73,14 @@ impl Evaluation<'_> {
         let rootfs = below
             .stack
             .rootfs(&self.settings.store, self.settings.expansion)?;
-        let files = step.inputs.get(1).map(|&files| outputs.files(files));
-        let files = files.transpose()?.map(|files| &**files);
-        let change = self.change(step, files, &below.stack, &rootfs)?;
+        let files = step
+            .inputs
+            .iter()
+            .skip(1)
+            .map(|&files| outputs.files(files));
+        let files = files.map(|files| files.map(|files| &**files));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        let change = self.change(step, &files, &below.stack, &rootfs)?;
         let layer = match change.tree.entries().is_empty() {
             true => None,
             false => Some(self.packer(&work).pack(&change, &self.slot(step)?)?),
@@ -104,13 +109,14 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let (slot, packer) = (self.slot(step)?, self.packer(work));
-        if !matches!(step.operation, Operation::Copy { .. }) || packer.has_last(&slot) {
+        let is_plain = matches!(step.operation, Operation::Copy { unpack: false, .. });
+        if !is_plain || step.inputs.len() != 2 || packer.has_last(&slot) {
             return Ok(None);
         }
         let below = outputs.layers(input(step, 0)?)?.clone();
         let rootfs = below.stack.rootfs(store, *expansion)?;
         let unread = selected.unread_files(*epoch, work)?;
-        let change = self.change(step, Some(unread.files()), &below.stack, &rootfs)?;
+        let change = self.change(step, &[unread.files()], &below.stack, &rootfs)?;
         // Whether it is the same file that is there already only its digest could tell.
         let may_be_there = |entry: &Entry| {
             let below = rootfs.get(&entry.path);
@@ -190,7 +196,7 @@ impl Evaluation<'_> {
     fn change(
         &self,
         step: &Step,
-        files: Option<&Files>,
+        files: &[&Files],
         stack: &Stack,
         rootfs: &Rootfs,
     ) -> Result<Change, Cause> {
@@ -209,16 +215,23 @@ impl Evaluation<'_> {
             _ => Metadata::default(),
         };
         let mut draft = Draft::new(rootfs, *epoch, asked.owner.unwrap_or_default());
-        let files = || files.ok_or(Cause::Bug("a step that copies has no files"));
         match &step.operation {
-            Operation::Copy { to, .. } => copy(&mut draft, files()?, to, asked)?,
+            Operation::Copy { to, unpack, .. } => {
+                let limit = *expansion;
+                let unpacker = unpack.then_some(Unpacker { store, limit });
+                copy(&mut draft, files, to, &asked, unpacker.as_ref())?
+            }
             Operation::Unpack { to, strip, .. } => {
-                unpack(&mut draft, files()?, to, *strip, asked, store, *expansion)?
+                let first = files.first().copied();
+                let files = first.ok_or(Cause::Bug("a step that unpacks has no files"))?;
+                unpack(&mut draft, files, to, *strip, &asked, store, *expansion)?
             }
             Operation::File { path, content, .. } => {
-                place::file(&mut draft, path, content, asked, *epoch)?
+                place::file(&mut draft, path, content, &asked, *epoch)?
             }
-            Operation::Directory { path, .. } => place::directory(&mut draft, path, asked, *epoch)?,
+            Operation::Directory { path, keep, .. } => {
+                place::directory(&mut draft, path, *keep, &asked, *epoch)?
+            }
             Operation::Symlink { path, target } => {
                 place::symlink(&mut draft, path, target, *epoch)?
             }
@@ -246,7 +259,7 @@ impl Evaluation<'_> {
             .as_deref()
             .map(|owner| owner::numbers(owner, rootfs, &read));
         Ok(Metadata {
-            mode: ownership.mode,
+            mode: ownership.mode.clone(),
             owner: owner.transpose()?,
         })
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::error::Cause;
 use super::ignore_file;
 use crate::canon::EntryPath;
-use crate::frontend::toml::suggest;
+use crate::frontend::suggest;
 use crate::inputs::{context, git, select, stage};
 use crate::layer::view::{Seen, View, resolve};
 

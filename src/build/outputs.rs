@@ -88,6 +88,18 @@ impl From<Files> for Output {
 }
 
 impl Layers {
+    /// These and all of `above`, which don't depend on them.
+    pub(super) fn with_all(&self, above: &Stack) -> Layers {
+        let layers = above.layers().iter();
+        Layers {
+            stack: layers.fold(self.stack.clone(), |stack, layer| {
+                stack.with((**layer).clone())
+            }),
+            base: self.base.clone(),
+            has_added: !above.layers().is_empty(),
+        }
+    }
+
     /// These and one more, if there is one.
     pub(super) fn with(&self, layer: Option<Layer>) -> Layers {
         let has_added = layer.is_some();

@@ -4,6 +4,8 @@
 //! [`crate::plan::Plan`], or every problem of the recipe at once (`Problem`), sorted by place.
 //! Pure: never reads a file, a network or the environment.
 
+pub mod dockerfile;
+pub mod suggest;
 pub mod toml;
 
 use std::collections::BTreeMap;

@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use super::context::{self, Context};
+use crate::plan::step::MovingRef;
 use crate::store::Store;
 
 /// Why a commit can't be had.
@@ -31,6 +32,28 @@ pub enum Error {
         commit: String,
         /// git's last words.
         reason: String,
+    },
+    /// No such name.
+    #[error("`{url}` has no branch, tag or commit `{name}`")]
+    NoRef {
+        /// Where.
+        url: String,
+        /// As it was asked for.
+        name: String,
+    },
+    /// Another commit than the recipe says.
+    #[error(
+        "`{name}` of `{url}` is not what the recipe says\n  expected {expected}\n  got      {got}\nhint: if the new commit is meant, put it into the recipe"
+    )]
+    Checksum {
+        /// Where.
+        url: String,
+        /// As it was asked for.
+        name: String,
+        /// As the recipe has it.
+        expected: String,
+        /// As it is.
+        got: String,
     },
     /// The folder to check out into.
     #[error("can't make a folder to check out into: {0}")]
@@ -96,6 +119,93 @@ pub fn check_out(
     })
 }
 
+/// The commit that a name means today.
+pub fn resolve(
+    url: &str,
+    wanted: &MovingRef,
+    store: &Store,
+    search_path: &OsStr,
+) -> Result<String, Error> {
+    let name = wanted.name.as_deref().unwrap_or("HEAD");
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let commit = match name.len() == 40 && is_hex(name) {
+        true => name.to_ascii_lowercase(),
+        false => {
+            let (folder, _locked) = store.temporary_folder()?;
+            let listed = run(folder.path(), search_path, &["ls-remote", "--", url])?;
+            let listed = listed.map_err(|reason| Error::Git {
+                url: url.to_owned(),
+                commit: name.to_owned(),
+                reason,
+            })?;
+            match named(&listed, name) {
+                Some(commit) => commit,
+                None if is_hex(name) && name.len() >= 4 => {
+                    begun(url, name, folder.path(), search_path)?
+                }
+                None => {
+                    let (url, name) = (url.to_owned(), name.to_owned());
+                    return Err(Error::NoRef { url, name });
+                }
+            }
+        }
+    };
+    match &wanted.checksum {
+        Some(checksum) if !commit.starts_with(&checksum.to_ascii_lowercase()) => {
+            Err(Error::Checksum {
+                url: url.to_owned(),
+                name: name.to_owned(),
+                expected: checksum.clone(),
+                got: commit,
+            })
+        }
+        _ => Ok(commit),
+    }
+}
+
+/// The commit of the ref that `name` means among those that `git ls-remote` lists: a branch before
+/// a tag, as `git checkout` has it; of a tag that is an object the commit that it names.
+fn named(listed: &str, name: &str) -> Option<String> {
+    let listed: std::collections::BTreeMap<_, _> = listed
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(commit, name)| (name.trim(), commit))
+        .collect();
+    let tag = format!("refs/tags/{}", name.trim_start_matches("refs/tags/"));
+    let names = [
+        format!("{name}^{{}}"),
+        name.to_owned(),
+        format!("refs/heads/{name}"),
+        format!("{tag}^{{}}"),
+        tag,
+        format!("refs/{name}"),
+    ];
+    let mut found = names.iter().filter_map(|name| listed.get(name.as_str()));
+    let is_commit = |commit: &&&str| commit.len() == 40;
+    found.find(is_commit).map(|commit| (**commit).to_owned())
+}
+
+/// The commit whose beginning is `prefix`: only all of the repository tells.
+fn begun(url: &str, prefix: &str, folder: &Path, search_path: &OsStr) -> Result<String, Error> {
+    let refuse = |_| Error::NoRef {
+        url: url.to_owned(),
+        name: prefix.to_owned(),
+    };
+    let git = |arguments: &[&str]| run(folder, search_path, arguments)?.map_err(refuse);
+    git(&["init", "--quiet", "--bare", "--template=", "all"])?;
+    git(&[
+        "--git-dir=all",
+        "fetch",
+        "--quiet",
+        "--",
+        url,
+        "+refs/*:refs/*",
+    ])?;
+    let commit = format!("{prefix}^{{commit}}");
+    let told = git(&["--git-dir=all", "rev-parse", "--verify", "--quiet", &commit])?;
+    Ok(told.trim().to_owned())
+}
+
 /// The gits that run, to be stopped with cairn.
 static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
@@ -117,12 +227,14 @@ fn pid(id: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(id).ok()?)
 }
 
-/// Runs git; the inner error is what it said.
+/// Runs git, and returns what it writes; the inner error is what it said.
 fn run(
     folder: &Path,
     search_path: &OsStr,
     arguments: &[&str],
-) -> Result<Result<(), String>, Error> {
+) -> Result<Result<String, String>, Error> {
+    /// Most bytes that it may write: the refs of a repository.
+    const LARGEST: u64 = 256 << 20;
     let mut command = command(folder, search_path, arguments);
     let mut child = {
         let mut running = running();
@@ -130,7 +242,16 @@ fn run(
         running.insert(child.id());
         child
     };
-    let said = child.stderr.take().map_or_else(String::new, last_words);
+    let output = child.stdout.take();
+    let (written, said) = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut written = Vec::new();
+            let output = output.map(|output| output.take(LARGEST).read_to_end(&mut written));
+            output.transpose().map(|_| written)
+        });
+        let said = child.stderr.take().map_or_else(String::new, last_words);
+        (reader.join(), said)
+    });
     // Its number is another's only once it was waited for, and by then it is not in the set.
     if let Some(id) = pid(child.id()) {
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -138,9 +259,9 @@ fn run(
     }
     running().remove(&child.id());
     let status = child.wait().map_err(Error::Start)?;
-    Ok(match status.success() {
-        true => Ok(()),
-        false => Err(said),
+    Ok(match (status.success(), written) {
+        (true, Ok(Ok(written))) => Ok(String::from_utf8_lossy(&written).into_owned()),
+        _ => Err(said),
     })
 }
 
@@ -169,7 +290,7 @@ fn command(folder: &Path, search_path: &OsStr, arguments: &[&str]) -> Command {
         .env("GIT_LFS_SKIP_SMUDGE", "1")
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
 }

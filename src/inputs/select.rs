@@ -81,7 +81,7 @@ pub fn select(view: &dyn View, selection: &Selection) -> Result<Vec<Chosen>, Err
             }
         }
     }
-    if chosen.is_empty() {
+    if chosen.is_empty() && !selection.may_be_empty {
         let quoted = selection.sources.iter().map(|source| format!("`{source}`"));
         return Err(Error::NoMatch(quoted.collect::<Vec<_>>().join(", ")));
     }
@@ -293,6 +293,7 @@ mod tests {
             parents: false,
             include: texts(include),
             exclude: texts(exclude),
+            may_be_empty: false,
         };
         let chosen = select(&example(), &selection)?;
         Ok(chosen

@@ -4,7 +4,9 @@
 //! of entries with the origin of each content. Steps that only place files are pure: they look at
 //! tables, never at disks.
 
+mod above;
 pub mod copy;
+pub mod diff;
 pub mod draft;
 pub mod owner;
 pub mod pack;

@@ -6,6 +6,7 @@ mod blobs;
 mod caches;
 mod command_line;
 mod commits;
+mod conformance;
 mod dependencies;
 mod determinism;
 mod drafts;

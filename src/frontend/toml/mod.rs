@@ -22,7 +22,7 @@ mod recipe;
 mod schema;
 mod stages;
 mod step;
-pub mod suggest;
+
 mod value;
 
 use std::cell::RefCell;
