@@ -7,6 +7,9 @@ use std::sync::{Arc, Mutex};
 use cairn::plan::command::{MountKind, Sharing};
 use cairn::plan::{Operation, Plan};
 
+use cairn::sandbox::Wanted;
+
+use crate::support::temp;
 use ground::{Ground, mounted, path, script};
 
 /// The layer that a command makes on the base.
@@ -302,4 +305,20 @@ fn steps_that_do_not_need_each_other_run_at_one_time() {
     let b = ground.run(meet("b", "a"), &[base]);
     let top = ground.step(Operation::Merge, &[a, b]);
     ground.build(top).unwrap();
+}
+
+#[test]
+fn with_one_user_alone_the_digest_is_the_same() {
+    if Ground::new().is_none() {
+        return;
+    }
+    let digests = [Wanted::Best, Wanted::Single].map(|identity| {
+        let mut ground = Ground::at(temp(), identity);
+        let base = ground.base();
+        let text = "mkdir -m 1777 /t; echo x > /t/f; chmod 4755 /t/f; ln /t/f /t/g; rm /bin/rm";
+        let top = ground.run(script(text), &[base]);
+        let top = ground.run(script("cat /t/g > /t/h; ! ls /bin/rm 2> /dev/null"), &[top]);
+        ground.build(top).unwrap().descriptor.digest
+    });
+    assert_eq!(digests[0], digests[1]);
 }
