@@ -1,6 +1,4 @@
-//! Drafts of layers: what of them differs from what is below, and how.
-//!
-//! In: a small file system. Out: the rows of changes over it.
+//! In: drafts over a file system. Out: what is different in their layers.
 
 use super::*;
 use crate::canon::Digest;
