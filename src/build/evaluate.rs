@@ -16,11 +16,11 @@ use super::outputs::{Layers, Output, Outputs};
 use super::{Error, Settings, ignore_file};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, Epoch};
-use crate::inputs::base::Bases;
 use crate::inputs::beneath::Folder;
 use crate::inputs::http::Fetched;
 use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
 use crate::layer::{self, Kind, Meta, Tree};
+use crate::plan::name::OWN_CONTEXT;
 use crate::plan::step::{MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
 use crate::store::RecordKind;
@@ -83,7 +83,11 @@ impl Evaluation<'_> {
         match &step.operation {
             Operation::Scratch => Ok(Output::Layers(Layers::default())),
             Operation::Image { source, platform } => {
-                let base = Arc::new(self.bases().get(source, platform)?);
+                let known = self.settings.known.get(&(source.clone(), platform.clone()));
+                let base = match known {
+                    Some(base) => Arc::clone(base),
+                    None => Arc::new(self.settings.bases().get(source, platform)?),
+                };
                 let stack = base.stack.clone();
                 Ok(Output::Layers(Layers {
                     stack,
@@ -137,29 +141,9 @@ impl Evaluation<'_> {
         }
     }
 
-    fn bases(&self) -> Bases<'_> {
-        let Settings {
-            store,
-            registries,
-            folder,
-            pull,
-            expansion,
-            events,
-            ..
-        } = self.settings;
-        Bases {
-            store,
-            registries,
-            folder,
-            pull: *pull,
-            limit: *expansion,
-            events,
-        }
-    }
-
     /// The folder of a context.
     fn folder(&self, name: &str) -> Result<PathBuf, Cause> {
-        if name == "context" {
+        if name == OWN_CONTEXT {
             return Ok(self.settings.context.clone());
         }
         let named = self.plan.contexts.get(name);
@@ -172,8 +156,13 @@ impl Evaluation<'_> {
             return Ok(context.clone());
         }
         let folder = self.folder(name)?;
-        let rules = ignore_file::read(&folder)?.map(|(_, rules)| rules);
-        let rules = rules.unwrap_or_default();
+        let rules = match &self.settings.ignore_file {
+            Some(path) if name == OWN_CONTEXT => ignore_file::read_one(path)?,
+            _ => {
+                let rules = ignore_file::read(&folder)?.map(|(_, rules)| rules);
+                rules.unwrap_or_default()
+            }
+        };
         let context = Context::open(&folder, &rules, &self.settings.store)?;
         let context = Arc::new(context);
         self.contexts.insert(name.to_owned(), context.clone());

@@ -42,21 +42,33 @@ pub(super) fn read(folder: &Path) -> Result<Option<(&'static str, Rules)>, Cause
             {
                 continue;
             }
-            Err(error) => {
-                return Err(Cause::Ignore(format!(
-                    "can't read `{}`: {error}\nhint: make it a readable file, or remove it",
-                    path.display()
-                )));
-            }
+            Err(error) => return Err(unreadable(&path, &error)),
         };
-        let rules = ignore::parse(&bytes).map_err(|problems| {
-            let problems: Vec<_> = problems
-                .iter()
-                .map(|problem| format!("{}: {problem}", path.display()))
-                .collect();
-            Cause::Ignore(problems.join("\n"))
-        });
+        let rules = parse(&path, &bytes);
         return Ok(Some((name, rules?)));
     }
     Ok(None)
+}
+
+/// The rules in the file at `path`.
+pub(super) fn read_one(path: &Path) -> Result<Rules, Cause> {
+    let bytes = read_ignore_file(path).map_err(|error| unreadable(path, &error))?;
+    parse(path, &bytes)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Cause {
+    Cause::Ignore(format!(
+        "can't read `{}`: {error}\nhint: make it a readable file, or remove it",
+        path.display()
+    ))
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Rules, Cause> {
+    ignore::parse(bytes).map_err(|problems| {
+        let problems: Vec<_> = problems
+            .iter()
+            .map(|problem| format!("{}: {problem}", path.display()))
+            .collect();
+        Cause::Ignore(problems.join("\n"))
+    })
 }

@@ -4,6 +4,7 @@
 //! and blobs in the store. Each step runs only when the store has no result under its key.
 
 pub mod assemble;
+pub mod bases;
 pub mod error;
 mod evaluate;
 mod ignore_file;
@@ -11,18 +12,21 @@ mod layer;
 mod missing;
 mod outputs;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use error::Error;
 
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
+use crate::inputs::BaseImage;
 use crate::inputs::base::Registries;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
-use crate::plan::Plan;
+use crate::plan::{Plan, Source};
 use crate::store::Store;
 
 /// All that a build depends on beside its plan.
@@ -35,6 +39,9 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
+    /// The file whose rules leave files of the build's context out, where it is not the context's
+    /// own: `Dockerfile.dockerignore`.
+    pub ignore_file: Option<PathBuf>,
     /// The one timestamp.
     pub epoch: Epoch,
     /// How layers are compressed.
@@ -43,6 +50,8 @@ pub struct Settings {
     pub threads: usize,
     /// How far layers and archives may expand.
     pub expansion: Expansion,
+    /// The images that were looked up while planning.
+    pub known: BTreeMap<(Source, Platform), Arc<BaseImage>>,
     /// Whether registries are asked even for names that the store has.
     pub pull: bool,
     /// Whether steps run although the store has their results.

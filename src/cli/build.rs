@@ -1,5 +1,6 @@
 //! `cairn build`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::arguments::{Build, Compression};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::output::{self, Destination, Output, Spec};
-use super::recipe::{self, Understood};
+use super::recipe;
 use super::writable::{self, cant_write};
 use super::{interrupt, print};
 use crate::build::{Built, Settings, build};
@@ -25,29 +26,25 @@ use crate::layer::codec::Expansion;
 /// Builds, names and exports.
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     let wanted = Wanted::read(&arguments)?;
-    let understood = recipe::understand(&arguments.recipe, environment)?;
-    wanted.judge(&arguments, understood.plan.images.len(), environment)?;
+    let recipe = recipe::read(&arguments.recipe, environment)?;
+    wanted.judge(&arguments, recipe.images(), environment)?;
     interrupt::install(arguments.progress.mode(), environment.start);
     let events = environment.events(arguments.progress.mode());
-    let Understood {
-        plan,
-        source,
-        folder,
-        context,
-    } = understood;
     let engine = match arguments.load {
         true => Some(Engine::find(
-            plan.images.len() > 1,
+            recipe.images() > 1,
             environment.for_programs(),
             &events,
         )?),
         false => None,
     };
-    let settings = Settings {
+    let mut settings = Settings {
         store: environment.store()?,
         registries: environment.registries(&events),
-        folder,
-        context,
+        folder: recipe.folder.clone(),
+        context: recipe.context.clone(),
+        ignore_file: recipe.ignore_file(),
+        known: BTreeMap::new(),
         epoch: environment.epoch()?,
         codec: wanted.codec,
         threads: environment.threads,
@@ -59,6 +56,7 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         search_path: environment.search_path.clone(),
         events,
     };
+    let (plan, source) = recipe.plan(&mut settings)?;
     let built = build(&plan, &settings).map_err(|error| Failure::build(error, source))?;
     if wanted.names.is_empty() {
         settings.store.name_image(None, &built.descriptor)?;
