@@ -1,19 +1,20 @@
 //! The plan of a Dockerfile: what it needs to know of base images is looked up between the two
 //! halves of its frontend.
 //!
-//! In: a tree, what the caller chose. Out: a plan; the images that were looked up stay in the
+//! In: a tree, what the caller chose. Out: a plan; the images that were looked up go into the
 //! settings, so that what is built on is what was planned with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Error;
 use super::error::Cause;
-use super::{Error, Settings};
-use crate::canon::Problem;
+use crate::canon::{Platform, Problem};
 use crate::frontend::Options;
 use crate::frontend::dockerfile::{self, BaseConfig, Bases, syntax::Dockerfile};
 use crate::image::ImageConfig;
-use crate::inputs;
-use crate::plan::Plan;
+use crate::inputs::{self, BaseImage};
+use crate::plan::{Plan, Source};
 
 /// Why there is no plan.
 #[derive(Debug)]
@@ -24,52 +25,34 @@ pub enum Unplanned {
     Base(Error),
 }
 
-/// The plan of `file`.
+/// The images that were looked up.
+pub type Known = BTreeMap<(Source, Platform), Arc<BaseImage>>;
+
+/// The plan of `file`, and the images that were looked up for it in `bases`.
 pub fn plan(
     file: &Dockerfile,
     options: &Options,
-    settings: &mut Settings,
-) -> Result<Plan, Unplanned> {
-    let mut known = Bases::new();
+    bases: &inputs::base::Bases<'_>,
+) -> Result<(Plan, Known), Unplanned> {
+    let (mut configs, mut known) = (Bases::new(), Known::new());
     loop {
-        let asked = dockerfile::bases(file, options, &known).map_err(Unplanned::Problems)?;
+        let asked = dockerfile::bases(file, options, &configs).map_err(Unplanned::Problems)?;
         if asked.is_empty() {
-            return dockerfile::plan(file, options, &known).map_err(Unplanned::Problems);
+            let plan = dockerfile::plan(file, options, &configs);
+            return plan
+                .map(|plan| (plan, known))
+                .map_err(Unplanned::Problems);
         }
         for (question, span) in asked {
-            let image = settings.bases().get(&question.source, &question.platform);
+            let image = bases.get(&question.source, &question.platform);
             let image = image.map_err(|error| {
                 let name = crate::plan::name::from_image(&question.source);
                 let name = name.trim_start_matches(" from ").to_owned();
                 let cause = Box::new(Cause::from(error));
                 Unplanned::Base(Error::Step { name, span, cause })
             })?;
-            known.insert(question.clone(), config(&image.config));
-            let key = (question.source, question.platform);
-            settings.known.insert(key, Arc::new(image));
-        }
-    }
-}
-
-impl Settings {
-    /// Where base images come from.
-    pub(super) fn bases(&self) -> inputs::base::Bases<'_> {
-        let Settings {
-            store,
-            registries,
-            folder,
-            pull,
-            expansion,
-            events,
-            ..
-        } = self;
-        inputs::base::Bases {
-            store,
-            registries,
-            folder,
-            pull: *pull,
-            limit: *expansion,
-            events,
+            configs.insert(question.clone(), config(&image.config));
+            known.insert((question.source, question.platform), Arc::new(image));
         }
     }
 }

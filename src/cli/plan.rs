@@ -1,15 +1,12 @@
 //! `cairn plan` and `cairn schema`.
 
-use std::collections::BTreeMap;
-
 use super::arguments::Plan;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::recipe::Recipe;
 use super::{print, recipe};
-use crate::build::Settings;
 use crate::frontend::toml;
-use crate::layer::Codec;
+use crate::inputs::base::Bases;
 use crate::layer::codec::Expansion;
 use crate::plan::print as plan_print;
 use crate::ui::progress::Mode;
@@ -37,23 +34,17 @@ fn planned(recipe: Recipe, environment: &Environment) -> Result<crate::plan::Pla
         Err(recipe) => *recipe,
     };
     let events = environment.events(Mode::Quiet);
-    let mut settings = Settings {
-        store: environment.store()?,
-        registries: environment.registries(&events),
-        folder: recipe.folder.clone(),
-        context: recipe.context.clone(),
-        ignore_file: recipe.ignore_file(),
-        epoch: environment.epoch()?,
-        codec: Codec::default(),
-        threads: environment.threads,
-        expansion: Expansion::default(),
-        known: BTreeMap::new(),
+    let (store, registries) = (environment.store()?, environment.registries(&events));
+    let folder = recipe.folder.clone();
+    let bases = Bases {
+        store: &store,
+        registries: &registries,
+        folder: &folder,
         pull: false,
-        no_cache: false,
-        search_path: environment.search_path.clone(),
-        events,
+        limit: Expansion::default(),
+        events: &events,
     };
-    Ok(recipe.plan(&mut settings)?.0)
+    Ok(recipe.plan(&bases)?.plan)
 }
 
 /// Prints the JSON Schema of cairn.toml.
