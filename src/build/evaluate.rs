@@ -7,13 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::Cause;
+use super::ignore_file::{self, Place};
 use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
-use super::{Error, Settings, ignore_file};
+use super::{Error, Settings};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, Epoch};
 use crate::inputs::base::Bases;
@@ -94,9 +95,9 @@ impl Evaluation<'_> {
             Operation::Context { name, selection } => {
                 let work = self.settings.events.start(&step.name);
                 let (folder, context) = (self.folder(name)?, self.context(name)?);
-                let selected = context
-                    .select(selection)
-                    .map_err(|error| explained(error, &*context, Some(&folder)))?;
+                let selected = context.select(selection).map_err(|error| {
+                    explained(error, &*context, Some(self.place(name, &folder)))
+                })?;
                 let output = match selected.is_mostly_unread() {
                     true => Output::Unread(Arc::new(selected)),
                     false => selected.files(self.settings.epoch, &work)?.into(),
@@ -167,12 +168,19 @@ impl Evaluation<'_> {
         Ok(self.settings.folder.join(named))
     }
 
+    /// What has the rules of the context in `folder`.
+    fn place<'f>(&'f self, name: &str, folder: &'f Path) -> Place<'f> {
+        let own = self.settings.ignore_file.as_deref();
+        let own = own.filter(|_| name == "context");
+        Place { folder, own }
+    }
+
     fn context(&mut self, name: &str) -> Result<Arc<Context>, Cause> {
         if let Some(context) = self.contexts.get(name) {
             return Ok(context.clone());
         }
         let folder = self.folder(name)?;
-        let rules = ignore_file::read(&folder)?.map(|(_, rules)| rules);
+        let rules = ignore_file::read(self.place(name, &folder))?.map(|(_, rules)| rules);
         let rules = rules.unwrap_or_default();
         let context = Context::open(&folder, &rules, &self.settings.store)?;
         let context = Arc::new(context);

@@ -6,7 +6,7 @@
 pub mod assemble;
 pub mod error;
 mod evaluate;
-mod ignore_file;
+pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
+    /// The file with the rules of that context which goes before those in it.
+    pub ignore_file: Option<PathBuf>,
     /// The one timestamp.
     pub epoch: Epoch,
     /// How layers are compressed.

@@ -25,15 +25,20 @@ use crate::layer::codec::Expansion;
 /// Builds, names and exports.
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     let wanted = Wanted::read(&arguments)?;
-    let understood = recipe::understand(&arguments.recipe, environment)?;
+    let mode = arguments.progress.mode();
+    // Fetching a context may take its time.
+    interrupt::install(mode, environment.start);
+    let fetching = || environment.events(mode);
+    let understood = recipe::understand(&arguments.recipe, environment, fetching)?;
     wanted.judge(&arguments, understood.plan.images.len(), environment)?;
-    interrupt::install(arguments.progress.mode(), environment.start);
-    let events = environment.events(arguments.progress.mode());
+    let events = environment.events(mode);
     let Understood {
         plan,
         source,
         folder,
         context,
+        ignore_file,
+        kept,
     } = understood;
     let engine = match arguments.load {
         true => Some(Engine::find(
@@ -48,6 +53,7 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         registries: environment.registries(&events),
         folder,
         context,
+        ignore_file,
         epoch: environment.epoch()?,
         codec: wanted.codec,
         threads: environment.threads,
@@ -91,6 +97,7 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
             &metadata(&built, &wanted.names)?,
         )?;
     }
+    drop(kept);
     // The summary belongs before the result.
     drop(settings);
     let line = format!("{}\n", built.descriptor.digest);

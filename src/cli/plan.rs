@@ -6,10 +6,13 @@ use super::exit::{Code, Failure};
 use super::{print, recipe};
 use crate::frontend::toml;
 use crate::plan::print as plan_print;
+use crate::ui::progress::Mode;
 
 /// Prints the plan.
 pub fn run(arguments: Plan, environment: &Environment) -> Result<(), Failure> {
-    let understood = recipe::understand(&arguments.recipe, environment)?;
+    let understood = recipe::understand(&arguments.recipe, environment, || {
+        environment.events(Mode::Auto)
+    })?;
     if arguments.json {
         let json = plan_print::json(&understood.plan)
             .map_err(|error| Failure::new(Code::Failed, error))?;
