@@ -39,9 +39,7 @@ pub fn plan(
         let asked = dockerfile::bases(file, options, &configs).map_err(Unplanned::Problems)?;
         if asked.is_empty() {
             let plan = dockerfile::plan(file, options, &configs);
-            return plan
-                .map(|plan| (plan, known))
-                .map_err(Unplanned::Problems);
+            return plan.map(|plan| (plan, known)).map_err(Unplanned::Problems);
         }
         for (question, span) in asked {
             let image = bases.get(&question.source, &question.platform);

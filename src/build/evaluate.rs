@@ -7,13 +7,14 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::Cause;
+use super::ignore_file::{self, Place};
 use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
-use super::{Error, Settings, ignore_file, schedule};
+use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, Epoch};
 use crate::inputs::beneath::Folder;
@@ -122,9 +123,9 @@ impl Evaluation<'_> {
             Operation::Context { name, selection } => {
                 let work = self.settings.events.start(&step.name);
                 let (folder, context) = (self.folder(name)?, self.context(name)?);
-                let selected = context
-                    .select(selection)
-                    .map_err(|error| explained(error, &*context, Some(&folder)))?;
+                let selected = context.select(selection).map_err(|error| {
+                    explained(error, &*context, Some(self.place(name, &folder)))
+                })?;
                 let output = match selected.is_mostly_unread() {
                     true => Output::Unread(Arc::new(selected)),
                     false => selected.files(self.settings.epoch, &work)?.into(),
@@ -175,19 +176,21 @@ impl Evaluation<'_> {
         Ok(self.settings.folder.join(named))
     }
 
+    /// What has the rules of the context in `folder`.
+    fn place<'f>(&'f self, name: &str, folder: &'f Path) -> Place<'f> {
+        let own = self.settings.ignore_file.as_deref();
+        let own = own.filter(|_| name == OWN_CONTEXT);
+        Place { folder, own }
+    }
+
     fn context(&self, name: &str) -> Result<Arc<Context>, Cause> {
         let mut contexts = locked(&self.contexts);
         if let Some(context) = contexts.get(name) {
             return Ok(context.clone());
         }
         let folder = self.folder(name)?;
-        let rules = match &self.settings.ignore_file {
-            Some(path) if name == OWN_CONTEXT => ignore_file::read_one(path)?,
-            _ => {
-                let rules = ignore_file::read(&folder)?.map(|(_, rules)| rules);
-                rules.unwrap_or_default()
-            }
-        };
+        let rules = ignore_file::read(self.place(name, &folder))?.map(|(_, rules)| rules);
+        let rules = rules.unwrap_or_default();
         let context = Context::open(&folder, &rules, &self.settings.store)?;
         let context = Arc::new(context);
         contexts.insert(name.to_owned(), context.clone());

@@ -1,6 +1,7 @@
-//! The rules of a context: `.cairnignore`, else `.dockerignore`.
+//! The rules of a context: the recipe's own, else `.cairnignore`, else `.dockerignore`.
 //!
-//! In: the context's folder. Out: its [`Rules`]. What can't be read is an error, a link that leads
+//! In: the context's folder, and maybe the recipe's own file (`Dockerfile.dockerignore`, which
+//! stands beside it). Out: its [`Rules`]. What can't be read is an error, a link that leads
 //! nowhere too: without its rules a context would hold what nobody meant to copy.
 
 use std::io::{ErrorKind, Read};
@@ -29,10 +30,20 @@ fn read_ignore_file(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
+/// A context's folder, and the file that goes before those in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// The recipe's own file, if there is one.
+    pub own: Option<&'a Path>,
+}
+
 /// The rules of a context, and the name of the file that has them.
-pub(super) fn read(folder: &Path) -> Result<Option<(&'static str, Rules)>, Cause> {
-    for name in [".cairnignore", ".dockerignore"] {
-        let path = folder.join(name);
+pub fn read(place: Place<'_>) -> Result<Option<(String, Rules)>, Cause> {
+    let shared = [".cairnignore", ".dockerignore"].map(|name| place.folder.join(name));
+    let files = place.own.map(Path::to_owned).into_iter().chain(shared);
+    for path in files {
         let bytes = match read_ignore_file(&path) {
             Ok(bytes) => bytes,
             // Whether the folder itself is one, whoever reads it says.
@@ -42,33 +53,22 @@ pub(super) fn read(folder: &Path) -> Result<Option<(&'static str, Rules)>, Cause
             {
                 continue;
             }
-            Err(error) => return Err(unreadable(&path, &error)),
+            Err(error) => {
+                return Err(Cause::Ignore(format!(
+                    "can't read `{}`: {error}\nhint: make it a readable file, or remove it",
+                    path.display()
+                )));
+            }
         };
-        let rules = parse(&path, &bytes);
-        return Ok(Some((name, rules?)));
+        let rules = ignore::parse(&bytes).map_err(|problems| {
+            let problems: Vec<_> = problems
+                .iter()
+                .map(|problem| format!("{}: {problem}", path.display()))
+                .collect();
+            Cause::Ignore(problems.join("\n"))
+        });
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        return Ok(Some((name.into_owned(), rules?)));
     }
     Ok(None)
-}
-
-/// The rules in the file at `path`.
-pub(super) fn read_one(path: &Path) -> Result<Rules, Cause> {
-    let bytes = read_ignore_file(path).map_err(|error| unreadable(path, &error))?;
-    parse(path, &bytes)
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Cause {
-    Cause::Ignore(format!(
-        "can't read `{}`: {error}\nhint: make it a readable file, or remove it",
-        path.display()
-    ))
-}
-
-fn parse(path: &Path, bytes: &[u8]) -> Result<Rules, Cause> {
-    ignore::parse(bytes).map_err(|problems| {
-        let problems: Vec<_> = problems
-            .iter()
-            .map(|problem| format!("{}: {problem}", path.display()))
-            .collect();
-        Cause::Ignore(problems.join("\n"))
-    })
 }

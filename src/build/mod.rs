@@ -7,7 +7,7 @@ pub mod assemble;
 pub mod bases;
 pub mod error;
 mod evaluate;
-mod ignore_file;
+pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
@@ -38,8 +38,7 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
-    /// The file whose rules leave files of the build's context out, where it is not the context's
-    /// own: `Dockerfile.dockerignore`.
+    /// The file with the rules of that context which goes before those in it.
     pub ignore_file: Option<PathBuf>,
     /// The one timestamp.
     pub epoch: Epoch,

@@ -13,7 +13,8 @@ use crate::ui::progress::Mode;
 
 /// Prints the plan.
 pub fn run(arguments: Plan, environment: &Environment) -> Result<(), Failure> {
-    let recipe = recipe::read(&arguments.recipe, environment)?;
+    let events = || environment.events(Mode::Auto);
+    let recipe = recipe::read(&arguments.recipe, environment, events)?;
     let plan = planned(recipe, environment)?;
     if arguments.json {
         let json = plan_print::json(&plan).map_err(|error| Failure::new(Code::Failed, error))?;

@@ -70,7 +70,14 @@ pub enum Error {
 pub struct Checkout {
     /// The files.
     pub context: std::sync::Arc<Context>,
-    _folder: (tempfile::TempDir, std::fs::File),
+    folder: (tempfile::TempDir, std::fs::File),
+}
+
+impl Checkout {
+    /// The folder that it is checked out into, and what keeps it there.
+    pub fn into_folder(self) -> (std::path::PathBuf, (tempfile::TempDir, std::fs::File)) {
+        (self.folder.0.path().join("tree"), self.folder)
+    }
 }
 
 /// Fetches `commit` from `url` and checks it out. `search_path` is the `PATH` that git and its
@@ -115,7 +122,7 @@ pub fn check_out(
     let context = Context::open_passing(&tree, store)?;
     Ok(Checkout {
         context: std::sync::Arc::new(context),
-        _folder: (folder, locked),
+        folder: (folder, locked),
     })
 }
 

@@ -7,6 +7,7 @@ mod caches;
 mod command_line;
 mod commits;
 mod conformance;
+mod contexts;
 mod dependencies;
 mod determinism;
 mod drafts;
