@@ -96,7 +96,7 @@ pub(super) struct Evaluation<'a> {
     /// By name; each folder is walked once.
     contexts: Mutex<BTreeMap<String, Arc<Context>>>,
     /// By URL and commit; the folders must stay until their files were packed.
-    checkouts: Mutex<BTreeMap<(String, String), git::Checkout>>,
+    checkouts: Mutex<BTreeMap<(String, String, git::Extras), git::Checkout>>,
     /// Runs commands.
     pub(super) runner: Runner<'a>,
     /// What names of commits mean, by URL and name.
@@ -253,7 +253,8 @@ impl Evaluation<'_> {
             url,
             revision: Revision::Commit(commit),
             selection,
-            ..
+            keep_git_dir,
+            submodules,
         } = &step.operation
         else {
             return Err(Cause::Bug("a step that names no commit was asked for one"));
@@ -267,14 +268,26 @@ impl Evaluation<'_> {
         } = self.settings;
         let work = events.start(&step.name);
         let mut checkouts = locked(&self.checkouts);
-        let checkout = match checkouts.entry((url.clone(), commit.clone())) {
+        let extras = git::Extras {
+            git_dir: *keep_git_dir,
+            submodules: *submodules,
+        };
+        let checkout = match checkouts.entry((url.clone(), commit.clone(), extras)) {
             Entry::Occupied(had) => had.into_mut(),
-            Entry::Vacant(place) => place.insert(git::check_out(url, commit, store, search_path)?),
+            Entry::Vacant(place) => {
+                let checkout = git::check_out(url, commit, extras, store, search_path)?;
+                place.insert(checkout)
+            }
         };
         let context = checkout.context.clone();
         drop(checkouts);
+        let mut selection = selection.clone();
+        if *submodules && !keep_git_dir {
+            // What git leaves of a submodule, and no file of it.
+            selection.exclude.push("**/.git".to_owned());
+        }
         let files = context
-            .files(selection, *epoch, &work)
+            .files(&selection, *epoch, &work)
             .map_err(|error| explained(git::Error::from(error), &*context, None))?;
         let key = step_key(step, &[], *epoch)?;
         store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;
