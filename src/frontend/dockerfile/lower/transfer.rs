@@ -430,6 +430,14 @@ fn path(text: &str, parents: bool, span: &Span) -> Lowered<String> {
             let text = format!("{}/./{}", clean(before), clean(after));
             pattern::source_with_pivot(&text)
         }
+        _ if parents && clean(text) == "." => {
+            let message = "with `--parents` something has to be named, and this is all of it";
+            return Err(problem(
+                span,
+                message,
+                "write `*`, or leave `--parents` out",
+            ));
+        }
         _ => pattern::source(&clean(text)),
     };
     read.map_err(|fault| problem(span, fault.message, fault.hint))
