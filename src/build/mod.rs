@@ -4,9 +4,10 @@
 //! and blobs in the store. Each step runs only when the store has no result under its key.
 
 pub mod assemble;
+pub mod bases;
 pub mod error;
 mod evaluate;
-mod ignore_file;
+pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
@@ -20,7 +21,7 @@ pub use error::Error;
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
-use crate::inputs::base::Registries;
+use crate::inputs::base::{Bases, Registries};
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
 use crate::plan::Plan;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
+    /// The file with the rules of that context which goes before those in it.
+    pub ignore_file: Option<PathBuf>,
     /// The one timestamp.
     pub epoch: Epoch,
     /// How layers are compressed.
@@ -45,6 +48,8 @@ pub struct Settings {
     pub threads: usize,
     /// How far layers and archives may expand.
     pub expansion: Expansion,
+    /// The images that were looked up while planning.
+    pub known: bases::Known,
     /// Whether registries are asked even for names that the store has.
     pub pull: bool,
     /// Whether steps run although the store has their results.
@@ -79,6 +84,29 @@ pub struct BuiltImage {
     pub manifest: Descriptor,
     /// Its config.
     pub config: Digest,
+}
+
+impl Settings {
+    /// Where base images come from.
+    pub fn bases(&self) -> Bases<'_> {
+        let Settings {
+            store,
+            registries,
+            folder,
+            pull,
+            expansion,
+            events,
+            ..
+        } = self;
+        Bases {
+            store,
+            registries,
+            folder,
+            pull: *pull,
+            limit: *expansion,
+            events,
+        }
+    }
 }
 
 /// Builds the images of `plan`.
