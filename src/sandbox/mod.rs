@@ -18,7 +18,7 @@ mod init;
 mod limits;
 mod list;
 mod mounts;
-pub mod notify;
+mod notify;
 mod owner;
 mod places;
 mod protocol;
