@@ -122,6 +122,6 @@ mod tests {
         std::fs::write(place.parent().unwrap().join("made"), "other").unwrap();
         make(false).unwrap();
         assert_eq!(times.get(), 3);
-        assert_eq!(store.abandoned_folders(), [PathBuf::new(); 0]);
+        assert!(store.abandoned_folders().is_empty());
     }
 }
