@@ -22,6 +22,7 @@ mod interop_schema;
 mod interop_unpack;
 mod layers;
 mod members;
+mod owners;
 mod readings;
 mod recipe_errors;
 mod registry_client;
