@@ -10,6 +10,7 @@ pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
+mod schedule;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::inputs::base::Registries;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
 use crate::plan::Plan;
+use crate::step::run::{CommandSettings, OnFailure};
 use crate::store::Store;
 
 /// All that a build depends on beside its plan.
@@ -41,7 +43,7 @@ pub struct Settings {
     pub epoch: Epoch,
     /// How layers are compressed.
     pub codec: Codec,
-    /// Threads that compress: never a part of the result.
+    /// Threads that compress, and steps that run side by side: never a part of the result.
     pub threads: usize,
     /// How far layers and archives may expand.
     pub expansion: Expansion,
@@ -49,6 +51,12 @@ pub struct Settings {
     pub pull: bool,
     /// Whether steps run although the store has their results.
     pub no_cache: bool,
+    /// Stages whose steps run although the store has their results.
+    pub no_cache_filter: Vec<String>,
+    /// What commands are given and may have.
+    pub commands: CommandSettings,
+    /// Called where a command failed, before anything else ends.
+    pub on_failure: Option<Box<OnFailure>>,
     /// `PATH`, by which git is found.
     pub search_path: OsString,
     /// Whoever watches.

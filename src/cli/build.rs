@@ -21,6 +21,7 @@ use crate::export::{files, folder};
 use crate::inputs::BaseImage;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
+use crate::step::run::CommandSettings;
 
 /// Builds, names and exports.
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
@@ -62,6 +63,9 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         },
         pull: arguments.pull,
         no_cache: arguments.no_cache,
+        no_cache_filter: Vec::new(),
+        commands: CommandSettings::default(),
+        on_failure: None,
         search_path: environment.search_path.clone(),
         events,
     };

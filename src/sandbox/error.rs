@@ -117,7 +117,6 @@ impl From<Told> for Error {
 }
 
 /// Says what was being done when the kernel refused.
-#[expect(dead_code, reason = "the agent will use it")]
 pub(super) trait Doing<T> {
     /// `what` completes "the sandbox can't …".
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error>;

@@ -7,11 +7,32 @@
 //! Never decides what a step is, and keeps nothing.
 
 pub mod agent;
+mod channel;
+mod child;
 mod error;
+mod etc;
+mod folder;
 mod found;
+mod identity;
+mod init;
+mod limits;
+mod list;
+mod mounts;
+pub mod network;
+pub mod notify;
+mod owner;
+mod places;
+mod protocol;
+mod pump;
 mod request;
+mod root;
 mod session;
+mod sys;
+mod sys_network;
+mod sys_notify;
+mod unpack;
 mod wire;
+mod worker;
 
 pub use error::Error;
 pub use found::{Found, FoundKind};

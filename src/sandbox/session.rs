@@ -4,12 +4,17 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
+use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Found, Request};
+use super::channel::{self, Channel};
+use super::error::{Doing as _, Told};
+use super::protocol::{Ended, Hello, Operation, Ready};
+use super::{Error, Found, Request, agent, pump};
 use crate::canon::EntryPath;
 
 /// How a session is made.
@@ -31,7 +36,7 @@ impl Default for SessionSettings {
 }
 
 /// Which [`Identity`] is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Wanted {
     /// The best that the machine gives.
     #[default]
@@ -97,13 +102,57 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Session {
     identity: Identity,
+    agent: Agent,
+}
+
+/// The agent's process, and the socket that it lives by.
+#[derive(Debug)]
+struct Agent {
+    /// None when it is to end.
+    socket: Option<Channel>,
+    process: Child,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.socket = None;
+        // It ends by itself; this is for one that is stopped.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 impl Session {
-    /// Starts the agent.
+    /// Starts the agent. Where the machine gives no other users, and
+    /// [`Wanted::Best`] was asked for, the session is [`Identity::Single`].
     pub fn open(settings: &SessionSettings) -> Result<Session, Error> {
-        let _ = settings;
-        Err(unfinished())
+        match Session::start(settings, settings.identity) {
+            Err(Error::Unsupported { .. }) if settings.identity == Wanted::Best => {
+                Session::start(settings, Wanted::Single)
+            }
+            other => other,
+        }
+    }
+
+    fn start(settings: &SessionSettings, wanted: Wanted) -> Result<Session, Error> {
+        let (socket, theirs) = Channel::pair().map_err(Error::Start)?;
+        let mut command = Command::new(&settings.program);
+        command.arg(agent::ARGUMENT).env_clear().current_dir("/");
+        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
+        let process = command.spawn().map_err(Error::Start)?;
+        // It holds the other end of the socket.
+        drop(command);
+        let agent = Agent {
+            socket: Some(socket),
+            process,
+        };
+        let speak = || -> std::io::Result<Ready> {
+            let socket = agent.socket()?;
+            socket.send(&Hello { wanted }, &[])?;
+            socket.receive_plain()
+        };
+        let identity = speak().map_err(Error::Start)?.map_err(Error::from)?;
+        Ok(Session { identity, agent })
     }
 
     /// Which users there are inside.
@@ -114,9 +163,37 @@ impl Session {
     /// Unpacks a layer's tar (not compressed) into `folder`, which must be there and empty, as a
     /// [`Request::lowers`] wants it. Nothing is written outside of `folder`, whatever the tar
     /// holds.
-    pub fn unpack(&self, tar: &mut dyn Read, folder: &Path) -> Result<(), Error> {
-        let _ = (tar, folder);
-        Err(unfinished())
+    ///
+    /// In an overlay the highest folder that has a directory says what that is like, and a layer
+    /// need not tell of directories that hold what it changed: those are made as `lowers`, the
+    /// layers below (the lowest first), have them. So a folder is good for one chain of layers.
+    pub fn unpack(
+        &self,
+        tar: &mut dyn Read,
+        folder: &Path,
+        lowers: &[PathBuf],
+    ) -> Result<(), Error> {
+        absolute(lowers.iter().map(PathBuf::as_path).chain([folder]))?;
+        let (theirs, ours) =
+            rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned())?;
+        let operation = Operation::Unpack(folder.to_owned(), lowers.to_owned());
+        let channel = self.ask(&operation, &[theirs.as_fd()])?;
+        drop(theirs);
+        let mut ours = File::from(ours);
+        let copied = std::io::copy(tar, &mut ours);
+        drop(ours);
+        let told = channel.receive_plain::<Result<(), Told>>();
+        match (told, copied) {
+            // A reader that refuses the tar doesn't read the rest.
+            (Ok(Err(told)), _) => Err(Error::from(told)),
+            (Ok(Ok(())), Ok(_)) => Ok(()),
+            (_, Err(source)) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(source).doing(|| "read the layer".to_owned())
+            }
+            // What is behind the end of a tar is none of its.
+            (Ok(Ok(())), Err(_)) => Ok(()),
+            (Err(_), _) => Err(Error::Ended),
+        }
     }
 
     /// Runs a command to its end; every process that it began is gone then. `output` gets what it
@@ -126,8 +203,20 @@ impl Session {
         request: &Request,
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Outcome, Error> {
-        let _ = (request, output);
-        Err(unfinished())
+        check(request)?;
+        let pipe =
+            || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned());
+        let (out, their_out) = pipe()?;
+        let (err, their_err) = pipe()?;
+        let operation = Operation::Run(Box::new(request.clone()));
+        let channel = self.ask(&operation, &[their_out.as_fd(), their_err.as_fd()])?;
+        drop((their_out, their_err));
+        let mut pumps = [(Stream::Output, Some(out)), (Stream::Error, Some(err))];
+        pump::until_said(&channel, &mut pumps, output).doing(|| "read the output".to_owned())?;
+        let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
+        // Everything that wrote is gone, so that nothing more comes.
+        pump::rest(pumps, output).doing(|| "read the output".to_owned())?;
+        ended.map_err(Error::from)
     }
 
     /// As [`Session::run`], with a terminal of the sandbox's own, which is joined to the caller's:
@@ -138,33 +227,92 @@ impl Session {
         input: OwnedFd,
         output: OwnedFd,
     ) -> Result<Outcome, Error> {
-        let _ = (request, input, output);
-        Err(unfinished())
+        check(request)?;
+        let channel = self.ask(&Operation::Interact(Box::new(request.clone())), &[])?;
+        let (begun, descriptors) = channel
+            .receive::<Result<Option<Outcome>, Told>>()
+            .map_err(|_| Error::Ended)?;
+        begun.map_err(Error::from)?;
+        let master = descriptors.into_iter().next().ok_or(Error::Ended)?;
+        let joined = pump::join(&channel, &master, &input, &output);
+        joined.doing(|| "speak to the terminal".to_owned())?;
+        let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
+        ended.map_err(Error::from)
     }
 
     /// All that `folder` holds, itself first, in the order of paths.
     pub fn list(&self, folder: &Path) -> Result<Vec<Found>, Error> {
-        let _ = folder;
-        Err(unfinished())
+        absolute([folder])?;
+        let channel = self.ask(&Operation::List(folder.to_owned()), &[])?;
+        let mut all = Vec::new();
+        loop {
+            let batch = channel.receive_plain::<Result<Vec<Found>, Told>>();
+            let batch = batch.map_err(|_| Error::Ended)?.map_err(Error::from)?;
+            if batch.is_empty() {
+                return Ok(all);
+            }
+            all.extend(batch);
+        }
     }
 
     /// Opens a regular file in `folder` for reading; no symlink in `path` is followed.
     pub fn read(&self, folder: &Path, path: &EntryPath) -> Result<File, Error> {
-        let _ = (folder, path);
-        Err(unfinished())
+        absolute([folder])?;
+        let operation = Operation::Read(folder.to_owned(), path.clone());
+        let channel = self.ask(&operation, &[])?;
+        let (told, descriptors) = channel
+            .receive::<Result<(), Told>>()
+            .map_err(|_| Error::Ended)?;
+        told.map_err(Error::from)?;
+        let file = descriptors.into_iter().next().ok_or(Error::Ended)?;
+        Ok(File::from(file))
     }
 
     /// Removes `folder` and all that it holds, whoever owns it. It is none if it isn't there.
     pub fn remove(&self, folder: &Path) -> Result<(), Error> {
-        let _ = folder;
-        Err(unfinished())
+        absolute([folder])?;
+        let channel = self.ask(&Operation::Remove(folder.to_owned()), &[])?;
+        let told = channel.receive_plain::<Result<(), Told>>();
+        told.map_err(|_| Error::Ended)?.map_err(Error::from)
+    }
+
+    /// Opens a channel for one operation.
+    fn ask(&self, operation: &Operation, descriptors: &[BorrowedFd<'_>]) -> Result<Channel, Error> {
+        let ask = || -> std::io::Result<Channel> {
+            let (channel, theirs) = Channel::pair()?;
+            let socket = self.agent.socket()?;
+            channel::send_bytes(socket.as_fd(), &[0], &[theirs.as_fd()])?;
+            drop(theirs);
+            channel.send(operation, descriptors)?;
+            Ok(channel)
+        };
+        ask().map_err(|_| Error::Ended)
     }
 }
 
-fn unfinished() -> Error {
-    Error::Unsupported {
-        what: "run commands".to_owned(),
-        cause: "this version can't yet".to_owned(),
-        hint: "use a later one".to_owned(),
+impl Agent {
+    fn socket(&self) -> std::io::Result<&Channel> {
+        self.socket
+            .as_ref()
+            .ok_or(std::io::ErrorKind::NotConnected.into())
+    }
+}
+
+fn check(request: &Request) -> Result<(), Error> {
+    if request.arguments.is_empty() {
+        return Err(Error::Refused("there is no command to run".to_owned()));
+    }
+    let own = request.lowers.iter().chain([&request.upper, &request.work]);
+    absolute(own.map(PathBuf::as_path))
+}
+
+/// The agent has another working directory.
+fn absolute<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
+    match paths.into_iter().find(|path| !path.is_absolute()) {
+        None => Ok(()),
+        Some(path) => Err(Error::Refused(format!(
+            "the folder `{}` is not absolute",
+            path.display()
+        ))),
     }
 }

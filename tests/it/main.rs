@@ -29,6 +29,7 @@ mod registry_secrets;
 mod registry_trust;
 mod registry_upload;
 mod rooms;
+mod sandbox;
 mod scans;
 mod serve;
 mod serve_names;
