@@ -17,11 +17,11 @@ use super::outputs::{Layers, Output, Outputs};
 use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, Epoch};
-use crate::inputs::base::Bases;
 use crate::inputs::beneath::Folder;
 use crate::inputs::http::Fetched;
 use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
 use crate::layer::{self, Kind, Meta, Tree};
+use crate::plan::name::OWN_CONTEXT;
 use crate::plan::step::{MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
 use crate::step::run::Runner;
@@ -96,7 +96,7 @@ pub(super) struct Evaluation<'a> {
     /// By name; each folder is walked once.
     contexts: Mutex<BTreeMap<String, Arc<Context>>>,
     /// By URL and commit; the folders must stay until their files were packed.
-    checkouts: Mutex<BTreeMap<(String, String), git::Checkout>>,
+    checkouts: Mutex<BTreeMap<(String, String, git::Extras), git::Checkout>>,
     /// Runs commands.
     pub(super) runner: Runner<'a>,
     /// What names of commits mean, by URL and name.
@@ -108,7 +108,11 @@ impl Evaluation<'_> {
         match &step.operation {
             Operation::Scratch => Ok(Output::Layers(Layers::default())),
             Operation::Image { source, platform } => {
-                let base = Arc::new(self.bases().get(source, platform)?);
+                let known = self.settings.known.get(&(source.clone(), platform.clone()));
+                let base = match known {
+                    Some(base) => Arc::clone(base),
+                    None => Arc::new(self.settings.bases().get(source, platform)?),
+                };
                 let stack = base.stack.clone();
                 Ok(Output::Layers(Layers {
                     stack,
@@ -162,29 +166,9 @@ impl Evaluation<'_> {
         }
     }
 
-    fn bases(&self) -> Bases<'_> {
-        let Settings {
-            store,
-            registries,
-            folder,
-            pull,
-            expansion,
-            events,
-            ..
-        } = self.settings;
-        Bases {
-            store,
-            registries,
-            folder,
-            pull: *pull,
-            limit: *expansion,
-            events,
-        }
-    }
-
     /// The folder of a context.
     fn folder(&self, name: &str) -> Result<PathBuf, Cause> {
-        if name == "context" {
+        if name == OWN_CONTEXT {
             return Ok(self.settings.context.clone());
         }
         let named = self.plan.contexts.get(name);
@@ -195,7 +179,7 @@ impl Evaluation<'_> {
     /// What has the rules of the context in `folder`.
     fn place<'f>(&'f self, name: &str, folder: &'f Path) -> Place<'f> {
         let own = self.settings.ignore_file.as_deref();
-        let own = own.filter(|_| name == "context");
+        let own = own.filter(|_| name == OWN_CONTEXT);
         Place { folder, own }
     }
 
@@ -269,7 +253,8 @@ impl Evaluation<'_> {
             url,
             revision: Revision::Commit(commit),
             selection,
-            ..
+            keep_git_dir,
+            submodules,
         } = &step.operation
         else {
             return Err(Cause::Bug("a step that names no commit was asked for one"));
@@ -283,14 +268,26 @@ impl Evaluation<'_> {
         } = self.settings;
         let work = events.start(&step.name);
         let mut checkouts = locked(&self.checkouts);
-        let checkout = match checkouts.entry((url.clone(), commit.clone())) {
+        let extras = git::Extras {
+            git_dir: *keep_git_dir,
+            submodules: *submodules,
+        };
+        let checkout = match checkouts.entry((url.clone(), commit.clone(), extras)) {
             Entry::Occupied(had) => had.into_mut(),
-            Entry::Vacant(place) => place.insert(git::check_out(url, commit, store, search_path)?),
+            Entry::Vacant(place) => {
+                let checkout = git::check_out(url, commit, extras, store, search_path)?;
+                place.insert(checkout)
+            }
         };
         let context = checkout.context.clone();
         drop(checkouts);
+        let mut selection = selection.clone();
+        if *submodules && !keep_git_dir {
+            // What git leaves of a submodule, and no file of it.
+            selection.exclude.push("**/.git".to_owned());
+        }
         let files = context
-            .files(selection, *epoch, &work)
+            .files(&selection, *epoch, &work)
             .map_err(|error| explained(git::Error::from(error), &*context, None))?;
         let key = step_key(step, &[], *epoch)?;
         store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;

@@ -249,7 +249,16 @@ impl Evaluation<'_> {
             Operation::Copy { ownership, .. }
             | Operation::Unpack { ownership, .. }
             | Operation::File { ownership, .. }
-            | Operation::Directory { ownership, .. } => metadata(ownership)?,
+            | Operation::Directory {
+                ownership,
+                keep: false,
+                ..
+            } => metadata(ownership)?,
+            // `WORKDIR`: a user that the image doesn't have makes no difference, as BuildKit has it.
+            Operation::Directory { ownership, .. } => match metadata(ownership) {
+                Err(Cause::Step(crate::step::Error::Owner { .. })) => Metadata::default(),
+                metadata => metadata?,
+            },
             _ => Metadata::default(),
         };
         let mut draft = Draft::new(rootfs, *epoch, asked.owner.unwrap_or_default());

@@ -4,6 +4,7 @@
 //! and blobs in the store. Each step runs only when the store has no result under its key.
 
 pub mod assemble;
+pub mod bases;
 pub mod error;
 mod evaluate;
 pub mod ignore_file;
@@ -20,7 +21,7 @@ pub use error::Error;
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
-use crate::inputs::base::Registries;
+use crate::inputs::base::{Bases, Registries};
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
 use crate::plan::Plan;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub threads: usize,
     /// How far layers and archives may expand.
     pub expansion: Expansion,
+    /// The images that were looked up while planning.
+    pub known: bases::Known,
     /// Whether registries are asked even for names that the store has.
     pub pull: bool,
     /// Whether steps run although the store has their results.
@@ -81,6 +84,29 @@ pub struct BuiltImage {
     pub manifest: Descriptor,
     /// Its config.
     pub config: Digest,
+}
+
+impl Settings {
+    /// Where base images come from.
+    pub fn bases(&self) -> Bases<'_> {
+        let Settings {
+            store,
+            registries,
+            folder,
+            pull,
+            expansion,
+            events,
+            ..
+        } = self;
+        Bases {
+            store,
+            registries,
+            folder,
+            pull: *pull,
+            limit: *expansion,
+            events,
+        }
+    }
 }
 
 /// Builds the images of `plan`.

@@ -1,5 +1,6 @@
 //! `cairn build`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::arguments::{Build, Compression};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::output::{self, Destination, Output, Spec};
-use super::recipe::{self, Understood};
+use super::recipe::{self, Planned};
 use super::writable::{self, cant_write};
 use super::{interrupt, print};
 use crate::build::{Built, Settings, build};
@@ -18,6 +19,7 @@ use crate::canon::{Problem, Reference};
 use crate::export::archive::{self, Flavour, Sink};
 use crate::export::engine::Engine;
 use crate::export::{files, folder};
+use crate::frontend::NamedContext;
 use crate::inputs::BaseImage;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
@@ -30,31 +32,24 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     // Fetching a context may take its time.
     interrupt::install(mode, environment.start);
     let fetching = || environment.events(mode);
-    let understood = recipe::understand(&arguments.recipe, environment, fetching)?;
-    wanted.judge(&arguments, understood.plan.images.len(), environment)?;
+    let recipe = recipe::read(&arguments.recipe, environment, fetching)?;
+    wanted.judge(&arguments, recipe.images(), environment)?;
     let events = environment.events(mode);
-    let Understood {
-        plan,
-        source,
-        folder,
-        context,
-        ignore_file,
-        kept,
-    } = understood;
     let engine = match arguments.load {
         true => Some(Engine::find(
-            plan.images.len() > 1,
+            recipe.images() > 1,
             environment.for_programs(),
             &events,
         )?),
         false => None,
     };
-    let settings = Settings {
+    let mut settings = Settings {
         store: environment.store()?,
         registries: environment.registries(&events),
-        folder,
-        context,
-        ignore_file,
+        folder: recipe.folder.clone(),
+        context: recipe.context.clone(),
+        ignore_file: recipe.ignore_file.clone(),
+        known: BTreeMap::new(),
         epoch: environment.epoch()?,
         codec: wanted.codec,
         threads: environment.threads,
@@ -69,6 +64,13 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         search_path: environment.search_path.clone(),
         events,
     };
+    let Planned {
+        plan,
+        source,
+        known,
+        kept,
+    } = recipe.plan(&settings.bases())?;
+    settings.known = known;
     let built = build(&plan, &settings).map_err(|error| Failure::build(error, source))?;
     if wanted.names.is_empty() {
         settings.store.name_image(None, &built.descriptor)?;
@@ -213,7 +215,8 @@ impl Wanted {
             }
         }
         for (name, path) in &arguments.recipe.build_context {
-            if !environment.absolute(path.as_ref()).is_dir() {
+            let is_folder = matches!(NamedContext::parse(path), Ok(NamedContext::Folder(_)));
+            if is_folder && !environment.absolute(path.as_ref()).is_dir() {
                 let problem = Problem::new(format!("the context `{name}` is no folder: `{path}`"));
                 let hint = format!("name one that is there: `--build-context {name}=FOLDER`");
                 return Err(Failure::message(Code::Unavailable, problem.hint(hint)));

@@ -108,7 +108,8 @@ impl Fetcher<'_> {
         let path = &environment.search_path;
         let commit = git::resolve(url, wanted, &self.store, path).map_err(unavailable)?;
         self.events.note(format!("`{}` is {commit}", self.text));
-        let checkout = git::check_out(url, &commit, &self.store, path).map_err(unavailable)?;
+        let checkout = git::check_out(url, &commit, git::Extras::default(), &self.store, path)
+            .map_err(unavailable)?;
         let (root, kept) = checkout.into_folder();
         let folder = self.beneath(&root, folder.unwrap_or("."))?;
         Ok(Kept {

@@ -2,38 +2,55 @@
 
 use std::path::PathBuf;
 
-use super::arguments::Recipe;
+use super::arguments::{self, Network};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::fetched::Kept;
 use super::opened::{self, Language, Opened};
+use crate::build::bases::{self, Known, Unplanned};
 use crate::canon::event::Events;
 use crate::canon::{Problem, Source};
-use crate::frontend::{Options, toml};
-use crate::plan::Plan;
+use crate::frontend::dockerfile::{self, Bases, syntax::Dockerfile};
+use crate::frontend::{NamedContext, Options, toml};
+use crate::inputs;
+use crate::plan::{self, Plan};
 
-/// A recipe that was understood.
-pub struct Understood {
-    pub plan: Plan,
-    pub source: Source,
-    /// The recipe's folder.
+/// A recipe that was read.
+pub struct Recipe {
+    /// Its folder.
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
     /// The recipe's own rules of what the context leaves out.
     pub ignore_file: Option<PathBuf>,
+    source: Source,
+    kept: Option<Kept>,
+    options: Options,
+    content: Content,
+}
+
+/// What a recipe says, as far as it can be understood by itself.
+enum Content {
+    Toml(Box<Plan>),
+    Dockerfile(Box<Dockerfile>),
+}
+
+/// A recipe that was understood.
+pub struct Planned {
+    pub plan: Plan,
+    pub source: Source,
+    /// The images that were looked up for it.
+    pub known: Known,
     /// What was fetched, as long as it is needed.
     pub kept: Option<Kept>,
 }
 
-const NO_DOCKERFILE: &str = "there is a Dockerfile, which this version of cairn does not read; write a cairn.toml, see `cairn schema`";
-
-/// Reads and understands the recipe.
-pub fn understand(
-    arguments: &Recipe,
+/// Reads the recipe.
+pub fn read(
+    arguments: &arguments::Recipe,
     environment: &Environment,
     events: impl FnOnce() -> Events,
-) -> Result<Understood, Failure> {
+) -> Result<Recipe, Failure> {
     let Opened {
         language,
         source,
@@ -51,40 +68,111 @@ pub fn understand(
             "leave it out, or name the Dockerfile with `-f`",
         ));
     }
-    let absolute = |path: &String| {
-        environment
-            .absolute(path.as_ref())
-            .to_string_lossy()
-            .into_owned()
+    let options = options(arguments, environment)?;
+    let content = match language {
+        Language::Dockerfile => {
+            dockerfile::parse(&source).map(|file| Content::Dockerfile(Box::new(file)))
+        }
+        Language::Toml => toml::plan(&source, &options).map(|plan| Content::Toml(Box::new(plan))),
     };
-    let options = Options {
+    match content {
+        Ok(content) => Ok(Recipe {
+            folder,
+            context,
+            ignore_file,
+            source,
+            kept,
+            options,
+            content,
+        }),
+        Err(problems) => Err(Failure::recipe(problems, source)),
+    }
+}
+
+fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<Options, Failure> {
+    let absolute = |path: &str| {
+        let path = environment.absolute(path.as_ref());
+        path.to_string_lossy().into_owned()
+    };
+    let mut options = Options {
         target: arguments.target.clone(),
         platforms: arguments.platform.clone(),
-        contexts: arguments
-            .build_context
-            .iter()
-            .map(|(name, path)| (name.clone(), absolute(path)))
-            .collect(),
         labels: arguments.label.iter().cloned().collect(),
         annotations: arguments.annotation.iter().cloned().collect(),
         ..Options::new(environment.platform())
     };
-    let planned = match language {
-        Language::Toml => toml::plan(&source, &options),
-        Language::Dockerfile => {
-            let problem = Problem::new(format!("`{}` is no cairn.toml", source.name()));
-            return Err(Failure::message(Code::Failed, problem.hint(NO_DOCKERFILE)));
+    for (name, text) in &arguments.build_context {
+        let context = NamedContext::parse(text).map_err(|message| {
+            let problem = Problem::new(format!("the context `{name}`: {message}"));
+            Failure::message(Code::Usage, problem)
+        })?;
+        let context = match context {
+            NamedContext::Folder(path) => NamedContext::Folder(absolute(&path)),
+            NamedContext::Layout { path, name } => NamedContext::Layout {
+                path: absolute(&path),
+                name,
+            },
+            other => other,
+        };
+        options.contexts.insert(name.clone(), context);
+    }
+    let given = &arguments.dockerfile;
+    for (name, value) in &given.build_arg {
+        let value = value.clone().or_else(|| environment.variable(name));
+        if let Some(value) = value {
+            options.build_args.insert(name.clone(), value);
         }
+    }
+    options.hosts.clone_from(&given.add_host);
+    options.ulimits.clone_from(&given.ulimit);
+    options.shm_size = given.shm_size;
+    options.network = match given.network {
+        None | Some(Network::Default) => plan::command::Network::Default,
+        Some(Network::None) => plan::command::Network::None,
+        Some(Network::Host) => plan::command::Network::Host,
     };
-    match planned {
-        Ok(plan) => Ok(Understood {
-            plan,
-            source,
-            folder,
-            context,
-            ignore_file,
-            kept,
-        }),
-        Err(problems) => Err(Failure::recipe(problems, source)),
+    Ok(options)
+}
+
+impl Recipe {
+    /// How many images it makes.
+    pub fn images(&self) -> usize {
+        match &self.content {
+            Content::Toml(plan) => plan.images.len(),
+            Content::Dockerfile(_) => self.options.platforms.len().max(1),
+        }
+    }
+
+    /// Its plan, or what is wrong with it; itself where images have to be looked up for that.
+    pub fn plan_alone(self) -> Result<Result<Plan, Failure>, Box<Recipe>> {
+        let file = match self.content {
+            Content::Toml(plan) => return Ok(Ok(*plan)),
+            Content::Dockerfile(ref file) => file,
+        };
+        let known = Bases::new();
+        let planned = match dockerfile::bases(file, &self.options, &known) {
+            Ok(asked) if asked.is_empty() => dockerfile::plan(file, &self.options, &known),
+            Ok(_) => return Err(Box::new(self)),
+            Err(problems) => Err(problems),
+        };
+        Ok(planned.map_err(|problems| Failure::recipe(problems, self.source)))
+    }
+
+    /// Its plan; what a Dockerfile begins with is looked up in `bases`.
+    pub fn plan(self, bases: &inputs::base::Bases<'_>) -> Result<Planned, Failure> {
+        let planned = match &self.content {
+            Content::Toml(plan) => Ok(((**plan).clone(), Known::new())),
+            Content::Dockerfile(file) => bases::plan(file, &self.options, bases),
+        };
+        match planned {
+            Ok((plan, known)) => Ok(Planned {
+                plan,
+                source: self.source,
+                known,
+                kept: self.kept,
+            }),
+            Err(Unplanned::Problems(problems)) => Err(Failure::recipe(problems, self.source)),
+            Err(Unplanned::Base(error)) => Err(Failure::build(error, self.source)),
+        }
     }
 }

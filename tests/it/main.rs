@@ -10,6 +10,7 @@ mod conformance;
 mod contexts;
 mod dependencies;
 mod determinism;
+mod dockerfiles;
 mod drafts;
 mod durability;
 mod golden;

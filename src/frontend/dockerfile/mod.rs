@@ -20,6 +20,7 @@ mod heredoc;
 mod instruction;
 mod joined;
 mod lines;
+pub mod lower;
 pub mod mount;
 mod parse;
 pub mod syntax;
@@ -27,6 +28,8 @@ pub mod syntax;
 mod tests;
 mod transfer;
 mod words;
+
+pub use lower::{BaseConfig, BaseQuestion, Bases, bases, plan, remote_context};
 
 use super::{Problem, Source};
 
