@@ -23,6 +23,7 @@ mod interop_schema;
 mod interop_unpack;
 mod layers;
 mod members;
+mod mutations;
 mod owners;
 mod readings;
 mod recipe_errors;
