@@ -14,7 +14,7 @@ use super::error::{Doing as _, Error};
 use super::places::{self, Missing, Places};
 use super::request::{Mount, Network, Request, Security, Source};
 use super::session::Identity;
-use super::{etc, root, sys};
+use super::{etc, network, root, sys};
 use crate::canon::EntryPath;
 
 /// Devices that every step has.

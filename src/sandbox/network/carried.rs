@@ -1,41 +1,20 @@
-//! One request's network, from the caller's end: what it needs of the host, what came of it.
+//! One request's network, from the caller's end: what it needs of the host.
 //!
 //! In: a request as the caller has it. Out: a request whose names and proxies fit the step's
-//! network, a forwarder for it, and in the end [`Use`]s.
+//! network, and a forwarder for it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::destination::Reach;
-use super::{Error, Event, Forwarder, HOST_GATEWAY, Settings, forwarder, proxy, resolver};
+use super::{Error, Forwarder, HOST_GATEWAY, Settings, forwarder, proxy, resolver};
 use crate::sandbox::Request;
 use crate::sandbox::request::Network;
 
-/// Most destinations that are told apart.
-const MOST_USES: usize = 1000;
-
-/// What a step did with one destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Use {
-    /// Where it meant to go.
-    pub destination: SocketAddr,
-    /// Connections that stood.
-    pub connections: u64,
-    /// Connections that were refused, on the way or at the end of it.
-    pub refused: u64,
-    /// Bytes that it sent.
-    pub sent: u64,
-    /// Bytes that it received.
-    pub received: u64,
-}
-
-/// A network that is carried until this is dropped.
+/// A network that is carried until this is dropped; none, where nothing is to be carried.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Carried {
-    forwarder: Forwarder,
-    uses: Arc<Mutex<BTreeMap<SocketAddr, Use>>>,
+    _forwarder: Option<Forwarder>,
 }
 
 impl Carried {
@@ -43,10 +22,10 @@ impl Carried {
     /// descriptor is for the step's worker.
     pub(in crate::sandbox) fn start(
         request: &mut Request,
-    ) -> Result<Option<(Carried, OwnedFd)>, Error> {
+    ) -> Result<(Carried, Option<OwnedFd>), Error> {
         let proxies = std::mem::take(&mut request.proxies);
         let (proxies, reached) = match request.network {
-            Network::None => return Ok(None),
+            Network::None => (Vec::new(), BTreeMap::new()),
             Network::Forwarded => proxy::for_step(&proxies),
             Network::Host => (proxies, BTreeMap::new()),
         };
@@ -55,8 +34,8 @@ impl Carried {
                 request.env.push((name, value));
             }
         }
-        if request.network == Network::Host {
-            return Ok(None);
+        if request.network != Network::Forwarded {
+            return Ok((Carried { _forwarder: None }, None));
         }
         let named = |(_, address): &(String, String)| address == HOST_GATEWAY;
         let reach = Reach {
@@ -71,50 +50,10 @@ impl Carried {
             reach,
             ipv6: forwarder::host_has_ipv6(),
         };
-        let uses: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
-        let told = Arc::clone(&uses);
-        let tell = move |event| {
-            note(
-                &mut told.lock().unwrap_or_else(PoisonError::into_inner),
-                event,
-            );
+        let (forwarder, control) = Forwarder::start(settings, |_| {})?;
+        let carried = Carried {
+            _forwarder: Some(forwarder),
         };
-        let (forwarder, control) = Forwarder::start(settings, tell)?;
-        Ok(Some((Carried { forwarder, uses }, control)))
-    }
-
-    /// Ends it and tells what it carried.
-    pub(in crate::sandbox) fn end(self) -> Vec<Use> {
-        drop(self.forwarder);
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *uses).into_values().collect()
-    }
-}
-
-fn note(uses: &mut BTreeMap<SocketAddr, Use>, event: Event) {
-    let destination = match event {
-        Event::Asked { .. } => return,
-        Event::Connected { destination }
-        | Event::Refused { destination, .. }
-        | Event::Closed { destination, .. } => destination,
-    };
-    if uses.len() >= MOST_USES && !uses.contains_key(&destination) {
-        return;
-    }
-    let entry = uses.entry(destination).or_insert(Use {
-        destination,
-        connections: 0,
-        refused: 0,
-        sent: 0,
-        received: 0,
-    });
-    match event {
-        Event::Asked { .. } => {}
-        Event::Connected { .. } => entry.connections += 1,
-        Event::Refused { .. } => entry.refused += 1,
-        Event::Closed { sent, received, .. } => {
-            entry.sent += sent;
-            entry.received += received;
-        }
+        Ok((carried, Some(control)))
     }
 }

@@ -30,7 +30,7 @@ pub struct Connects {
 
 impl Handler for Connects {
     fn rules(&self) -> Vec<Rule> {
-        vec![Rule::always(Call::connect, Action::Notify)]
+        vec![Rule::always(Call::Connect, Action::Notify)]
     }
 
     fn answer(&mut self, _: Call, caller: &Caller<'_>) -> Answer {
@@ -101,7 +101,14 @@ mod tests {
     fn addresses_of_the_internet_are_read_and_others_left() {
         let v4 = [&INET.to_ne_bytes()[..], &[1, 187, 10, 1, 2, 3], &[0; 8]].concat();
         assert_eq!(parse(&v4).unwrap().to_string(), "10.1.2.3:443");
-        let v6 = [&INET6.to_ne_bytes()[..], &[0, 80], &[0; 4], &[0xfd; 16], &[0; 4]].concat();
+        let v6 = [
+            &INET6.to_ne_bytes()[..],
+            &[0, 80],
+            &[0; 4],
+            &[0xfd; 16],
+            &[0; 4],
+        ]
+        .concat();
         let expected = "[fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd]:80";
         assert_eq!(parse(&v6).unwrap().to_string(), expected);
         assert_eq!(parse(&v6[..23]), None);
