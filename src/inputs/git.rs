@@ -70,7 +70,23 @@ pub enum Error {
 pub struct Checkout {
     /// The files.
     pub context: std::sync::Arc<Context>,
-    _folder: (tempfile::TempDir, std::fs::File),
+    folder: (tempfile::TempDir, std::fs::File),
+}
+
+impl Checkout {
+    /// The folder that it is checked out into, and what keeps it there.
+    pub fn into_folder(self) -> (std::path::PathBuf, (tempfile::TempDir, std::fs::File)) {
+        (self.folder.0.path().join("tree"), self.folder)
+    }
+}
+
+/// What of a repository is wanted beside a commit's own files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Extras {
+    /// A `.git` with the commit alone, so that git tells what it is.
+    pub git_dir: bool,
+    /// The files of the commits that its submodules are at.
+    pub submodules: bool,
 }
 
 /// Fetches `commit` from `url` and checks it out. `search_path` is the `PATH` that git and its
@@ -78,6 +94,7 @@ pub struct Checkout {
 pub fn check_out(
     url: &str,
     commit: &str,
+    extras: Extras,
     store: &Store,
     search_path: &OsStr,
 ) -> Result<Checkout, Error> {
@@ -112,11 +129,62 @@ pub fn check_out(
     attempt(&with(&[
         "checkout", "--quiet", "--force", "--detach", commit,
     ]))?;
+    let git = |arguments: &[&str]| -> Result<(), Error> {
+        run(&tree, search_path, arguments)?.map_err(refuse)?;
+        Ok(())
+    };
+    if extras.submodules && tree.join(".gitmodules").is_file() {
+        add_submodules(url, &git)?;
+    }
+    if extras.git_dir {
+        add_git_dir(url, commit, &git)?;
+        // It tells where and when it was fetched.
+        for name in ["FETCH_HEAD", "ORIG_HEAD"] {
+            let _ = std::fs::remove_file(tree.join(".git").join(name));
+        }
+    }
     let context = Context::open_passing(&tree, store)?;
     Ok(Checkout {
         context: std::sync::Arc::new(context),
-        _folder: (folder, locked),
+        folder: (folder, locked),
     })
+}
+
+type Git<'a> = dyn Fn(&[&str]) -> Result<(), Error> + 'a;
+
+/// Checks out the submodules, each at its commit. What git keeps of them is no file of theirs:
+/// whoever takes the files leaves `.git` out.
+fn add_submodules(url: &str, git: &Git<'_>) -> Result<(), Error> {
+    // Relative addresses are relative to this one.
+    git(&[
+        "--git-dir=../repository",
+        "config",
+        "remote.origin.url",
+        url,
+    ])?;
+    // Files of this machine are only for a repository of this machine.
+    let files = match url.starts_with("file://") {
+        true => "protocol.file.allow=always",
+        false => "protocol.file.allow=never",
+    };
+    let base = ["-c", files, "--git-dir=../repository", "--work-tree=."];
+    let update = ["submodule", "--quiet", "update", "--init", "--recursive"];
+    git(&[&base[..], &update].concat())
+}
+
+/// Makes `.git`: one commit in loose objects, which follow from it alone, and an index that knows
+/// no times.
+fn add_git_dir(url: &str, commit: &str, git: &Git<'_>) -> Result<(), Error> {
+    git(&["init", "--quiet", "--template=", "--initial-branch=main"])?;
+    git(&["remote", "add", "origin", url])?;
+    let any = "uploadpack.allowAnySHA1InWant";
+    git(&["--git-dir=../repository", "config", any, "true"])?;
+    let loose = "fetch.unpackLimit=1000000000";
+    let fetch = ["fetch", "--quiet", "--no-tags", "--depth=1"];
+    git(&[&["-c", loose][..], &fetch, &["--", "../repository", commit]].concat())?;
+    let quiet = "core.logAllRefUpdates=false";
+    git(&["-c", quiet, "update-ref", "--no-deref", "HEAD", commit])?;
+    git(&["read-tree", "HEAD"])
 }
 
 /// The commit that a name means today.
@@ -316,6 +384,101 @@ fn last_words(mut stream: impl Read) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canon::event::Events;
+    use crate::canon::{EntryPath, Epoch};
+    use crate::plan::Selection;
+
+    /// Two commits, a tag of the first, and a submodule in the second.
+    fn repository(folder: &Path, path: &OsStr) -> (String, String) {
+        let git = |at: &str, arguments: &[&str]| {
+            let mut command = command(&folder.join(at), path, arguments);
+            for role in ["AUTHOR", "COMMITTER"] {
+                command.env(format!("GIT_{role}_NAME"), "a");
+                command.env(format!("GIT_{role}_EMAIL"), "a@example.org");
+            }
+            let output = command.output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {said}");
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        for name in ["a", "b"] {
+            std::fs::create_dir(folder.join(name)).unwrap();
+            git(name, &["init", "--quiet", "--initial-branch=main"]);
+            std::fs::write(folder.join(name).join("file"), name).unwrap();
+            git(name, &["add", "."]);
+            git(name, &["commit", "--quiet", "-m", "first"]);
+        }
+        git("a", &["tag", "-a", "-m", "one", "v1"]);
+        let url = format!("file://{}", folder.join("b").display());
+        let add = ["submodule", "--quiet", "add", &url, "sub"];
+        git(
+            "a",
+            &[&["-c", "protocol.file.allow=always"], &add[..]].concat(),
+        );
+        git("a", &["commit", "--quiet", "-m", "second"]);
+        let commit = |name| git("a", &["rev-parse", name]);
+        (commit("v1^{commit}"), commit("HEAD"))
+    }
+
+    #[test]
+    fn names_mean_commits_and_extras_are_among_the_files() {
+        #[expect(clippy::disallowed_methods, reason = "git is looked for in it")]
+        let path = std::env::var_os("PATH").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = repository(folder.path(), &path);
+        let url = format!("file://{}", folder.path().join("a").display());
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let meant = |name: Option<&str>, checksum: Option<&str>| {
+            let wanted = MovingRef {
+                name: name.map(str::to_owned),
+                checksum: checksum.map(str::to_owned),
+            };
+            resolve(&url, &wanted, &store, &path)
+        };
+        for (name, commit) in [
+            (None, &second),
+            (Some("main"), &second),
+            (Some("refs/heads/main"), &second),
+            (Some("v1"), &first),
+            (Some("refs/tags/v1"), &first),
+            (Some(&first[..7]), &first),
+            (Some(&second[..]), &second),
+        ] {
+            assert_eq!(
+                meant(name, Some(&commit[..9])).unwrap(),
+                *commit,
+                "{name:?}"
+            );
+        }
+        assert!(matches!(meant(Some("no"), None), Err(Error::NoRef { .. })));
+        let other = meant(Some("main"), Some(&first));
+        assert!(matches!(other, Err(Error::Checksum { .. })));
+
+        let digest = |extras: Extras, paths: &[&str]| {
+            let checkout = check_out(&url, &second, extras, &store, &path).unwrap();
+            let work = Events::none().start("read");
+            let selection = Selection {
+                sources: vec![".".to_owned()],
+                ..Selection::default()
+            };
+            let files = checkout.context.files(&selection, Epoch::default(), &work);
+            let files = files.unwrap();
+            let entries = files.picks[0].tree.entries();
+            for path in paths {
+                let path = EntryPath::new(path.as_bytes()).unwrap();
+                assert!(entries.iter().any(|entry| entry.path == path), "{path}");
+            }
+            files.digest()
+        };
+        let all = Extras {
+            git_dir: true,
+            submodules: true,
+        };
+        digest(Extras::default(), &["file", ".gitmodules"]);
+        let paths = ["file", "sub/file", ".git/HEAD", ".git/index"];
+        let one = digest(all, &paths);
+        assert_eq!(one, digest(all, &paths));
+    }
 
     #[test]
     fn of_a_long_speech_the_end_is_kept() {

@@ -17,6 +17,7 @@ use super::channel::Channel;
 use super::error::{Doing as _, Error, Told};
 use super::init::Step;
 use super::limits;
+use super::notify::{self, Answers};
 use super::request::Security;
 use super::session::Identity;
 use super::sys::{self, Alone};
@@ -92,13 +93,10 @@ fn become_command(
         Security::Sandbox => CAPABILITIES,
         Security::Insecure => CapabilitySet::from_bits_retain(u64::MAX),
     };
-    if request.security == Security::Sandbox {
-        let listener = install_filter(step.identity).doing(|| "install the filter".to_owned())?;
-        if let Some(listener) = listener {
-            let sent = report.send(&super::protocol::Report::Listener, &[listener.as_fd()]);
-            sent.doing(|| "speak to the sandbox's worker".to_owned())?;
-        }
-    }
+    let listener = install_filter(step).doing(|| "install the filter".to_owned())?;
+    let sent = report.send(&super::protocol::Report::Listener, &[listener.as_fd()]);
+    sent.doing(|| "speak to the sandbox's worker".to_owned())?;
+    drop(listener);
     let kept = match request.uid {
         0 => kept,
         _ => CapabilitySet::empty(),
@@ -111,9 +109,9 @@ fn become_command(
 
 /// Installs the filter of system calls, for which this process still is administrator of its user
 /// namespace. What comes back is for who decides on those that the filter asks about.
-fn install_filter(identity: Identity) -> io::Result<Option<OwnedFd>> {
-    let _ = identity;
-    Ok(None)
+fn install_filter(step: &Step<'_>) -> io::Result<OwnedFd> {
+    let program = Answers::new(step.request, step.identity).program();
+    Ok(notify::install(&program.map_err(io::Error::other)?)?)
 }
 
 fn set_groups(step: &Step<'_>) -> Result<(), Error> {

@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use super::error::{Doing as _, Error};
 use super::folder;
 use super::found::{Found, FoundKind};
+use super::notify::Links;
+use super::notify::owner::record::{self, Table};
 use super::owner::{self, Kept};
 use crate::canon::EntryPath;
 use crate::layer::entry::{Device, Xattrs};
@@ -25,18 +27,20 @@ const OVERLAY: &[u8] = b"user.overlay.";
 /// The host's labels are no part of an image.
 const LABEL: &[u8] = b"security.selinux";
 
-/// All that `folder` holds, itself first, in the order of paths.
-pub(super) fn list(folder: &Path) -> Result<Vec<Found>, Error> {
+/// All that `folder` holds, itself first, in the order of paths; `links` are the owners of what
+/// can't say it.
+pub(super) fn list(folder: &Path, links: &Links) -> Result<Vec<Found>, Error> {
     let doing = || format!("list the folder `{}`", folder.display());
+    let links: Table = links.iter().copied().collect();
     let mut at = folder::open_folder(folder).doing(doing)?;
-    let mut found = vec![look(&at, b".", EntryPath::root()).doing(doing)?];
+    let mut found = vec![look(&at, b".", EntryPath::root(), &links).doing(doing)?];
     let mut path = EntryPath::root();
-    let mut left = vec![enter(&at, &path, &mut found)?];
+    let mut left = vec![enter(&at, &path, &mut found, &links)?];
     while let Some(directories) = left.last_mut() {
         if let Some(name) = directories.pop() {
             path = below(&path, &name)?;
             at = folder::open_directory(&at, &name).doing(|| format!("open `{path}`"))?;
-            left.push(enter(&at, &path, &mut found)?);
+            left.push(enter(&at, &path, &mut found, &links)?);
         } else {
             left.pop();
             if let Some(parent) = path.parent() {
@@ -64,6 +68,7 @@ fn enter(
     directory: &OwnedFd,
     path: &EntryPath,
     found: &mut Vec<Found>,
+    links: &Table,
 ) -> Result<Vec<Vec<u8>>, Error> {
     let names = folder::names(directory).doing(|| format!("list `{path}`"))?;
     let mut directories = Vec::new();
@@ -74,7 +79,7 @@ fn enter(
                 "the step made more than {MOST_ENTRIES} files"
             )));
         }
-        let one = look(directory, &name, path).doing(|| "look at a file".to_owned())?;
+        let one = look(directory, &name, path, links).doing(|| "look at a file".to_owned())?;
         if matches!(one.kind, FoundKind::Directory { .. }) {
             directories.push(name);
         }
@@ -84,7 +89,12 @@ fn enter(
 }
 
 /// What `name` in a directory is.
-fn look(directory: &OwnedFd, name: &[u8], path: EntryPath) -> std::io::Result<Found> {
+fn look(
+    directory: &OwnedFd,
+    name: &[u8],
+    path: EntryPath,
+    links: &Table,
+) -> std::io::Result<Found> {
     let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let device = || Device {
         major: rustix::fs::major(stat.st_rdev),
@@ -97,6 +107,10 @@ fn look(directory: &OwnedFd, name: &[u8], path: EntryPath) -> std::io::Result<Fo
     };
     let kept = xattrs.remove(owner::NAME.as_bytes());
     let kept = kept.and_then(|value| Kept::read(&value));
+    let kept = match (kept, links.is_empty()) {
+        (None, false) => record::linked(directory, name, links)?,
+        (kept, _) => kept,
+    };
     let opaque = xattrs.remove(&b"user.overlay.opaque"[..]);
     xattrs.retain(|name, _| !name.starts_with(OVERLAY) && **name != *LABEL);
     let kind = match type_ {
@@ -132,13 +146,13 @@ fn look(directory: &OwnedFd, name: &[u8], path: EntryPath) -> std::io::Result<Fo
         gid: kept.map_or(stat.st_gid, |kept| kept.gid),
         mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
         inode: stat.st_ino,
-        links: links(&stat),
+        links: names(&stat),
         xattrs,
     })
 }
 
 #[allow(clippy::useless_conversion, reason = "32 bits elsewhere")]
-fn links(stat: &rustix::fs::Stat) -> u64 {
+fn names(stat: &rustix::fs::Stat) -> u64 {
     u64::from(stat.st_nlink)
 }
 

@@ -19,7 +19,7 @@ mod limits;
 mod list;
 mod mounts;
 pub mod network;
-pub mod notify;
+mod notify;
 mod owner;
 mod places;
 mod protocol;

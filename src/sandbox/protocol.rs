@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::error::Told;
+use super::notify::Links;
 use super::session::{Identity, Wanted};
 use super::{Outcome, Request, wire};
 use crate::canon::EntryPath;
@@ -35,7 +36,8 @@ pub(super) enum Operation {
         #[serde(with = "wire::host_path")] PathBuf,
         #[serde(with = "wire::host_paths")] Vec<PathBuf>,
     ),
-    List(#[serde(with = "wire::host_path")] PathBuf),
+    /// With what the folder's files can't say of their owners.
+    List(#[serde(with = "wire::host_path")] PathBuf, Links),
     /// The answer comes with the file.
     Read(
         #[serde(with = "wire::host_path")] PathBuf,
@@ -44,8 +46,8 @@ pub(super) enum Operation {
     Remove(#[serde(with = "wire::host_path")] PathBuf),
 }
 
-/// How a run ended.
-pub(super) type Ended = Result<Outcome, Told>;
+/// How a run ended, and owners that the upper folder's files can't say.
+pub(super) type Ended = Result<(Outcome, Links), Told>;
 
 /// What the first process of a step tells its worker.
 #[derive(Debug, Serialize, Deserialize)]

@@ -141,7 +141,8 @@ pub enum Security {
     /// As under Docker: its capabilities and its list of refused system calls.
     #[default]
     Sandbox,
-    /// With every capability in the session's user namespace, and all system calls.
+    /// With every capability in the session's user namespace, and all system calls but those
+    /// that reach past it: keyrings, modules, clocks, io_uring.
     Insecure,
 }
 

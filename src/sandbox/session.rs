@@ -2,17 +2,20 @@
 //!
 //! In: [`SessionSettings`], then [`Request`]s from any thread. Out: what the agent answers.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 
 use super::channel::{self, Channel};
 use super::error::{Doing as _, Told};
+use super::notify::Links;
 use super::protocol::{Ended, Hello, Operation, Ready};
 use super::{Error, Found, Request, agent, pump};
 use crate::canon::EntryPath;
@@ -103,6 +106,8 @@ pub struct Outcome {
 pub struct Session {
     identity: Identity,
     agent: Agent,
+    /// By the upper folder: owners that its files can't say.
+    links: Mutex<BTreeMap<PathBuf, Links>>,
 }
 
 /// The agent's process, and the socket that it lives by.
@@ -152,7 +157,11 @@ impl Session {
             socket.receive_plain()
         };
         let identity = speak().map_err(Error::Start)?.map_err(Error::from)?;
-        Ok(Session { identity, agent })
+        Ok(Session {
+            identity,
+            agent,
+            links: Mutex::default(),
+        })
     }
 
     /// Which users there are inside.
@@ -221,7 +230,20 @@ impl Session {
         let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
         // Everything that wrote is gone, so that nothing more comes.
         pump::rest(pumps, output).doing(|| "read the output".to_owned())?;
-        ended.map_err(Error::from)
+        self.ended(request, ended)
+    }
+
+    /// Keeps what only this session knows.
+    fn ended(&self, request: &Request, ended: Ended) -> Result<Outcome, Error> {
+        let (outcome, links) = ended.map_err(Error::from)?;
+        let mut all = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(request.upper.clone()).or_default();
+        known.retain(|(inode, _)| !links.iter().any(|(other, _)| other == inode));
+        known.extend(links);
+        if known.is_empty() {
+            all.remove(&request.upper);
+        }
+        Ok(outcome)
     }
 
     /// As [`Session::run`], with a terminal of the sandbox's own, which is joined to the caller's:
@@ -242,13 +264,17 @@ impl Session {
         let joined = pump::join(&channel, &master, &input, &output);
         joined.doing(|| "speak to the terminal".to_owned())?;
         let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
-        ended.map_err(Error::from)
+        self.ended(request, ended)
     }
 
     /// All that `folder` holds, itself first, in the order of paths.
     pub fn list(&self, folder: &Path) -> Result<Vec<Found>, Error> {
         absolute([folder])?;
-        let channel = self.ask(&Operation::List(folder.to_owned()), &[])?;
+        let links = {
+            let all = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            all.get(folder).cloned().unwrap_or_default()
+        };
+        let channel = self.ask(&Operation::List(folder.to_owned(), links), &[])?;
         let mut all = Vec::new();
         loop {
             let batch = channel.receive_plain::<Result<Vec<Found>, Told>>();
@@ -277,6 +303,9 @@ impl Session {
     pub fn remove(&self, folder: &Path) -> Result<(), Error> {
         absolute([folder])?;
         let channel = self.ask(&Operation::Remove(folder.to_owned()), &[])?;
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.remove(folder);
+        drop(links);
         let told = channel.receive_plain::<Result<(), Told>>();
         told.map_err(|_| Error::Ended)?.map_err(Error::from)
     }

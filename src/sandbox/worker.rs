@@ -17,6 +17,7 @@ use super::error::{Doing as _, Error, Told};
 use super::folder;
 use super::init::{self, Streams};
 use super::limits::Group;
+use super::notify::{Answers, Links, Supervisor};
 use super::protocol::{Ended, Operation, Report};
 use super::request::Network;
 use super::session::{Exit, Identity, Outcome};
@@ -50,7 +51,7 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
             let result = unpack::unpack(std::fs::File::from(tar), &folder, &lowers);
             channel.send(&told(result), &[])
         }
-        Operation::List(folder) => match list::list(&folder) {
+        Operation::List(folder, links) => match list::list(&folder, &links) {
             Err(error) => channel.send(&Err::<Vec<super::Found>, _>(Told::from(error)), &[]),
             Ok(found) => {
                 for batch in found.chunks(BATCH) {
@@ -82,7 +83,7 @@ fn run(
     request: &Request,
     streams: Streams,
     identity: Identity,
-) -> Result<Outcome, Error> {
+) -> Result<(Outcome, Links), Error> {
     let group = Group::make(&request.limits);
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
     let mut namespaces = UnshareFlags::NEWPID
@@ -116,17 +117,32 @@ fn run(
     }
     let start = Instant::now();
     let mut heard = Heard::default();
+    let mut answers = Answers::new(request, identity);
+    let mut handlers = Some(answers.handlers());
+    let mut supervisor: Option<Supervisor<'_>> = None;
     let is_late = loop {
         let left = request
             .limits
             .time
             .map(|time| time.saturating_sub(start.elapsed()));
-        match wait(&report, channel, left) {
+        match wait(&report, channel, supervisor.as_ref(), left) {
             Ok(Waited::Report) => {
                 if hear(&report, channel, &mut heard).is_err() {
                     break false;
                 }
+                if let (Some(listener), true) = (heard.listener.take(), handlers.is_some()) {
+                    let handlers = handlers.take().unwrap_or_default();
+                    supervisor = Some(Supervisor::new(listener, handlers));
+                }
             }
+            Ok(Waited::Call) => {
+                let served = supervisor.as_mut().map_or(Ok(()), Supervisor::serve);
+                if served.is_err() {
+                    // Nobody answers what the command asks: it can't go on.
+                    break false;
+                }
+            }
+            Ok(Waited::NoCalls) => supervisor = None,
             Ok(Waited::Late) => break true,
             // Nobody waits for the answer.
             Ok(Waited::Alone) | Err(_) => {
@@ -142,6 +158,7 @@ fn run(
     ended.doing(|| "wait for the step".to_owned())?;
     // What it said last.
     while hear(&report, channel, &mut heard).is_ok() {}
+    drop((supervisor, handlers));
     let is_out_of_memory = group.as_ref().is_some_and(Group::is_out_of_memory);
     drop(group);
     let exit = match (heard.failed, heard.exit) {
@@ -153,11 +170,12 @@ fn run(
         // Something outside ended it.
         (None, None) => Exit::Signal(libc::SIGKILL),
     };
-    Ok(Outcome {
+    let outcome = Outcome {
         exit,
         stubs: heard.stubs,
         is_copy: false,
-    })
+    };
+    Ok((outcome, answers.into_links()))
 }
 
 fn hear(report: &Channel, channel: &Channel, heard: &mut Heard) -> io::Result<()> {
@@ -185,6 +203,10 @@ enum Waited {
     Report,
     /// The time is over.
     Late,
+    /// A call of the command's processes is to be answered.
+    Call,
+    /// No process is left whose calls are.
+    NoCalls,
     /// The caller is gone.
     Alone,
 }
@@ -192,21 +214,27 @@ enum Waited {
 fn wait(
     report: &Channel,
     channel: &Channel,
+    supervisor: Option<&Supervisor<'_>>,
     left: Option<std::time::Duration>,
 ) -> io::Result<Waited> {
     let left = left.map(Timespec::try_from).transpose();
     let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
+    // The last is polled twice where there is no third.
+    let calls = supervisor.map_or(channel.as_fd(), |supervisor| supervisor.as_fd());
     let mut ends = [
         PollFd::new(report, PollFlags::IN),
         PollFd::new(channel, PollFlags::IN),
+        PollFd::from_borrowed_fd(calls, PollFlags::IN),
     ];
     let count = match rustix::event::poll(&mut ends, left.as_ref()) {
-        Err(rustix::io::Errno::INTR) => return wait(report, channel, None),
+        Err(rustix::io::Errno::INTR) => return wait(report, channel, supervisor, None),
         other => other?,
     };
     Ok(match count {
         0 => Waited::Late,
         _ if !ends[0].revents().is_empty() => Waited::Report,
-        _ => Waited::Alone,
+        _ if !ends[1].revents().is_empty() => Waited::Alone,
+        _ if ends[2].revents().contains(PollFlags::IN) => Waited::Call,
+        _ => Waited::NoCalls,
     })
 }

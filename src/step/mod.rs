@@ -11,6 +11,7 @@ pub mod draft;
 pub mod owner;
 pub mod pack;
 pub mod place;
+pub mod run;
 pub mod unpack;
 
 pub use draft::{Change, Draft};

@@ -12,6 +12,7 @@
 //! apart, and `instruction`, `transfer`, `healthcheck` and `flag` say what it means. Variables are
 //! another matter: [`expand`], and [`mount`], whose options have their own.
 
+pub mod check;
 mod directive;
 pub mod expand;
 mod flag;
@@ -20,6 +21,7 @@ mod heredoc;
 mod instruction;
 mod joined;
 mod lines;
+pub mod lower;
 pub mod mount;
 mod parse;
 pub mod syntax;
@@ -27,6 +29,8 @@ pub mod syntax;
 mod tests;
 mod transfer;
 mod words;
+
+pub use lower::{BaseConfig, BaseQuestion, Bases, bases, plan, remote_context};
 
 use super::{Problem, Source};
 

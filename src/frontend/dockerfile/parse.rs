@@ -57,7 +57,7 @@ pub(super) fn file(text: &str) -> Result<Dockerfile, Vec<Problem>> {
     }
     if stages.is_empty() && problems.is_empty() {
         let problem = match is_empty {
-            true => Problem::new("the recipe has no instructions"),
+            true => Problem::new("the Dockerfile has no instructions"),
             false => Problem::new("the recipe has no stage"),
         };
         problems.push(problem.hint("begin with `FROM IMAGE`, or `FROM scratch`"));

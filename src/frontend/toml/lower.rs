@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::draft::{Draft, Files, Layers, Stage};
 use crate::canon::{Platform, Problem};
-use crate::frontend::{Options, suggest};
+use crate::frontend::{NamedContext, Options, suggest};
 use crate::plan::name::{self, OWN_CONTEXT};
 use crate::plan::{ConfigChange, Operation, Plan, PlannedImage, Step, StepId};
 
@@ -124,9 +124,11 @@ fn contexts(draft: &Draft, plan: &Plan, options: &Options) -> BTreeMap<String, S
         _ => None,
     });
     let folder = |name: &String| {
-        let folders = [&options.contexts, &draft.contexts];
-        let found = folders.iter().find_map(|folders| folders.get(name));
-        Some((name.clone(), found?.clone()))
+        let folder = match options.contexts.get(name) {
+            Some(NamedContext::Folder(folder)) => folder,
+            _ => draft.contexts.get(name)?,
+        };
+        Some((name.clone(), folder.clone()))
     };
     used.filter_map(folder).collect()
 }
@@ -352,7 +354,9 @@ mod tests {
         assert_eq!(planned(text, &options()), Err(message.to_vec()));
         let given = [("own", "/own"), ("b", "/b")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         let options = Options {
-            contexts: given.into(),
+            contexts: given
+                .map(|(name, folder)| (name, NamedContext::Folder(folder)))
+                .into(),
             ..options()
         };
         let contexts = planned(text, &options).unwrap().contexts;

@@ -4,6 +4,7 @@
 //! for the kernel ([`filter`]), and an answer to each call ([`Supervisor`]). See seccomp(2),
 //! seccomp_unotify(2).
 
+mod answers;
 pub mod bpf;
 pub mod call;
 pub mod deny;
@@ -14,5 +15,6 @@ mod supervisor;
 #[cfg(test)]
 mod trial;
 
-pub use crate::sandbox::sys_notify::install;
+pub(super) use crate::sandbox::sys_notify::install;
+pub(super) use answers::{Answers, Links};
 pub use supervisor::{Answer, Caller, Handler, Supervisor, program};

@@ -291,10 +291,11 @@ impl<'a> Supervisor<'a> {
         sys_notify::reply(listener, notification.id, reply)
     }
 
-    /// Answers calls until no process is left under the filter.
+    /// Answers calls until no process is left under the filter, where nothing else is to be done.
     ///
     /// # Errors
     /// As [`Supervisor::serve`].
+    #[cfg(test)]
     pub fn serve_all(&mut self) -> Result<(), Errno> {
         use rustix::event::{PollFd, PollFlags, poll};
         loop {

@@ -14,6 +14,7 @@ use super::identity::{Identities, Identity};
 use super::record::{self, Owner, Table};
 use super::{Answer, Call, Caller};
 use crate::sandbox::notify::resolve::{self, Way};
+use crate::sandbox::owner::Kept;
 
 /// No change, where a call takes an id.
 const SAME: u32 = u32::MAX;
@@ -46,13 +47,8 @@ pub(super) fn answer(
     let Ok(file) = file else {
         return Ok(Answer::Continue);
     };
-    let stat = rustix::fs::fstat(&file)?;
-    let real = Owner {
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-    };
-    let recorded = record::owner(file.as_fd(), table)?;
-    let old = recorded.unwrap_or(real);
+    let recorded = record::kept(file.as_fd(), table)?;
+    let old = record::owner(file.as_fd(), table)?;
     let (uid, gid) = (caller.word(ids), caller.word(ids + 1));
     if !may(identities.of(caller.pid())?, old, uid, gid) {
         return Err(Errno::PERM);
@@ -65,12 +61,18 @@ pub(super) fn answer(
         (gid != SAME).then_some(Gid::ROOT),
         AtFlags::EMPTY_PATH,
     )?;
-    let new = Owner {
+    let new = Kept {
         uid: if uid == SAME { old.uid } else { uid },
         gid: if gid == SAME { old.gid } else { gid },
+        device: recorded.and_then(|kept| kept.device),
     };
-    if new != old || (recorded.is_none() && new != (Owner { uid: 0, gid: 0 })) {
-        record::set_owner(file.as_fd(), new, table)?;
+    let as_it_is = Kept {
+        uid: 0,
+        gid: 0,
+        device: None,
+    };
+    if recorded.unwrap_or(as_it_is) != new {
+        record::keep(file.as_fd(), new, table)?;
     }
     Ok(Answer::Value(0))
 }

@@ -12,9 +12,11 @@ use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::identity::{Identities, Identity};
-use super::record::{self, Device, Owner, Table};
+use super::record::{self, Owner, Table};
 use super::{Action, Answer, Call, Caller, Handler, Is, Rule};
+use crate::layer::entry::Device;
 use crate::sandbox::notify::resolve;
+use crate::sandbox::owner::{Kept, KeptDevice};
 
 /// What `openat2` is given: flags, mode, resolve.
 const HOW: usize = 24;
@@ -151,7 +153,7 @@ fn made(
     let table = table.unwrap_or(&mut spare);
     let stat = rustix::fs::fstat(folder)?;
     let inherited = match is_emulated && stat.st_mode & libc::S_ISGID != 0 {
-        true => Some(record::owner(folder, table)?.map_or(stat.st_gid, |owner| owner.gid)),
+        true => Some(record::owner(folder, table)?.gid),
         false => None,
     };
     let owner = Owner {
@@ -164,6 +166,11 @@ fn made(
         return Ok(Answer::Continue);
     }
     let mode_of = |mode: u32| Ok::<_, Errno>(Mode::from_raw_mode(mode & 0o7777 & !caller.umask()?));
+    let mut kept = Kept {
+        uid: owner.uid,
+        gid: owner.gid,
+        device: None,
+    };
     caller.check()?;
     match wanted {
         Wanted::Directory { mode } => {
@@ -173,11 +180,11 @@ fn made(
             // This process has a umask of its own; the kernel has handed the bit on.
             let bit = Mode::from_raw_mode(stat.st_mode & libc::S_ISGID);
             chmod(file.as_fd(), mode | bit)?;
-            record::set_owner(file.as_fd(), owner, table)?;
+            record::keep(file.as_fd(), kept, table)?;
         }
         Wanted::Link { target } => {
             rustix::fs::symlinkat(target.as_slice(), folder, name)?;
-            record::set_owner(named(folder, name)?.as_fd(), owner, table)?;
+            record::keep(named(folder, name)?.as_fd(), kept, table)?;
         }
         Wanted::Node { mode, device } => {
             let (device, mode, kind) = (*device, mode_of(*mode)?, kind(*mode));
@@ -195,17 +202,16 @@ fn made(
             let file = named(folder, name)?;
             chmod(file.as_fd(), mode)?;
             if is_device {
-                let device = Device {
-                    block: kind == libc::S_IFBLK,
+                kept.device = Some(KeptDevice {
+                    is_block: kind == libc::S_IFBLK,
                     // The kernel takes 32 bits here: 12 of the major, 20 of the minor number.
-                    major: rustix::fs::major(device & 0xffff_ffff),
-                    minor: rustix::fs::minor(device & 0xffff_ffff),
-                };
-                record::set_device(file.as_fd(), device)?;
+                    device: Device {
+                        major: rustix::fs::major(device & 0xffff_ffff),
+                        minor: rustix::fs::minor(device & 0xffff_ffff),
+                    },
+                });
             }
-            if is_emulated && owner != (Owner { uid: 0, gid: 0 }) {
-                record::set_owner(file.as_fd(), owner, table)?;
-            }
+            record::keep(file.as_fd(), kept, table)?;
         }
         Wanted::Open { flags, mode } => {
             let mode = mode_of(*mode)?;
@@ -224,7 +230,7 @@ fn made(
                 Err(_) => return Ok(Answer::Continue),
             };
             rustix::fs::fchmod(&file, mode)?;
-            record::set_owner(file.as_fd(), owner, table)?;
+            record::keep(file.as_fd(), kept, table)?;
             return Ok(Answer::Descriptor {
                 file,
                 close_on_exec: asked & libc::O_CLOEXEC != 0,

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 
 use super::identity::Identities;
-use super::record::{self, Owner, Table};
+use super::record::{self, Table};
 use super::{Answer, Call, Caller, or_continue};
 use crate::sandbox::notify::resolve::{self, Way};
 
@@ -49,11 +49,7 @@ fn become_owner(
     let next = match runs && (sets_user || sets_group) && !is_script(&file) {
         false => now.with_program(None, None),
         true => {
-            let real = Owner {
-                uid: stat.st_uid,
-                gid: stat.st_gid,
-            };
-            let owner = record::owner(file.as_fd(), table)?.unwrap_or(real);
+            let owner = record::owner(file.as_fd(), table)?;
             now.with_program(
                 sets_user.then_some(owner.uid),
                 sets_group.then_some(owner.gid),

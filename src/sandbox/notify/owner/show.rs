@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::record::{self, Table};
 use super::{Answer, Call, Caller, or_continue};
 use crate::sandbox::notify::resolve::{self, Way};
+use crate::sandbox::owner::KeptDevice;
 use crate::sandbox::sys_notify;
 
 pub(super) fn answer(call: Call, caller: &Caller<'_>, table: &Table) -> Answer {
@@ -38,78 +39,47 @@ fn show(call: Call, caller: &Caller<'_>, table: &Table) -> Result<Answer, Errno>
         Call::Newfstatat => (by_flags(caller.int(3))?, 2),
         _ => (by_flags(caller.int(2))?, 4),
     };
-    let owner = record::owner(file.as_fd(), table)?;
-    let device = record::device(file.as_fd())?;
-    if owner.is_none() && device.is_none() {
+    let Some(kept) = record::kept(file.as_fd(), table)? else {
         return Ok(Answer::Continue);
-    }
+    };
     let into = caller.argument(into);
+    let number = |number: u32| number.to_ne_bytes();
     if call == Call::Statx {
         let sync = libc::AT_STATX_FORCE_SYNC | libc::AT_STATX_DONT_SYNC;
         let flags = caller.int(2) & sync;
         let mut bytes = sys_notify::statx_bytes(file.as_fd(), flags, caller.word(3))?;
-        if let Some(owner) = owner {
-            put(
-                &mut bytes,
-                offset_of!(libc::statx, stx_uid),
-                &owner.uid.to_ne_bytes(),
-            );
-            put(
-                &mut bytes,
-                offset_of!(libc::statx, stx_gid),
-                &owner.gid.to_ne_bytes(),
-            );
-        }
-        if let Some(device) = device {
-            let at = offset_of!(libc::statx, stx_mode);
-            let mode = u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
-            let mode = as_device(mode.into(), device) as u16;
-            put(&mut bytes, at, &mode.to_ne_bytes());
-            let major = offset_of!(libc::statx, stx_rdev_major);
-            put(&mut bytes, major, &device.major.to_ne_bytes());
-            let minor = offset_of!(libc::statx, stx_rdev_minor);
-            put(&mut bytes, minor, &device.minor.to_ne_bytes());
+        let mut set = |at, value: &[u8]| put(&mut bytes, at, value);
+        set(offset_of!(libc::statx, stx_uid), &number(kept.uid));
+        set(offset_of!(libc::statx, stx_gid), &number(kept.gid));
+        if let Some(kept) = kept.device {
+            let mode = as_device(rustix::fs::fstat(&file)?.st_mode, kept);
+            let mode = u16::try_from(mode).unwrap_or(0);
+            set(offset_of!(libc::statx, stx_mode), &mode.to_ne_bytes());
+            let (major, minor) = (kept.device.major, kept.device.minor);
+            set(offset_of!(libc::statx, stx_rdev_major), &number(major));
+            set(offset_of!(libc::statx, stx_rdev_minor), &number(minor));
         }
         caller.write(into, &bytes)?;
     } else {
         let mut bytes = sys_notify::stat_bytes(file.as_fd())?;
-        if let Some(owner) = owner {
-            put(
-                &mut bytes,
-                offset_of!(libc::stat, st_uid),
-                &owner.uid.to_ne_bytes(),
-            );
-            put(
-                &mut bytes,
-                offset_of!(libc::stat, st_gid),
-                &owner.gid.to_ne_bytes(),
-            );
-        }
-        if let Some(device) = device {
-            let mode = rustix::fs::fstat(&file)?.st_mode;
-            let mode = as_device(mode, device);
-            put(
-                &mut bytes,
-                offset_of!(libc::stat, st_mode),
-                &mode.to_ne_bytes(),
-            );
-            let number = rustix::fs::makedev(device.major, device.minor);
-            put(
-                &mut bytes,
-                offset_of!(libc::stat, st_rdev),
-                &number.to_ne_bytes(),
-            );
+        let mut set = |at, value: &[u8]| put(&mut bytes, at, value);
+        set(offset_of!(libc::stat, st_uid), &number(kept.uid));
+        set(offset_of!(libc::stat, st_gid), &number(kept.gid));
+        if let Some(kept) = kept.device {
+            let mode = as_device(rustix::fs::fstat(&file)?.st_mode, kept);
+            set(offset_of!(libc::stat, st_mode), &number(mode));
+            let device = rustix::fs::makedev(kept.device.major, kept.device.minor);
+            set(offset_of!(libc::stat, st_rdev), &device.to_ne_bytes());
         }
         caller.write(into, &bytes)?;
     }
     Ok(Answer::Value(0))
 }
 
-fn as_device(mode: u32, device: record::Device) -> u32 {
-    let kind = if device.block {
-        libc::S_IFBLK
-    } else {
-        libc::S_IFCHR
+fn as_device(mode: u32, kept: KeptDevice) -> u32 {
+    let kind = match kept.is_block {
+        true => libc::S_IFBLK,
+        false => libc::S_IFCHR,
     };
     mode & !libc::S_IFMT | kind
 }
