@@ -170,6 +170,11 @@ impl Session {
         self.identity
     }
 
+    /// The agent's process id.
+    pub fn process(&self) -> u32 {
+        self.agent.process.id()
+    }
+
     /// Unpacks a layer's tar (not compressed) into `folder`, which must be there and empty, as a
     /// [`Request::lowers`] wants it. Nothing is written outside of `folder`, whatever the tar
     /// holds.
