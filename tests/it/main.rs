@@ -20,6 +20,7 @@ mod interop_unpack;
 mod layers;
 mod members;
 mod readings;
+mod real;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;
