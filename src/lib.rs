@@ -13,6 +13,9 @@ pub mod plan;
 // A table of entries to a canonical tar and its compressed blob, and back.
 pub mod layer;
 
+// A command on layers of folders, kept in.
+pub mod sandbox;
+
 // Configs, manifests and indexes as pure data.
 pub mod image;
 

@@ -1,5 +1,8 @@
-//! The `cairn` program: returns the exit code of [`cairn::cli::run`].
+//! The `cairn` program: returns the exit code of [`cairn::cli::run`], or that of the sandbox's
+//! agent when a session starts it.
+
+use cairn::sandbox::agent;
 
 fn main() -> std::process::ExitCode {
-    cairn::cli::run()
+    agent::serve_if_asked(std::env::args_os()).unwrap_or_else(cairn::cli::run)
 }

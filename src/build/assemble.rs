@@ -268,6 +268,18 @@ fn set(execution: &mut Execution, change: &ConfigChange) {
             .get_or_insert_default()
             .extend(change.labels.clone());
     }
+    let mut set = |name: &str, value: serde_json::Value| {
+        execution.foreign.insert(name.to_owned(), value);
+    };
+    if !change.on_build.is_empty() {
+        set("OnBuild", change.on_build.clone().into());
+    }
+    if let Some(shell) = &change.shell {
+        set("Shell", shell.clone().into());
+    }
+    if change.args_escaped {
+        set("ArgsEscaped", true.into());
+    }
     if let Some(check) = &change.healthcheck {
         execution.healthcheck = Some(Healthcheck {
             test: Some(check.test.clone()),

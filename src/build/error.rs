@@ -62,6 +62,9 @@ pub enum Cause {
     /// What the step does.
     #[error(transparent)]
     Step(#[from] step::Error),
+    /// A command.
+    #[error(transparent)]
+    Run(#[from] step::run::Error),
     /// The key.
     #[error(transparent)]
     Key(#[from] plan::key::Error),
@@ -190,9 +193,13 @@ impl Cause {
             | Cause::Store(error) => of_store(error),
             Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
             Cause::Http(http::Error::Fetch { .. }) => Kind::Unavailable,
-            Cause::Git(git::Error::Start(_) | git::Error::Git { .. }) => Kind::Unavailable,
+            Cause::Git(git::Error::Checksum { .. }) => Kind::DigestMismatch,
+            Cause::Git(
+                git::Error::Start(_) | git::Error::Git { .. } | git::Error::NoRef { .. },
+            ) => Kind::Unavailable,
             Cause::Git(git::Error::Context(error)) => of_context(error),
             Cause::Step(error) => of_step(error),
+            Cause::Run(error) => of_run(error),
             Cause::Git(git::Error::Folder(_))
             | Cause::Ignore(_)
             | Cause::Key(_)
@@ -227,6 +234,21 @@ fn of_context(error: &context::Error) -> Kind {
 fn of_select(error: &select::Error) -> Kind {
     match error {
         select::Error::Missing(_) | select::Error::NoMatch(_) => Kind::Unavailable,
+        _ => Kind::Failed,
+    }
+}
+
+fn of_run(error: &step::run::Error) -> Kind {
+    use step::run::Error;
+    match error {
+        Error::Layers(error) => of_layers(error),
+        Error::Stage(error) => of_stage(error),
+        Error::Step(error) => of_step(error),
+        Error::Store(error) => of_store(error),
+        Error::Pack(layer::pack::Error::Read { source, .. }) => {
+            of_io(source).unwrap_or(Kind::Unavailable)
+        }
+        Error::NoSecret(_) | Error::NoSsh(_) => Kind::Unavailable,
         _ => Kind::Failed,
     }
 }

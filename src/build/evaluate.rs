@@ -5,22 +5,26 @@
 //! commit that was had before the digest is remembered, and its files are had when a step runs. A
 //! context that was never read is read by the step that packs it.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::Cause;
+use super::ignore_file::{self, Place};
 use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
-use super::{Error, Settings, ignore_file};
+use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
-use crate::canon::{Digest, EntryPath};
-use crate::inputs::base::Bases;
+use crate::canon::{Digest, EntryPath, Epoch};
 use crate::inputs::beneath::Folder;
+use crate::inputs::http::Fetched;
 use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
 use crate::layer::{self, Kind, Meta, Tree};
+use crate::plan::name::OWN_CONTEXT;
+use crate::plan::step::{MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
+use crate::step::run::Runner;
 use crate::store::RecordKind;
 
 /// Of the record of what a commit's files came out as.
@@ -28,11 +32,20 @@ const GIT_FILES: &str = ".files";
 
 /// Evaluates every step.
 pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Error> {
-    let mut evaluation = Evaluation {
+    let evaluation = Evaluation {
         plan,
         settings,
-        contexts: BTreeMap::new(),
-        checkouts: BTreeMap::new(),
+        contexts: Mutex::default(),
+        checkouts: Mutex::default(),
+        commits: Mutex::default(),
+        runner: Runner::new(
+            &settings.commands,
+            settings.on_failure.as_deref(),
+            &settings.store,
+            &settings.events,
+            settings.epoch,
+            settings.expansion,
+        ),
     };
     let at = |step: &Step| {
         let (name, span) = (step.name.clone(), step.span.clone());
@@ -55,11 +68,24 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
             opened.map_err(at(step))?;
         }
     }
-    let mut outputs = Outputs::default();
-    for step in &plan.steps {
-        let output = evaluation.step(step, &mut outputs).map_err(at(step))?;
-        outputs.push(output);
-    }
+    let needs = plan.steps.iter().map(|step| {
+        let inputs = step.inputs.iter().map(|input| input.0);
+        inputs.collect::<BTreeSet<_>>()
+    });
+    // Steps without commands use all cores by themselves, and memory.
+    let is_command = |step: &Step| matches!(step.operation, Operation::Run(_));
+    let threads = match plan.steps.iter().any(is_command) {
+        true => settings.threads,
+        false => 1,
+    };
+    let outputs = Outputs::of(plan.steps.len());
+    let job = |number: usize| {
+        let step = &plan.steps[number];
+        let output = evaluation.step(step, &outputs);
+        let done = output.and_then(|output| outputs.put(StepId(number), output));
+        done.map_err(at(step))
+    };
+    schedule::run(&needs.collect::<Vec<_>>(), threads, &job)?;
     Ok(outputs)
 }
 
@@ -68,17 +94,25 @@ pub(super) struct Evaluation<'a> {
     pub(super) plan: &'a Plan,
     pub(super) settings: &'a Settings,
     /// By name; each folder is walked once.
-    contexts: BTreeMap<String, Arc<Context>>,
+    contexts: Mutex<BTreeMap<String, Arc<Context>>>,
     /// By URL and commit; the folders must stay until their files were packed.
-    checkouts: BTreeMap<(String, String), git::Checkout>,
+    checkouts: Mutex<BTreeMap<(String, String, git::Extras), git::Checkout>>,
+    /// Runs commands.
+    pub(super) runner: Runner<'a>,
+    /// What names of commits mean, by URL and name.
+    commits: Mutex<BTreeMap<(String, MovingRef), String>>,
 }
 
 impl Evaluation<'_> {
-    fn step(&mut self, step: &Step, outputs: &mut Outputs) -> Result<Output, Cause> {
+    fn step(&self, step: &Step, outputs: &Outputs) -> Result<Output, Cause> {
         match &step.operation {
             Operation::Scratch => Ok(Output::Layers(Layers::default())),
             Operation::Image { source, platform } => {
-                let base = Arc::new(self.bases().get(source, platform)?);
+                let known = self.settings.known.get(&(source.clone(), platform.clone()));
+                let base = match known {
+                    Some(base) => Arc::clone(base),
+                    None => Arc::new(self.settings.bases().get(source, platform)?),
+                };
                 let stack = base.stack.clone();
                 Ok(Output::Layers(Layers {
                     stack,
@@ -89,9 +123,9 @@ impl Evaluation<'_> {
             Operation::Context { name, selection } => {
                 let work = self.settings.events.start(&step.name);
                 let (folder, context) = (self.folder(name)?, self.context(name)?);
-                let selected = context
-                    .select(selection)
-                    .map_err(|error| explained(error, &*context, Some(&folder)))?;
+                let selected = context.select(selection).map_err(|error| {
+                    explained(error, &*context, Some(self.place(name, &folder)))
+                })?;
                 let output = match selected.is_mostly_unread() {
                     true => Output::Unread(Arc::new(selected)),
                     false => selected.files(self.settings.epoch, &work)?.into(),
@@ -100,11 +134,11 @@ impl Evaluation<'_> {
                 Ok(output)
             }
             Operation::Select { selection } => {
-                let stack = &outputs.layers(input(step, 0)?)?.stack;
+                let stack = outputs.layers(input(step, 0)?)?.stack;
                 let Settings {
                     store, expansion, ..
                 } = self.settings;
-                match stage::files(stack, selection, store, *expansion) {
+                match stage::files(&stack, selection, store, *expansion) {
                     Ok(files) => Ok(files.into()),
                     Err(error) => {
                         let rootfs = stack.rootfs(store, *expansion)?;
@@ -116,35 +150,25 @@ impl Evaluation<'_> {
                 url,
                 sha256,
                 file_name,
-            } => self.http(step, url, sha256, file_name).map(Output::from),
+            } => self
+                .http(step, url, sha256.as_ref(), file_name)
+                .map(Output::from),
+            Operation::Inline { name, content } => {
+                inline(name, content, self.settings.epoch).map(Output::from)
+            }
             Operation::Git { .. } => self.git(step),
+            Operation::Merge => {
+                let below = outputs.layers(input(step, 0)?)?;
+                let above = outputs.layers(input(step, 1)?)?.stack;
+                Ok(Output::Layers(below.with_all(&above)))
+            }
             _ => self.layer(step, outputs).map(Output::Layers),
-        }
-    }
-
-    fn bases(&self) -> Bases<'_> {
-        let Settings {
-            store,
-            registries,
-            folder,
-            pull,
-            expansion,
-            events,
-            ..
-        } = self.settings;
-        Bases {
-            store,
-            registries,
-            folder,
-            pull: *pull,
-            limit: *expansion,
-            events,
         }
     }
 
     /// The folder of a context.
     fn folder(&self, name: &str) -> Result<PathBuf, Cause> {
-        if name == "context" {
+        if name == OWN_CONTEXT {
             return Ok(self.settings.context.clone());
         }
         let named = self.plan.contexts.get(name);
@@ -152,16 +176,24 @@ impl Evaluation<'_> {
         Ok(self.settings.folder.join(named))
     }
 
-    fn context(&mut self, name: &str) -> Result<Arc<Context>, Cause> {
-        if let Some(context) = self.contexts.get(name) {
+    /// What has the rules of the context in `folder`.
+    fn place<'f>(&'f self, name: &str, folder: &'f Path) -> Place<'f> {
+        let own = self.settings.ignore_file.as_deref();
+        let own = own.filter(|_| name == OWN_CONTEXT);
+        Place { folder, own }
+    }
+
+    fn context(&self, name: &str) -> Result<Arc<Context>, Cause> {
+        let mut contexts = locked(&self.contexts);
+        if let Some(context) = contexts.get(name) {
             return Ok(context.clone());
         }
         let folder = self.folder(name)?;
-        let rules = ignore_file::read(&folder)?.map(|(_, rules)| rules);
+        let rules = ignore_file::read(self.place(name, &folder))?.map(|(_, rules)| rules);
         let rules = rules.unwrap_or_default();
         let context = Context::open(&folder, &rules, &self.settings.store)?;
         let context = Arc::new(context);
-        self.contexts.insert(name.to_owned(), context.clone());
+        contexts.insert(name.to_owned(), context.clone());
         Ok(context)
     }
 
@@ -169,7 +201,7 @@ impl Evaluation<'_> {
         &self,
         step: &Step,
         url: &str,
-        sha256: &Digest,
+        sha256: Option<&Digest>,
         file_name: &str,
     ) -> Result<Files, Cause> {
         let Settings {
@@ -179,37 +211,27 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let work = events.start(&step.name);
-        let is_cached = store.blob(sha256).is_some();
-        let blob = http::fetch(url, sha256, store, events)?;
+        let is_cached = sha256.is_some_and(|sha256| store.blob(sha256).is_some());
+        let Fetched { blob, modified } = http::fetch(url, sha256, store, events)?;
         work.finish(if is_cached {
             Outcome::Cached
         } else {
             Outcome::Done
         });
-        let entry = layer::Entry {
-            path: EntryPath::root(),
-            kind: Kind::File {
-                size: blob.size,
-                digest: *sha256,
-            },
-            // As `ADD` has it (Dockerfile reference, "Adding files from a URL").
-            meta: Meta::plain(0o600, epoch.seconds()),
-        };
-        let name = EntryPath::new(file_name.as_bytes())
-            .map_err(|_| Cause::Bug("a download has no name"))?;
-        let tree = Tree::new(vec![entry]).map_err(crate::step::Error::from)?;
-        Ok(Files {
-            picks: vec![Pick {
-                name,
-                kept: None,
-                tree,
-                origins: vec![Origin::Blob(Box::new(blob))],
-            }],
-        })
+        // As `ADD` has it (Dockerfile reference, "Adding files from a URL").
+        let meta = Meta::plain(0o600, modified.unwrap_or(epoch.seconds()));
+        let (size, digest) = (blob.size, blob.digest);
+        single(
+            file_name,
+            (size, digest),
+            meta,
+            Origin::Blob(Box::new(blob)),
+        )
     }
 
     /// Files of a commit, or what they came out as when they were last had: a commit never changes.
-    fn git(&mut self, step: &Step) -> Result<Output, Cause> {
+    fn git(&self, step: &Step) -> Result<Output, Cause> {
+        let step = &self.pinned(step)?;
         let Settings {
             store,
             epoch,
@@ -225,11 +247,14 @@ impl Evaluation<'_> {
         self.check_out(step).map(Output::from)
     }
 
-    fn check_out(&mut self, step: &Step) -> Result<Files, Cause> {
+    fn check_out(&self, step: &Step) -> Result<Files, Cause> {
+        let step = &self.pinned(step)?;
         let Operation::Git {
             url,
-            commit,
+            revision: Revision::Commit(commit),
             selection,
+            keep_git_dir,
+            submodules,
         } = &step.operation
         else {
             return Err(Cause::Bug("a step that names no commit was asked for one"));
@@ -242,32 +267,104 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let work = events.start(&step.name);
-        let checkout = match self.checkouts.entry((url.clone(), commit.clone())) {
-            Entry::Occupied(had) => had.into_mut(),
-            Entry::Vacant(place) => place.insert(git::check_out(url, commit, store, search_path)?),
+        let mut checkouts = locked(&self.checkouts);
+        let extras = git::Extras {
+            git_dir: *keep_git_dir,
+            submodules: *submodules,
         };
-        let files = checkout
-            .context
-            .files(selection, *epoch, &work)
-            .map_err(|error| explained(git::Error::from(error), &*checkout.context, None))?;
+        let checkout = match checkouts.entry((url.clone(), commit.clone(), extras)) {
+            Entry::Occupied(had) => had.into_mut(),
+            Entry::Vacant(place) => {
+                let checkout = git::check_out(url, commit, extras, store, search_path)?;
+                place.insert(checkout)
+            }
+        };
+        let context = checkout.context.clone();
+        drop(checkouts);
+        let mut selection = selection.clone();
+        if *submodules && !keep_git_dir {
+            // What git leaves of a submodule, and no file of it.
+            selection.exclude.push("**/.git".to_owned());
+        }
+        let files = context
+            .files(&selection, *epoch, &work)
+            .map_err(|error| explained(git::Error::from(error), &*context, None))?;
         let key = step_key(step, &[], *epoch)?;
         store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;
         work.finish(Outcome::Done);
         Ok(files)
     }
 
+    /// A step that names its commit, as which a name is resolved once in a build.
+    fn pinned(&self, step: &Step) -> Result<Step, Cause> {
+        let mut step = step.clone();
+        if let Operation::Git { url, revision, .. } = &mut step.operation
+            && let Revision::Ref(wanted) = revision
+        {
+            let Settings {
+                store, search_path, ..
+            } = self.settings;
+            let mut commits = locked(&self.commits);
+            let commit = match commits.entry((url.clone(), wanted.clone())) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(place) => {
+                    let commit = git::resolve(url, wanted, store, search_path)?;
+                    place.insert(commit).clone()
+                }
+            };
+            *revision = Revision::Commit(commit);
+        }
+        Ok(step)
+    }
+
     /// Gets the files of a step's inputs that are only remembered; says whether there were any.
-    pub(super) fn have_files(&mut self, step: &Step, outputs: &mut Outputs) -> Result<bool, Cause> {
+    pub(super) fn have_files(&self, step: &Step, outputs: &Outputs) -> Result<bool, Cause> {
         let mut had_any = false;
         for &input in &step.inputs {
             if let Output::Commit(_) = outputs.get(input)? {
                 let files = self.check_out(&self.plan.steps[input.0])?;
-                outputs.replace(input, files.into())?;
+                outputs.put(input, files.into())?;
                 had_any = true;
             }
         }
         Ok(had_any)
     }
+}
+
+fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A file that the recipe holds.
+fn inline(name: &str, content: &str, epoch: Epoch) -> Result<Files, Cause> {
+    let content = content.as_bytes();
+    let what = (content.len() as u64, Digest::of(content));
+    let meta = Meta::plain(0o644, epoch.seconds());
+    single(name, what, meta, Origin::Bytes(Arc::from(content)))
+}
+
+/// One file, whose size and digest are these.
+fn single(
+    name: &str,
+    (size, digest): (u64, Digest),
+    meta: Meta,
+    origin: Origin,
+) -> Result<Files, Cause> {
+    let entry = layer::Entry {
+        path: EntryPath::root(),
+        kind: Kind::File { size, digest },
+        meta,
+    };
+    let name =
+        EntryPath::new(name.as_bytes()).map_err(|_| Cause::Bug("a single file has no name"))?;
+    Ok(Files {
+        picks: vec![Pick {
+            name,
+            kept: None,
+            tree: Tree::new(vec![entry]).map_err(crate::step::Error::from)?,
+            origins: vec![origin],
+        }],
+    })
 }
 
 /// The step that a step's input of that number is.

@@ -1,6 +1,7 @@
-//! The rules of a context: `.cairnignore`, else `.dockerignore`.
+//! The rules of a context: the recipe's own, else `.cairnignore`, else `.dockerignore`.
 //!
-//! In: the context's folder. Out: its [`Rules`]. What can't be read is an error, a link that leads
+//! In: the context's folder, and maybe the recipe's own file (`Dockerfile.dockerignore`, which
+//! stands beside it). Out: its [`Rules`]. What can't be read is an error, a link that leads
 //! nowhere too: without its rules a context would hold what nobody meant to copy.
 
 use std::io::{ErrorKind, Read};
@@ -29,10 +30,20 @@ fn read_ignore_file(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
+/// A context's folder, and the file that goes before those in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// The recipe's own file, if there is one.
+    pub own: Option<&'a Path>,
+}
+
 /// The rules of a context, and the name of the file that has them.
-pub(super) fn read(folder: &Path) -> Result<Option<(&'static str, Rules)>, Cause> {
-    for name in [".cairnignore", ".dockerignore"] {
-        let path = folder.join(name);
+pub fn read(place: Place<'_>) -> Result<Option<(String, Rules)>, Cause> {
+    let shared = [".cairnignore", ".dockerignore"].map(|name| place.folder.join(name));
+    let files = place.own.map(Path::to_owned).into_iter().chain(shared);
+    for path in files {
         let bytes = match read_ignore_file(&path) {
             Ok(bytes) => bytes,
             // Whether the folder itself is one, whoever reads it says.
@@ -56,7 +67,8 @@ pub(super) fn read(folder: &Path) -> Result<Option<(&'static str, Rules)>, Cause
                 .collect();
             Cause::Ignore(problems.join("\n"))
         });
-        return Ok(Some((name, rules?)));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        return Ok(Some((name.into_owned(), rules?)));
     }
     Ok(None)
 }

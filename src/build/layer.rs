@@ -17,11 +17,11 @@ use crate::inputs::stage::StackContent;
 use crate::inputs::{Files, Layer, Selected, Stack};
 use crate::layer::{self, Entry, Kind, Rootfs};
 use crate::plan::step::Ownership;
-use crate::plan::{Operation, Step, step_key};
+use crate::plan::{Command, Operation, Step, step_key};
 use crate::step::copy::{Metadata, copy};
 use crate::step::pack::Packer;
-use crate::step::unpack::unpack;
-use crate::step::{Change, Draft, owner, pack, place};
+use crate::step::unpack::{Unpacker, unpack};
+use crate::step::{Change, Draft, owner, pack, place, run};
 use crate::store::RecordKind;
 
 /// A step's result, by its key.
@@ -36,13 +36,12 @@ type Found = Result<Option<Layer>, &'static str>;
 
 impl Evaluation<'_> {
     /// A step that adds a layer.
-    pub(super) fn layer(&mut self, step: &Step, outputs: &mut Outputs) -> Result<Layers, Cause> {
+    pub(super) fn layer(&self, step: &Step, outputs: &Outputs) -> Result<Layers, Cause> {
         let mut work = None;
         for &files in &step.inputs {
             let Output::Unread(selected) = outputs.get(files)? else {
                 continue;
             };
-            let selected = selected.clone();
             let begun = work.take();
             let begun = begun.unwrap_or_else(|| self.settings.events.start(&step.name));
             if let Some(layers) = self.copy_unread(step, &selected, outputs, &begun)? {
@@ -51,7 +50,7 @@ impl Evaluation<'_> {
             }
             let files_read = selected.files(self.settings.epoch, &begun)?;
             work = Some(begun);
-            outputs.replace(files, files_read.into())?;
+            outputs.put(files, files_read.into())?;
         }
         let (mut key, mut found) = self.look_up(step, outputs)?;
         if found.is_err() && self.have_files(step, outputs)? {
@@ -70,12 +69,12 @@ impl Evaluation<'_> {
             Err(why) => why,
         };
         events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
-        let rootfs = below
-            .stack
-            .rootfs(&self.settings.store, self.settings.expansion)?;
-        let files = step.inputs.get(1).map(|&files| outputs.files(files));
-        let files = files.transpose()?.map(|files| &**files);
-        let change = self.change(step, files, &below.stack, &rootfs)?;
+        let change = match &step.operation {
+            Operation::Run(command) => {
+                self.command(step, command, &below.stack, outputs, &key, &work)?
+            }
+            _ => self.placed(step, &below.stack, outputs)?,
+        };
         let layer = match change.tree.entries().is_empty() {
             true => None,
             false => Some(self.packer(&work).pack(&change, &self.slot(step)?)?),
@@ -83,6 +82,44 @@ impl Evaluation<'_> {
         self.record(&key, layer.as_ref())?;
         work.finish(Outcome::Done);
         Ok(below.with(layer))
+    }
+
+    /// What a step that places files changes.
+    fn placed(&self, step: &Step, below: &Stack, outputs: &Outputs) -> Result<Change, Cause> {
+        let rootfs = below.rootfs(&self.settings.store, self.settings.expansion)?;
+        let files = step.inputs.iter().skip(1);
+        let files = files.map(|&files| outputs.files(files));
+        let files = files.collect::<Result<Vec<_>, _>>()?;
+        let files: Vec<&Files> = files.iter().map(|files| &**files).collect();
+        self.change(step, &files, below, &rootfs)
+    }
+
+    /// What a command changes.
+    fn command(
+        &self,
+        step: &Step,
+        command: &Command,
+        below: &Stack,
+        outputs: &Outputs,
+        key: &StepKey,
+        work: &Work,
+    ) -> Result<Change, Cause> {
+        let inputs = step.inputs.iter().skip(1).map(|&input| outputs.get(input));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let sources = inputs.iter().map(|input| match input {
+            Output::Layers(layers) => Ok(run::Input::Layers(&layers.stack)),
+            Output::Files(files, _) => Ok(run::Input::Files(files)),
+            _ => Err(Cause::Bug("what a command mounts is not here")),
+        });
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let ran = self.runner.run(command, below, &sources, key, work)?;
+        for path in ran.sockets {
+            let name = &step.name;
+            self.settings.events.warn(format!(
+                "{name}: `{path}` is a socket, which no layer can hold: it is left out"
+            ));
+        }
+        Ok(ran.change)
     }
 
     /// A copy of files that nobody has read yet, where nothing was packed before that might be the
@@ -93,7 +130,7 @@ impl Evaluation<'_> {
         &self,
         step: &Step,
         selected: &Selected,
-        outputs: &mut Outputs,
+        outputs: &Outputs,
         work: &Work,
     ) -> Result<Option<Layers>, Cause> {
         let Settings {
@@ -104,13 +141,14 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let (slot, packer) = (self.slot(step)?, self.packer(work));
-        if !matches!(step.operation, Operation::Copy { .. }) || packer.has_last(&slot) {
+        let is_plain = matches!(step.operation, Operation::Copy { unpack: false, .. });
+        if !is_plain || step.inputs.len() != 2 || packer.has_last(&slot) {
             return Ok(None);
         }
         let below = outputs.layers(input(step, 0)?)?.clone();
         let rootfs = below.stack.rootfs(store, *expansion)?;
         let unread = selected.unread_files(*epoch, work)?;
-        let change = self.change(step, Some(unread.files()), &below.stack, &rootfs)?;
+        let change = self.change(step, &[unread.files()], &below.stack, &rootfs)?;
         // Whether it is the same file that is there already only its digest could tell.
         let may_be_there = |entry: &Entry| {
             let below = rootfs.get(&entry.path);
@@ -129,7 +167,7 @@ impl Evaluation<'_> {
             layer => layer?,
         };
         let files = selected.files(*epoch, work)?;
-        outputs.replace(input(step, 1)?, files.into())?;
+        outputs.put(input(step, 1)?, files.into())?;
         self.record(&self.key(step, outputs)?, Some(&layer))?;
         Ok(Some(below.with(Some(layer))))
     }
@@ -152,7 +190,13 @@ impl Evaluation<'_> {
     /// A step's key, and its result, or why it has to run.
     fn look_up(&self, step: &Step, outputs: &Outputs) -> Result<(StepKey, Found), Cause> {
         let key = self.key(step, outputs)?;
-        let found = match self.settings.no_cache {
+        let Settings {
+            no_cache,
+            no_cache_filter,
+            ..
+        } = self.settings;
+        let is_named = |stage: &String| no_cache_filter.contains(stage);
+        let found = match *no_cache || step.stage.as_ref().is_some_and(is_named) {
             true => Err("as `--no-cache` says"),
             false => self.find(&key),
         };
@@ -190,7 +234,7 @@ impl Evaluation<'_> {
     fn change(
         &self,
         step: &Step,
-        files: Option<&Files>,
+        files: &[&Files],
         stack: &Stack,
         rootfs: &Rootfs,
     ) -> Result<Change, Cause> {
@@ -205,20 +249,36 @@ impl Evaluation<'_> {
             Operation::Copy { ownership, .. }
             | Operation::Unpack { ownership, .. }
             | Operation::File { ownership, .. }
-            | Operation::Directory { ownership, .. } => metadata(ownership)?,
+            | Operation::Directory {
+                ownership,
+                keep: false,
+                ..
+            } => metadata(ownership)?,
+            // `WORKDIR`: a user that the image doesn't have makes no difference, as BuildKit has it.
+            Operation::Directory { ownership, .. } => match metadata(ownership) {
+                Err(Cause::Step(crate::step::Error::Owner { .. })) => Metadata::default(),
+                metadata => metadata?,
+            },
             _ => Metadata::default(),
         };
         let mut draft = Draft::new(rootfs, *epoch, asked.owner.unwrap_or_default());
-        let files = || files.ok_or(Cause::Bug("a step that copies has no files"));
         match &step.operation {
-            Operation::Copy { to, .. } => copy(&mut draft, files()?, to, asked)?,
+            Operation::Copy { to, unpack, .. } => {
+                let limit = *expansion;
+                let unpacker = unpack.then_some(Unpacker { store, limit });
+                copy(&mut draft, files, to, &asked, unpacker.as_ref())?
+            }
             Operation::Unpack { to, strip, .. } => {
-                unpack(&mut draft, files()?, to, *strip, asked, store, *expansion)?
+                let first = files.first().copied();
+                let files = first.ok_or(Cause::Bug("a step that unpacks has no files"))?;
+                unpack(&mut draft, files, to, *strip, &asked, store, *expansion)?
             }
             Operation::File { path, content, .. } => {
-                place::file(&mut draft, path, content, asked, *epoch)?
+                place::file(&mut draft, path, content, &asked, *epoch)?
             }
-            Operation::Directory { path, .. } => place::directory(&mut draft, path, asked, *epoch)?,
+            Operation::Directory { path, keep, .. } => {
+                place::directory(&mut draft, path, *keep, &asked, *epoch)?
+            }
             Operation::Symlink { path, target } => {
                 place::symlink(&mut draft, path, target, *epoch)?
             }
@@ -246,7 +306,7 @@ impl Evaluation<'_> {
             .as_deref()
             .map(|owner| owner::numbers(owner, rootfs, &read));
         Ok(Metadata {
-            mode: ownership.mode,
+            mode: ownership.mode.clone(),
             owner: owner.transpose()?,
         })
     }

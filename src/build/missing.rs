@@ -5,17 +5,20 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use super::error::Cause;
-use super::ignore_file;
+use super::ignore_file::{self, Place};
 use crate::canon::EntryPath;
-use crate::frontend::toml::suggest;
+use crate::frontend::suggest;
 use crate::inputs::{context, git, select, stage};
 use crate::layer::view::{Seen, View, resolve};
 
-/// `cause` with a hint, where it is that `view` lacks a file; `folder` is the context's.
-pub(super) fn explained(cause: impl Into<Cause>, view: &dyn View, folder: Option<&Path>) -> Cause {
+/// `cause` with a hint, where it is that `view` lacks a file; `place` is the context's.
+pub(super) fn explained(
+    cause: impl Into<Cause>,
+    view: &dyn View,
+    place: Option<Place<'_>>,
+) -> Cause {
     let cause = cause.into();
     let (Cause::Context(context::Error::Select(error))
     | Cause::Git(git::Error::Context(context::Error::Select(error)))
@@ -26,26 +29,26 @@ pub(super) fn explained(cause: impl Into<Cause>, view: &dyn View, folder: Option
     let select::Error::Missing(path) = error else {
         return cause;
     };
-    match hint(path, view, folder) {
+    match hint(path, view, place) {
         Some(hint) => Cause::Hinted(Box::new(cause), hint),
         None => cause,
     }
 }
 
-fn hint(path: &str, view: &dyn View, folder: Option<&Path>) -> Option<String> {
+fn hint(path: &str, view: &dyn View, place: Option<Place<'_>>) -> Option<String> {
     let asked = EntryPath::resolved_in_root(path.as_bytes()).ok()?;
     let wanted = resolve(view, &asked, true).ok()?;
-    folder
-        .and_then(|folder| left_out(&wanted, folder))
+    place
+        .and_then(|place| left_out(&wanted, place))
         .or_else(|| link_to_nowhere(&asked, view))
         .or_else(|| alike(&wanted, view))
 }
 
 /// The line of an ignore file that leaves out what is there.
-fn left_out(path: &EntryPath, folder: &Path) -> Option<String> {
-    let (file, rules) = ignore_file::read(folder).ok()??;
+fn left_out(path: &EntryPath, place: Place<'_>) -> Option<String> {
+    let (file, rules) = ignore_file::read(place).ok()??;
     let verdict = rules.verdict_alone(path);
-    let on_disk = folder.join(OsStr::from_bytes(path.as_bytes()));
+    let on_disk = place.folder.join(OsStr::from_bytes(path.as_bytes()));
     let is_left_out = verdict.matches() && on_disk.symlink_metadata().is_ok();
     let line = rules.explain(verdict).filter(|_| is_left_out)?.line;
     Some(format!("line {line} of `{file}` leaves `{path}` out"))

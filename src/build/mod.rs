@@ -4,12 +4,14 @@
 //! and blobs in the store. Each step runs only when the store has no result under its key.
 
 pub mod assemble;
+pub mod bases;
 pub mod error;
 mod evaluate;
-mod ignore_file;
+pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
+mod schedule;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,10 +21,11 @@ pub use error::Error;
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
-use crate::inputs::base::Registries;
+use crate::inputs::base::{Bases, Registries};
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
 use crate::plan::Plan;
+use crate::step::run::{CommandSettings, OnFailure};
 use crate::store::Store;
 
 /// All that a build depends on beside its plan.
@@ -35,18 +38,28 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
+    /// The file with the rules of that context which goes before those in it.
+    pub ignore_file: Option<PathBuf>,
     /// The one timestamp.
     pub epoch: Epoch,
     /// How layers are compressed.
     pub codec: Codec,
-    /// Threads that compress: never a part of the result.
+    /// Threads that compress, and steps that run side by side: never a part of the result.
     pub threads: usize,
     /// How far layers and archives may expand.
     pub expansion: Expansion,
+    /// The images that were looked up while planning.
+    pub known: bases::Known,
     /// Whether registries are asked even for names that the store has.
     pub pull: bool,
     /// Whether steps run although the store has their results.
     pub no_cache: bool,
+    /// Stages whose steps run although the store has their results.
+    pub no_cache_filter: Vec<String>,
+    /// What commands are given and may have.
+    pub commands: CommandSettings,
+    /// Called where a command failed, before anything else ends.
+    pub on_failure: Option<Box<OnFailure>>,
     /// `PATH`, by which git is found.
     pub search_path: OsString,
     /// Whoever watches.
@@ -71,6 +84,29 @@ pub struct BuiltImage {
     pub manifest: Descriptor,
     /// Its config.
     pub config: Digest,
+}
+
+impl Settings {
+    /// Where base images come from.
+    pub fn bases(&self) -> Bases<'_> {
+        let Settings {
+            store,
+            registries,
+            folder,
+            pull,
+            expansion,
+            events,
+            ..
+        } = self;
+        Bases {
+            store,
+            registries,
+            folder,
+            pull: *pull,
+            limit: *expansion,
+            events,
+        }
+    }
 }
 
 /// Builds the images of `plan`.

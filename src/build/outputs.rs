@@ -2,7 +2,7 @@
 //!
 //! In: the output of each step, in the plan's order. Out: what those after it take from it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Cause;
 use crate::canon::TreeDigest;
@@ -11,9 +11,8 @@ use crate::plan::{OutputDigest, StepId};
 
 const NOT_YET: &str = "a step stands before its input";
 
-/// What the steps of a plan came out as, in its order.
-#[derive(Default)]
-pub(super) struct Outputs(Vec<Output>);
+/// What the steps of a plan came out as, in its order: each is there once the step is done.
+pub(super) struct Outputs(Vec<Mutex<Option<Output>>>);
 
 /// What a step came out as.
 #[derive(Clone)]
@@ -37,30 +36,32 @@ pub(super) struct Layers {
 }
 
 impl Outputs {
-    /// Adds that of the next step.
-    pub(super) fn push(&mut self, output: Output) {
-        self.0.push(output);
+    /// Of a plan with so many steps, none of which is done.
+    pub(super) fn of(steps: usize) -> Outputs {
+        Outputs((0..steps).map(|_| Mutex::default()).collect())
     }
 
-    /// Gives a step's output, which is there in another form.
-    pub(super) fn replace(&mut self, id: StepId, output: Output) -> Result<(), Cause> {
-        let place = self.0.get_mut(id.0);
-        *place.ok_or(Cause::Bug(NOT_YET))? = output;
+    /// Gives a step's output, also one that is there in another form.
+    pub(super) fn put(&self, id: StepId, output: Output) -> Result<(), Cause> {
+        let place = self.0.get(id.0).ok_or(Cause::Bug(NOT_YET))?;
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(output);
         Ok(())
     }
 
-    pub(super) fn get(&self, id: StepId) -> Result<&Output, Cause> {
-        self.0.get(id.0).ok_or(Cause::Bug(NOT_YET))
+    pub(super) fn get(&self, id: StepId) -> Result<Output, Cause> {
+        let place = self.0.get(id.0).ok_or(Cause::Bug(NOT_YET))?;
+        let output = place.lock().unwrap_or_else(PoisonError::into_inner);
+        output.clone().ok_or(Cause::Bug(NOT_YET))
     }
 
-    pub(super) fn layers(&self, id: StepId) -> Result<&Layers, Cause> {
+    pub(super) fn layers(&self, id: StepId) -> Result<Layers, Cause> {
         match self.get(id)? {
             Output::Layers(layers) => Ok(layers),
             _ => Err(Cause::Bug("a step that should give layers gives files")),
         }
     }
 
-    pub(super) fn files(&self, id: StepId) -> Result<&Arc<Files>, Cause> {
+    pub(super) fn files(&self, id: StepId) -> Result<Arc<Files>, Cause> {
         match self.get(id)? {
             Output::Files(files, _) => Ok(files),
             _ => Err(Cause::Bug("a step's files are not here, or it gives none")),
@@ -74,7 +75,7 @@ impl Outputs {
                 let diff_ids: Vec<_> = layers.map(|layer| layer.diff_id).collect();
                 Ok(OutputDigest::of_layers(&diff_ids))
             }
-            Output::Files(_, digest) | Output::Commit(digest) => Ok(*digest),
+            Output::Files(_, digest) | Output::Commit(digest) => Ok(digest),
             Output::Unread(_) => Err(Cause::Bug("files were named before they were read")),
         }
     }
@@ -88,6 +89,18 @@ impl From<Files> for Output {
 }
 
 impl Layers {
+    /// These and all of `above`, which don't depend on them.
+    pub(super) fn with_all(&self, above: &Stack) -> Layers {
+        let layers = above.layers().iter();
+        Layers {
+            stack: layers.fold(self.stack.clone(), |stack, layer| {
+                stack.with((**layer).clone())
+            }),
+            base: self.base.clone(),
+            has_added: !above.layers().is_empty(),
+        }
+    }
+
     /// These and one more, if there is one.
     pub(super) fn with(&self, layer: Option<Layer>) -> Layers {
         let has_added = layer.is_some();

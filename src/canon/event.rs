@@ -28,6 +28,13 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         total: Option<u64>,
     },
+    /// A command wrote a line.
+    Output {
+        /// As in `started`.
+        id: u64,
+        /// Without its end; what was no UTF-8 is shown as `\u{fffd}`.
+        line: String,
+    },
     /// A piece of work ended.
     Finished {
         /// As in `started`.
@@ -137,6 +144,14 @@ impl Work {
             id: self.id,
             bytes,
             total,
+        });
+    }
+
+    /// Passes on a line that a command wrote.
+    pub fn output(&self, line: impl Into<String>) {
+        (self.events.listener)(Event::Output {
+            id: self.id,
+            line: line.into(),
         });
     }
 

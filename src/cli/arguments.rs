@@ -1,11 +1,14 @@
 //! What can be said on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::flags::{self, Allow, Secret, Ssh};
 use crate::canon::Platform;
 use crate::layer::Codec;
+use crate::plan::command::Ulimit;
 use crate::ui::progress::Mode;
 
 /// Builds OCI images whose digests follow purely from their inputs.
@@ -60,6 +63,8 @@ pub enum Command {
     Build(Box<Build>),
     /// Show what would be built, and touch nothing
     Plan(Box<Plan>),
+    /// Say why a file of the context is in an image or not
+    Explain(Explain),
     /// Send an image to a registry
     Push(Push),
     /// Fetch an image from a registry
@@ -101,10 +106,11 @@ impl Command {
 /// What chooses a recipe and how it is read.
 #[derive(Debug, Args)]
 pub struct Recipe {
-    /// The context: the folder that files are copied from
+    /// The context, which files are copied from: a folder, a git URL (`URL.git#REF:FOLDER`), the URL
+    /// of a tar, or `-`, a tar or a Dockerfile on standard input
     #[arg(default_value = ".", value_name = "PATH")]
-    pub context: PathBuf,
-    /// The recipe [default: PATH/cairn.toml]; `-` is standard input
+    pub context: String,
+    /// The recipe [default: PATH/cairn.toml, else PATH/Dockerfile]; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// The stage to build
@@ -122,12 +128,106 @@ pub struct Recipe {
     /// An annotation of the manifest
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub annotation: Vec<(String, String)>,
+    #[command(flatten, next_help_heading = "Dockerfiles")]
+    pub dockerfile: Dockerfile,
+}
+
+/// What a Dockerfile is given.
+#[derive(Debug, Args)]
+pub struct Dockerfile {
+    /// A value for an ARG; without one, the environment's
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = flags::build_argument)]
+    pub build_arg: Vec<(String, Option<String>)>,
+    /// A line of /etc/hosts for RUN
+    #[arg(long, value_name = "NAME:ADDRESS", value_parser = flags::add_host)]
+    pub add_host: Vec<(String, String)>,
+    /// A resource limit of RUN, as ulimit has it: `nofile=1024:2048`
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = flags::ulimit)]
+    pub ulimit: Vec<Ulimit>,
+    /// What /dev/shm of RUN may hold [default: 64m]
+    #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
+    pub shm_size: Option<u64>,
+    /// What RUN reaches: the network, nothing, or all that this machine does (with `--allow
+    /// network.host`)
+    #[arg(long, value_enum, value_name = "NETWORK")]
+    pub network: Option<Network>,
+}
+
+impl Dockerfile {
+    /// A flag that was given.
+    pub fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("--build-arg", !self.build_arg.is_empty()),
+            ("--add-host", !self.add_host.is_empty()),
+            ("--ulimit", !self.ulimit.is_empty()),
+            ("--shm-size", self.shm_size.is_some()),
+            ("--network", self.network.is_some()),
+        ];
+        flags
+            .into_iter()
+            .find(|(_, given)| *given)
+            .map(|(flag, _)| flag)
+    }
+}
+
+/// What RUN reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Network {
+    /// The network
+    Default,
+    /// Itself alone
+    None,
+    /// Whatever this machine reaches
+    Host,
+}
+
+/// What the commands of a Dockerfile are run with, which is in no step's key.
+#[derive(Debug, Args)]
+pub struct Commands {
+    /// A secret for `RUN --mount=type=secret`: `id=ID,src=FILE` or `id=ID,env=NAME`
+    #[arg(long, value_name = "SPEC", value_parser = flags::secret)]
+    pub secret: Vec<Secret>,
+    /// An agent for `RUN --mount=type=ssh`: `default`, or `ID=SOCKET`, or `ID=KEY`
+    #[arg(long, value_name = "SPEC", value_parser = flags::ssh)]
+    pub ssh: Vec<Ssh>,
+    /// Let RUN have more: `network.host`, `security.insecure`, `device[=NAME]`
+    #[arg(long, value_name = "WHAT", value_parser = flags::allow)]
+    pub allow: Vec<Allow>,
+    /// Bytes of memory for each RUN
+    #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
+    pub memory: Option<u64>,
+    /// Processes for each RUN
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub processes: Option<u64>,
+    /// Time for each RUN, such as 30m
+    #[arg(long, value_name = "DURATION", value_parser = flags::duration)]
+    pub timeout: Option<Duration>,
+    /// Run the steps of these stages although the store has their results
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub no_cache_filter: Vec<String>,
+    /// Open a shell in the file system of a RUN that failed
+    #[arg(long)]
+    pub debug_shell: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Build {
     #[command(flatten)]
     pub recipe: Recipe,
+    #[command(flatten, next_help_heading = "Dockerfiles")]
+    pub commands: Commands,
+    /// Check a Dockerfile, and build nothing; short for `--call check`
+    #[arg(long)]
+    pub check: bool,
+    /// What to do with a Dockerfile
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value_t,
+        conflicts_with = "check"
+    )]
+    pub call: Call,
     /// A name for the image
     #[arg(short, long, value_name = "NAME[:TAG]")]
     pub tag: Vec<String>,
@@ -163,6 +263,20 @@ pub struct Build {
     pub max_expansion: u64,
     #[command(flatten)]
     pub progress: Progress,
+}
+
+/// What to do with a Dockerfile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Call {
+    /// Build it
+    #[default]
+    Build,
+    /// Tell what should be otherwise
+    Check,
+    /// Tell its stages, arguments and secrets
+    Outline,
+    /// Tell its stages
+    Targets,
 }
 
 /// How progress is shown.
@@ -240,6 +354,19 @@ pub struct Plan {
     /// As a graph in DOT
     #[arg(long)]
     pub graph: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The rule that keeps a path of the context in or out
+    #[arg(long, value_name = "PATH")]
+    pub ignore: PathBuf,
+    /// The recipe, whose own rules go before those of the context
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The context
+    #[arg(default_value = ".", value_name = "CONTEXT")]
+    pub context: PathBuf,
 }
 
 #[derive(Debug, Args)]

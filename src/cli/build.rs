@@ -1,5 +1,6 @@
 //! `cairn build`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::arguments::{Build, Compression};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::output::{self, Destination, Output, Spec};
-use super::recipe::{self, Understood};
+use super::recipe::{self, Planned};
 use super::writable::{self, cant_write};
 use super::{interrupt, print};
 use crate::build::{Built, Settings, build};
@@ -18,36 +19,37 @@ use crate::canon::{Problem, Reference};
 use crate::export::archive::{self, Flavour, Sink};
 use crate::export::engine::Engine;
 use crate::export::{files, folder};
+use crate::frontend::NamedContext;
 use crate::inputs::BaseImage;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
+use crate::step::run::CommandSettings;
 
 /// Builds, names and exports.
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     let wanted = Wanted::read(&arguments)?;
-    let understood = recipe::understand(&arguments.recipe, environment)?;
-    wanted.judge(&arguments, understood.plan.images.len(), environment)?;
-    interrupt::install(arguments.progress.mode(), environment.start);
-    let events = environment.events(arguments.progress.mode());
-    let Understood {
-        plan,
-        source,
-        folder,
-        context,
-    } = understood;
+    let mode = arguments.progress.mode();
+    // Fetching a context may take its time.
+    interrupt::install(mode, environment.start);
+    let fetching = || environment.events(mode);
+    let recipe = recipe::read(&arguments.recipe, environment, fetching)?;
+    wanted.judge(&arguments, recipe.images(), environment)?;
+    let events = environment.events(mode);
     let engine = match arguments.load {
         true => Some(Engine::find(
-            plan.images.len() > 1,
+            recipe.images() > 1,
             environment.for_programs(),
             &events,
         )?),
         false => None,
     };
-    let settings = Settings {
+    let mut settings = Settings {
         store: environment.store()?,
         registries: environment.registries(&events),
-        folder,
-        context,
+        folder: recipe.folder.clone(),
+        context: recipe.context.clone(),
+        ignore_file: recipe.ignore_file.clone(),
+        known: BTreeMap::new(),
         epoch: environment.epoch()?,
         codec: wanted.codec,
         threads: environment.threads,
@@ -56,9 +58,19 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         },
         pull: arguments.pull,
         no_cache: arguments.no_cache,
+        no_cache_filter: Vec::new(),
+        commands: CommandSettings::default(),
+        on_failure: None,
         search_path: environment.search_path.clone(),
         events,
     };
+    let Planned {
+        plan,
+        source,
+        known,
+        kept,
+    } = recipe.plan(&settings.bases())?;
+    settings.known = known;
     let built = build(&plan, &settings).map_err(|error| Failure::build(error, source))?;
     if wanted.names.is_empty() {
         settings.store.name_image(None, &built.descriptor)?;
@@ -91,6 +103,7 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
             &metadata(&built, &wanted.names)?,
         )?;
     }
+    drop(kept);
     // The summary belongs before the result.
     drop(settings);
     let line = format!("{}\n", built.descriptor.digest);
@@ -202,7 +215,8 @@ impl Wanted {
             }
         }
         for (name, path) in &arguments.recipe.build_context {
-            if !environment.absolute(path.as_ref()).is_dir() {
+            let is_folder = matches!(NamedContext::parse(path), Ok(NamedContext::Folder(_)));
+            if is_folder && !environment.absolute(path.as_ref()).is_dir() {
                 let problem = Problem::new(format!("the context `{name}` is no folder: `{path}`"));
                 let hint = format!("name one that is there: `--build-context {name}=FOLDER`");
                 return Err(Failure::message(Code::Unavailable, problem.hint(hint)));

@@ -173,6 +173,11 @@ impl Environment {
         std::env::vars_os().collect()
     }
 
+    /// A variable that the caller names: for `--build-arg NAME`.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        variable(name)?.into_string().ok()
+    }
+
     /// The store's place, for people.
     pub fn store_name(&self) -> String {
         self.store

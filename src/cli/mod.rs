@@ -8,9 +8,13 @@ mod build;
 mod csv;
 mod environment;
 mod exit;
+mod explain;
+mod fetched;
+mod flags;
 mod images;
 mod inspect;
 mod interrupt;
+mod opened;
 mod output;
 mod plan;
 mod print;
@@ -59,6 +63,7 @@ fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failu
     match arguments.command {
         Command::Build(arguments) => build::run(*arguments, environment),
         Command::Plan(arguments) => plan::run(*arguments, environment),
+        Command::Explain(arguments) => explain::run(&arguments, environment),
         Command::Push(arguments) => transfer::push(&arguments, environment),
         Command::Pull(arguments) => transfer::pull(&arguments, environment),
         Command::Images(arguments) => images::list(&arguments, environment),

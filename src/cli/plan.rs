@@ -3,24 +3,49 @@
 use super::arguments::Plan;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
+use super::recipe::Recipe;
 use super::{print, recipe};
 use crate::frontend::toml;
+use crate::inputs::base::Bases;
+use crate::layer::codec::Expansion;
 use crate::plan::print as plan_print;
+use crate::ui::progress::Mode;
 
 /// Prints the plan.
 pub fn run(arguments: Plan, environment: &Environment) -> Result<(), Failure> {
-    let understood = recipe::understand(&arguments.recipe, environment)?;
+    let events = || environment.events(Mode::Auto);
+    let recipe = recipe::read(&arguments.recipe, environment, events)?;
+    let plan = planned(recipe, environment)?;
     if arguments.json {
-        let json = plan_print::json(&understood.plan)
-            .map_err(|error| Failure::new(Code::Failed, error))?;
+        let json = plan_print::json(&plan).map_err(|error| Failure::new(Code::Failed, error))?;
         return print::json(&json);
     }
     let text = if arguments.graph {
-        plan_print::dot(&understood.plan)
+        plan_print::dot(&plan)
     } else {
-        plan_print::tree(&understood.plan)
+        plan_print::tree(&plan)
     };
     print::to_stdout(&text)
+}
+
+/// The plan of a recipe; only a Dockerfile that begins with images needs the store and registries.
+fn planned(recipe: Recipe, environment: &Environment) -> Result<crate::plan::Plan, Failure> {
+    let recipe = match recipe.plan_alone() {
+        Ok(plan) => return plan,
+        Err(recipe) => *recipe,
+    };
+    let events = environment.events(Mode::Quiet);
+    let (store, registries) = (environment.store()?, environment.registries(&events));
+    let folder = recipe.folder.clone();
+    let bases = Bases {
+        store: &store,
+        registries: &registries,
+        folder: &folder,
+        pull: false,
+        limit: Expansion::default(),
+        events: &events,
+    };
+    Ok(recipe.plan(&bases)?.plan)
 }
 
 /// Prints the JSON Schema of cairn.toml.

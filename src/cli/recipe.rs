@@ -1,112 +1,178 @@
 //! The recipe that the arguments mean, and its plan.
 
-use std::io::Read;
 use std::path::PathBuf;
 
-use super::arguments::Recipe;
+use super::arguments::{self, Network};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
+use super::fetched::Kept;
+use super::opened::{self, Language, Opened};
+use crate::build::bases::{self, Known, Unplanned};
+use crate::canon::event::Events;
 use crate::canon::{Problem, Source};
-use crate::frontend::{Options, toml};
-use crate::plan::Plan;
+use crate::frontend::dockerfile::{self, Bases, syntax::Dockerfile};
+use crate::frontend::{NamedContext, Options, toml};
+use crate::inputs;
+use crate::plan::{self, Plan};
 
-/// A recipe that was understood.
-pub struct Understood {
-    pub plan: Plan,
-    pub source: Source,
-    /// The recipe's folder.
+/// A recipe that was read.
+pub struct Recipe {
+    /// Its folder.
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
+    /// The recipe's own rules of what the context leaves out.
+    pub ignore_file: Option<PathBuf>,
+    source: Source,
+    kept: Option<Kept>,
+    options: Options,
+    content: Content,
 }
 
-const NO_DOCKERFILE: &str = "there is a Dockerfile, which this version of cairn does not read; write a cairn.toml, see `cairn schema`";
+/// What a recipe says, as far as it can be understood by itself.
+enum Content {
+    Toml(Box<Plan>),
+    Dockerfile(Box<Dockerfile>),
+}
 
-/// Reads and understands the recipe.
-pub fn understand(arguments: &Recipe, environment: &Environment) -> Result<Understood, Failure> {
-    let context = environment.absolute(&arguments.context);
-    let is_stdin = arguments
-        .file
-        .as_ref()
-        .is_some_and(|file| file.as_os_str() == "-");
-    let (name, path) = match &arguments.file {
-        Some(file) => (file.display().to_string(), environment.absolute(file)),
-        None => {
-            let shown = arguments.context.join("cairn.toml");
-            let shown = shown
-                .strip_prefix(".")
-                .unwrap_or(&shown)
-                .display()
-                .to_string();
-            (shown, context.join("cairn.toml"))
+/// A recipe that was understood.
+pub struct Planned {
+    pub plan: Plan,
+    pub source: Source,
+    /// The images that were looked up for it.
+    pub known: Known,
+    /// What was fetched, as long as it is needed.
+    pub kept: Option<Kept>,
+}
+
+/// Reads the recipe.
+pub fn read(
+    arguments: &arguments::Recipe,
+    environment: &Environment,
+    events: impl FnOnce() -> Events,
+) -> Result<Recipe, Failure> {
+    let Opened {
+        language,
+        source,
+        folder,
+        context,
+        ignore_file,
+        kept,
+    } = opened::open(arguments, environment, events)?;
+    if let (Language::Toml, Some(flag)) = (language, arguments.dockerfile.given()) {
+        return Err(Failure::usage(
+            format!(
+                "`{flag}` is for a Dockerfile, and `{}` is none",
+                source.name()
+            ),
+            "leave it out, or name the Dockerfile with `-f`",
+        ));
+    }
+    let options = options(arguments, environment)?;
+    let content = match language {
+        Language::Dockerfile => {
+            dockerfile::parse(&source).map(|file| Content::Dockerfile(Box::new(file)))
         }
+        Language::Toml => toml::plan(&source, &options).map(|plan| Content::Toml(Box::new(plan))),
     };
-    let bytes = if is_stdin {
-        let mut bytes = Vec::new();
-        let read = std::io::stdin()
-            .take(toml::LARGEST as u64 + 1)
-            .read_to_end(&mut bytes);
-        read.map(|_| bytes)
-    } else {
-        std::fs::File::open(&path).and_then(|file| {
-            let mut bytes = Vec::new();
-            file.take(toml::LARGEST as u64 + 1)
-                .read_to_end(&mut bytes)
-                .map(|_| bytes)
-        })
+    match content {
+        Ok(content) => Ok(Recipe {
+            folder,
+            context,
+            ignore_file,
+            source,
+            kept,
+            options,
+            content,
+        }),
+        Err(problems) => Err(Failure::recipe(problems, source)),
+    }
+}
+
+fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<Options, Failure> {
+    let absolute = |path: &str| {
+        let path = environment.absolute(path.as_ref());
+        path.to_string_lossy().into_owned()
     };
-    let bytes = bytes.map_err(|error| {
-        let problem = Problem::new(format!("can't read the recipe `{name}`: {error}"));
-        let has_dockerfile = arguments.file.is_none() && context.join("Dockerfile").exists();
-        let problem = if has_dockerfile {
-            problem.hint(NO_DOCKERFILE)
-        } else {
-            problem.hint("name the recipe with `-f FILE`, and its context as the last argument")
-        };
-        Failure::message(Code::Unavailable, problem)
-    })?;
-    let source = Source::new(name, bytes, toml::LARGEST)
-        .map_err(|problem| Failure::message(Code::Failed, *problem))?;
-    let folder = if is_stdin {
-        environment.absolute(".".as_ref())
-    } else {
-        path.parent().map(PathBuf::from).unwrap_or_default()
-    };
-    let absolute = |path: &String| {
-        environment
-            .absolute(path.as_ref())
-            .to_string_lossy()
-            .into_owned()
-    };
-    let options = Options {
+    let mut options = Options {
         target: arguments.target.clone(),
         platforms: arguments.platform.clone(),
-        contexts: arguments
-            .build_context
-            .iter()
-            .map(|(name, path)| (name.clone(), absolute(path)))
-            .collect(),
         labels: arguments.label.iter().cloned().collect(),
         annotations: arguments.annotation.iter().cloned().collect(),
         ..Options::new(environment.platform())
     };
-    match toml::plan(&source, &options) {
-        Ok(plan) => Ok(Understood {
-            plan,
-            source,
-            folder,
-            context,
-        }),
-        Err(problems) => {
-            let is_dockerfile = path
-                .file_name()
-                .is_some_and(|name| name.to_string_lossy().contains("Dockerfile"));
-            let problem =
-                Problem::new(format!("`{}` is no cairn.toml", source.name())).hint(NO_DOCKERFILE);
-            match is_dockerfile {
-                true => Err(Failure::message(Code::Failed, problem)),
-                false => Err(Failure::recipe(problems, source)),
-            }
+    for (name, text) in &arguments.build_context {
+        let context = NamedContext::parse(text).map_err(|message| {
+            let problem = Problem::new(format!("the context `{name}`: {message}"));
+            Failure::message(Code::Usage, problem)
+        })?;
+        let context = match context {
+            NamedContext::Folder(path) => NamedContext::Folder(absolute(&path)),
+            NamedContext::Layout { path, name } => NamedContext::Layout {
+                path: absolute(&path),
+                name,
+            },
+            other => other,
+        };
+        options.contexts.insert(name.clone(), context);
+    }
+    let given = &arguments.dockerfile;
+    for (name, value) in &given.build_arg {
+        let value = value.clone().or_else(|| environment.variable(name));
+        if let Some(value) = value {
+            options.build_args.insert(name.clone(), value);
+        }
+    }
+    options.hosts.clone_from(&given.add_host);
+    options.ulimits.clone_from(&given.ulimit);
+    options.shm_size = given.shm_size;
+    options.network = match given.network {
+        None | Some(Network::Default) => plan::command::Network::Default,
+        Some(Network::None) => plan::command::Network::None,
+        Some(Network::Host) => plan::command::Network::Host,
+    };
+    Ok(options)
+}
+
+impl Recipe {
+    /// How many images it makes.
+    pub fn images(&self) -> usize {
+        match &self.content {
+            Content::Toml(plan) => plan.images.len(),
+            Content::Dockerfile(_) => self.options.platforms.len().max(1),
+        }
+    }
+
+    /// Its plan, or what is wrong with it; itself where images have to be looked up for that.
+    pub fn plan_alone(self) -> Result<Result<Plan, Failure>, Box<Recipe>> {
+        let file = match self.content {
+            Content::Toml(plan) => return Ok(Ok(*plan)),
+            Content::Dockerfile(ref file) => file,
+        };
+        let known = Bases::new();
+        let planned = match dockerfile::bases(file, &self.options, &known) {
+            Ok(asked) if asked.is_empty() => dockerfile::plan(file, &self.options, &known),
+            Ok(_) => return Err(Box::new(self)),
+            Err(problems) => Err(problems),
+        };
+        Ok(planned.map_err(|problems| Failure::recipe(problems, self.source)))
+    }
+
+    /// Its plan; what a Dockerfile begins with is looked up in `bases`.
+    pub fn plan(self, bases: &inputs::base::Bases<'_>) -> Result<Planned, Failure> {
+        let planned = match &self.content {
+            Content::Toml(plan) => Ok(((**plan).clone(), Known::new())),
+            Content::Dockerfile(file) => bases::plan(file, &self.options, bases),
+        };
+        match planned {
+            Ok((plan, known)) => Ok(Planned {
+                plan,
+                source: self.source,
+                known,
+                kept: self.kept,
+            }),
+            Err(Unplanned::Problems(problems)) => Err(Failure::recipe(problems, self.source)),
+            Err(Unplanned::Base(error)) => Err(Failure::build(error, self.source)),
         }
     }
 }

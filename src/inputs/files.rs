@@ -89,6 +89,14 @@ pub enum Origin {
     Blob(Box<Blob>),
     /// Here.
     Bytes(Arc<[u8]>),
+    /// With somebody who numbers what it has.
+    Held(Arc<dyn Holder>, u32),
+}
+
+/// Somebody who has contents that nobody else can open: those of a command's file system.
+pub trait Holder: Send + Sync {
+    /// Opens the content of that number.
+    fn open(&self, number: u32) -> io::Result<Box<dyn Read + '_>>;
 }
 
 impl Origin {
@@ -109,6 +117,7 @@ impl Origin {
             Origin::Archive(archive, entry) => Ok(Box::new(archive.open(*entry)?)),
             Origin::Blob(blob) => Ok(Box::new(blob.open().map_err(io::Error::other)?)),
             Origin::Bytes(bytes) => Ok(Box::new(&bytes[..])),
+            Origin::Held(holder, number) => holder.open(*number),
         }
     }
 }

@@ -1,6 +1,7 @@
-//! One file from an HTTP server, by the digest that it must have.
+//! One file from an HTTP server, by the digest that it must have, or whatever it is.
 //!
-//! In: a URL and a sha256. Out: a blob in the store. What the store has is not fetched again.
+//! In: a URL, and maybe a sha256. Out: a blob in the store. What has a digest and is in the store
+//! is not fetched again.
 
 use std::io::Write;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use futures_util::StreamExt;
 
 use crate::canon::Digest;
 use crate::canon::event::Events;
+use crate::registry::retry;
 use crate::store::{Blob, Store};
 
 /// Why a file can't be had.
@@ -44,11 +46,26 @@ const TRIES: u32 = 4;
 /// Largest file that is fetched, in bytes.
 const LARGEST: u64 = 1 << 40;
 
-/// The file at `url`, which must have that digest.
-pub fn fetch(url: &str, digest: &Digest, store: &Store, events: &Events) -> Result<Blob, Error> {
+/// A file that was fetched.
+pub struct Fetched {
+    /// What it holds.
+    pub blob: Blob,
+    /// `Last-Modified`, in seconds since 1970: of what has no digest alone, as it is no part of
+    /// what a digest names.
+    pub modified: Option<i64>,
+}
+
+/// The file at `url`, which must have that digest, if one is given.
+pub fn fetch(
+    url: &str,
+    digest: Option<&Digest>,
+    store: &Store,
+    events: &Events,
+) -> Result<Fetched, Error> {
     // All that it will be is taken from it, so a damaged one would be another input.
-    if let Some(blob) = store.checked_blob(digest) {
-        return Ok(blob);
+    if let Some(blob) = digest.and_then(|digest| store.checked_blob(digest)) {
+        let modified = None;
+        return Ok(Fetched { blob, modified });
     }
     let shown = url.split(['?', '#']).next().unwrap_or(url).to_owned();
     let failed = |reason: String| Error::Fetch {
@@ -73,7 +90,7 @@ pub fn fetch(url: &str, digest: &Digest, store: &Store, events: &Events) -> Resu
             }
             Err(Attempt::Again(reason)) => return Err(failed(reason)),
             Err(Attempt::Never(error)) => return Err(error),
-            Ok(blob) => return Ok(blob),
+            Ok(fetched) => return Ok(fetched),
         }
     }
     unreachable!("the loop returns at the last attempt")
@@ -87,9 +104,9 @@ enum Attempt {
 async fn attempt_once(
     url: &str,
     shown: &str,
-    digest: &Digest,
+    digest: Option<&Digest>,
     store: &Store,
-) -> Result<Blob, Attempt> {
+) -> Result<Fetched, Attempt> {
     let never = |reason: String| {
         Attempt::Never(Error::Fetch {
             url: shown.to_owned(),
@@ -121,6 +138,8 @@ async fn attempt_once(
     if !status.is_success() {
         return Err(never(format!("the server answers {status}")));
     }
+    let modified = response.headers().get(reqwest::header::LAST_MODIFIED);
+    let modified = modified.and_then(|date| retry::since_1970(date.to_str().ok()?));
     let mut writer = store
         .write_blob()
         .map_err(|error| Attempt::Never(error.into()))?;
@@ -134,6 +153,11 @@ async fn attempt_once(
             return Err(never(format!("it is larger than {LARGEST} bytes")));
         }
     }
+    let Some(digest) = digest else {
+        let blob = writer.finish();
+        let blob = blob.map_err(|error| Attempt::Never(error.into()))?;
+        return Ok(Fetched { blob, modified });
+    };
     match writer.finish_as(shown, digest) {
         Err(crate::store::Error::DigestMismatch { expected, got, .. }) => {
             Err(Attempt::Never(Error::DigestMismatch {
@@ -142,6 +166,10 @@ async fn attempt_once(
                 got,
             }))
         }
-        other => other.map_err(|error| Attempt::Never(error.into())),
+        Err(error) => Err(Attempt::Never(error.into())),
+        Ok(blob) => Ok(Fetched {
+            blob,
+            modified: None,
+        }),
     }
 }

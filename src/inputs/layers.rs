@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::canon::digest::Hasher;
+use crate::canon::digest::{Hashed, Hasher};
 use crate::canon::path::{escape, unescape};
 use crate::canon::{DiffId, EntryPath, TreeDigest};
 use crate::image::Descriptor;
@@ -42,7 +42,8 @@ pub struct Table {
 #[derive(Clone, Default)]
 pub struct Stack {
     layers: Vec<Arc<Layer>>,
-    rootfs: OnceLock<Arc<Rootfs>>,
+    /// Of all clones of this value.
+    rootfs: Arc<OnceLock<Arc<Rootfs>>>,
     /// The lowest layers as one file system, where that was known when those above came.
     below: Option<Arc<Rootfs>>,
 }
@@ -105,7 +106,7 @@ impl Stack {
         layers.push(Arc::new(layer));
         Stack {
             layers,
-            rootfs: OnceLock::new(),
+            rootfs: Arc::default(),
             below: self.rootfs.get().or(self.below.as_ref()).cloned(),
         }
     }
@@ -178,6 +179,29 @@ impl Layer {
             }
         }
         self.must_be(DiffId(hasher.finish()))
+    }
+
+    /// Gives its tar to `take`, and checks that what was taken is this layer.
+    pub fn give<E: From<Error>>(
+        &self,
+        store: &Store,
+        limit: Expansion,
+        take: impl FnOnce(&mut dyn Read) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut tar = Hashed::new(self.plain(store, limit)?);
+        let taken = take(&mut tar);
+        let copied = match &taken {
+            Ok(()) => io::copy(&mut tar, &mut io::sink()).map(drop),
+            Err(_) => Ok(()),
+        };
+        let checked = copied.map_err(|source| self.io(source)).and_then(|()| {
+            taken.as_ref().map_or(Ok(()), |()| {
+                let (digest, _) = tar.finish();
+                self.must_be(DiffId(digest))
+            })
+        });
+        checked.map_err(|error| self.traced(store, error))?;
+        taken
     }
 
     /// What is at the bottom of an error of reading: where the store's blob is not what its digest

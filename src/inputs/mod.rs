@@ -22,6 +22,6 @@ mod stat_cache;
 mod walk;
 
 pub use context::{Context, Selected};
-pub use files::{Files, Kept, Origin, Pick, Unread};
+pub use files::{Files, Holder, Kept, Origin, Pick, Unread};
 pub use image::BaseImage;
 pub use layers::{Layer, Stack};

@@ -67,7 +67,11 @@ pub fn select(view: &dyn View, selection: &Selection) -> Result<Vec<Chosen>, Err
     };
     let mut chosen = Vec::new();
     for source in &selection.sources {
-        for (name, root) in roots(view, source)? {
+        let roots = match selection.parents && source.contains("**") {
+            true => deep_roots(view, source)?,
+            false => roots(view, source)?,
+        };
+        for (name, root) in roots {
             let members = filter.members(view, &root);
             if !members.is_empty() {
                 let kept = selection.parents.then(|| kept(view, source, &name));
@@ -81,7 +85,7 @@ pub fn select(view: &dyn View, selection: &Selection) -> Result<Vec<Chosen>, Err
             }
         }
     }
-    if chosen.is_empty() {
+    if chosen.is_empty() && !selection.may_be_empty {
         let quoted = selection.sources.iter().map(|source| format!("`{source}`"));
         return Err(Error::NoMatch(quoted.collect::<Vec<_>>().join(", ")));
     }
@@ -136,6 +140,22 @@ fn roots(view: &dyn View, source: &str) -> Result<Vec<(EntryPath, EntryPath)>, E
     Ok(found)
 }
 
+/// What a source names in which `**` stands for any folders (`COPY --parents`): as rules of
+/// `.dockerignore` match, and of a folder that matches not each file again.
+fn deep_roots(view: &dyn View, source: &str) -> Result<Vec<(EntryPath, EntryPath)>, Error> {
+    let rules = rules(&[source.replace("/./", "/")])?;
+    let mut found: Vec<(EntryPath, EntryPath)> = Vec::new();
+    for (path, _) in view.seen_below(&EntryPath::root()) {
+        let is_in_last = found
+            .last()
+            .is_some_and(|(last, _)| path.below(last).is_some());
+        if !is_in_last && rules.verdict_alone(path).matches() {
+            found.push((path.clone(), path.clone()));
+        }
+    }
+    Ok(found)
+}
+
 /// What of `name`, which `source` gave, follows the first `/./` in that, if any; each component
 /// of a pattern stands for one.
 fn kept(view: &dyn View, source: &str, name: &EntryPath) -> Result<Kept, Error> {
@@ -143,7 +163,12 @@ fn kept(view: &dyn View, source: &str, name: &EntryPath) -> Result<Kept, Error> 
     let is_name = |part: &&str| !matches!(*part, "" | ".");
     let after = source.split_once("/./").map(|(_, after)| after);
     let kept = after.map_or(all, |after| after.split('/').filter(is_name).count());
-    let dropped = all.saturating_sub(kept);
+    let dropped = match source.split_once("/./") {
+        Some((before, after)) if after.contains("**") => {
+            before.split('/').filter(is_name).count().min(all)
+        }
+        _ => all.saturating_sub(kept),
+    };
     let path: Vec<_> = name.components().skip(dropped).collect();
     let path = EntryPath::new(&path.join(&b'/'));
     let above = name.ancestors().skip(dropped + 1);
@@ -293,6 +318,7 @@ mod tests {
             parents: false,
             include: texts(include),
             exclude: texts(exclude),
+            may_be_empty: false,
         };
         let chosen = select(&example(), &selection)?;
         Ok(chosen

@@ -45,6 +45,16 @@ pub struct ConfigChange {
     /// How a running container is checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
+    /// What an image that begins with this one does first: instructions of a Dockerfile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on_build: Vec<String>,
+    /// What runs commands that are text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shell: Option<Vec<String>>,
+    /// `ArgsEscaped` of the config, as builders of Dockerfiles say it of each command that they
+    /// set; it matters on Windows alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub args_escaped: bool,
     /// `author` of the config.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,

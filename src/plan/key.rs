@@ -89,7 +89,8 @@ mod tests {
 
     use super::*;
     use crate::canon::{EntryPath, Platform};
-    use crate::plan::step::{Destination, Ownership, Selection, Source, StepId};
+    use crate::plan::Mode;
+    use crate::plan::step::{Destination, Ownership, Revision, Selection, Source, StepId};
 
     fn step(operation: Operation, inputs: usize) -> Step {
         Step {
@@ -122,6 +123,7 @@ mod tests {
 
     fn owned(mode: Option<u16>, owner: Option<&str>) -> Ownership {
         let owner = owner.map(str::to_owned);
+        let mode = mode.map(Mode::Bits);
         Ownership { mode, owner }
     }
 
@@ -132,6 +134,7 @@ mod tests {
             parents: false,
             include: list(include),
             exclude: list(exclude),
+            may_be_empty: false,
         }
     }
 
@@ -170,19 +173,25 @@ mod tests {
         };
         let http = |url: &str, bytes: &[u8], name: &str| Operation::Http {
             url: url.to_owned(),
-            sha256: Digest::of(bytes),
+            sha256: Some(Digest::of(bytes)),
             file_name: name.to_owned(),
         };
         let git = |url: &str, commit: &str, selection| Operation::Git {
             url: url.to_owned(),
-            commit: commit.to_owned(),
+            revision: Revision::Commit(commit.to_owned()),
             selection,
+            keep_git_dir: false,
+            submodules: false,
         };
         let with_parents = Selection {
             parents: true,
             ..select("s", &[], &[])
         };
-        let copy = |to, ownership| Operation::Copy { to, ownership };
+        let copy = |to, ownership| Operation::Copy {
+            to,
+            unpack: false,
+            ownership,
+        };
         let unpack = |to, strip, ownership| Operation::Unpack {
             to,
             strip,
@@ -195,6 +204,7 @@ mod tests {
         };
         let directory = |at: &str, ownership| Operation::Directory {
             path: path(at),
+            keep: false,
             ownership,
         };
         let symlink = |at: &str, target: &str| Operation::Symlink {
@@ -261,6 +271,7 @@ mod tests {
         let copy = step(
             Operation::Copy {
                 to: to("a", false),
+                unpack: false,
                 ownership: owned(None, None),
             },
             2,
@@ -295,6 +306,7 @@ mod tests {
         };
         let directory = Operation::Directory {
             path: path("a"),
+            keep: false,
             ownership: owned(None, None),
         };
         for (operation, writes) in [

@@ -7,12 +7,15 @@
 pub mod command;
 pub mod config;
 pub mod key;
+pub mod mode;
+pub mod name;
 pub mod print;
 pub mod step;
 
 pub use command::Command;
 pub use config::ConfigChange;
 pub use key::{OutputDigest, step_key};
+pub use mode::Mode;
 pub use step::{Operation, Selection, Source, Step, StepId};
 
 use std::collections::BTreeMap;

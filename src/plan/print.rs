@@ -209,6 +209,7 @@ mod tests {
         let selection = Selection::default();
         let select = add(Operation::Select { selection }, &[file], "select a", None);
         let copy = Operation::Copy {
+            unpack: false,
             to: Destination {
                 path,
                 is_directory: false,

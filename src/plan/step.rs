@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Command;
+use super::{Command, Mode};
 use crate::canon::{Digest, EntryPath, Platform, Reference};
 
 /// A step of one plan: its place in [`super::Plan::steps`].
@@ -58,8 +58,10 @@ pub enum Operation {
     Http {
         /// `http:` or `https:`.
         url: String,
-        /// What it must have.
-        sha256: Digest,
+        /// What it must have; without one it is whatever the server gives, and has the time that
+        /// the server says.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sha256: Option<Digest>,
         /// Its name among the files.
         file_name: String,
     },
@@ -67,15 +69,33 @@ pub enum Operation {
     Git {
         /// Anything that git fetches from.
         url: String,
-        /// 40 hex digits.
-        commit: String,
+        /// Which commit.
+        #[serde(flatten)]
+        revision: Revision,
         /// Which files.
         selection: Selection,
+        /// Whether `.git` is among the files.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        keep_git_dir: bool,
+        /// Whether the files of its submodules are among them.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        submodules: bool,
     },
-    /// Adds a layer with copied files, as `COPY` does. Inputs: layers, files.
+    /// One file that the recipe holds, 0644. No inputs.
+    Inline {
+        /// Its name among the files.
+        name: String,
+        /// All of it.
+        content: String,
+    },
+    /// Adds a layer with copied files, as `COPY` does. Inputs: layers, then files, one or more.
     Copy {
         /// Where to.
         to: Destination,
+        /// Whether a source that is an archive is unpacked into the destination (`ADD`); the mode
+        /// asked for is not for what it holds.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        unpack: bool,
         /// Metadata in place of the files' own.
         #[serde(flatten)]
         ownership: Ownership,
@@ -106,6 +126,9 @@ pub enum Operation {
     Directory {
         /// Where.
         path: EntryPath,
+        /// Whether one that is there stays as it is (`WORKDIR`).
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        keep: bool,
         /// Else 0755, 0:0.
         #[serde(flatten)]
         ownership: Ownership,
@@ -175,6 +198,31 @@ pub struct Selection {
     /// Files that match one of these are left out, relative to the source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// Whether it is fine that nothing is selected at all; what has no wildcard must be there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_empty: bool,
+}
+
+/// Which commit of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Revision {
+    /// 40 hex digits.
+    Commit(String),
+    /// A name that may come to mean another commit.
+    Ref(MovingRef),
+}
+
+/// A name of a commit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct MovingRef {
+    /// A branch, a tag, the beginning of a commit, or all of a ref; else what the server's `HEAD`
+    /// names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The beginning of the commit that it must mean: hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
 }
 
 /// Metadata that the recipe sets.
@@ -182,7 +230,7 @@ pub struct Selection {
 pub struct Ownership {
     /// Permission bits of files and directories.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mode: Option<u16>,
+    pub mode: Option<Mode>,
     /// `user[:group]`, by number, or by name as the image's `/etc/passwd` and `/etc/group` have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
@@ -197,6 +245,7 @@ impl Operation {
                 | Operation::Select { .. }
                 | Operation::Http { .. }
                 | Operation::Git { .. }
+                | Operation::Inline { .. }
         )
     }
 
@@ -211,6 +260,8 @@ impl Operation {
     pub fn is_decided_by_key(&self) -> bool {
         match self {
             Operation::Context { .. } => false,
+            Operation::Http { sha256, .. } => sha256.is_some(),
+            Operation::Git { revision, .. } => matches!(revision, Revision::Commit(_)),
             Operation::Image { source, .. } => {
                 matches!(source, Source::Registry(reference) if reference.digest.is_some())
             }
@@ -230,6 +281,7 @@ impl Operation {
             Operation::Context { .. }
             | Operation::Http { .. }
             | Operation::Git { .. }
+            | Operation::Inline { .. }
             | Operation::Copy { .. }
             | Operation::Unpack { .. }
             | Operation::File { .. }

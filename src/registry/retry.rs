@@ -35,6 +35,12 @@ pub fn retry_after(value: &str, date: Option<&str>) -> Option<Duration> {
     Some(Duration::from_secs(then.saturating_sub(now)))
 }
 
+/// The seconds since 1970 of a date as servers send it (`Last-Modified`), none before that.
+pub fn since_1970(date: &str) -> Option<i64> {
+    let seventies = seconds("Thu, 01 Jan 1970 00:00:00 GMT")?;
+    i64::try_from(seconds(date)?.checked_sub(seventies)?).ok()
+}
+
 /// The seconds since the year 0 of a date as all send it (RFC 9110, section 5.6.7, `IMF-fixdate`:
 /// `Sun, 06 Nov 1994 08:49:37 GMT`).
 fn seconds(date: &str) -> Option<u64> {

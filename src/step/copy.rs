@@ -8,19 +8,22 @@
 //! - directories that are missing are made; those above a source, where they are kept
 //!   (`--parents`), as they are there;
 //! - a directory that is there keeps its metadata when it is the destination, and takes the
-//!   source's when it is below it.
+//!   source's when it is below it;
+//! - a symbolic link at the destination is followed, also to where nothing is; below it none is.
 
+use super::unpack::Unpacker;
 use super::{Draft, Error};
 use crate::canon::EntryPath;
 use crate::inputs::{Files, Kept, Origin};
 use crate::layer::{Entry, Kind, Meta, Tree};
+use crate::plan::Mode;
 use crate::plan::step::Destination;
 
 /// Metadata in place of the files' own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metadata {
     /// Permission bits of all but links.
-    pub mode: Option<u16>,
+    pub mode: Option<Mode>,
     /// Owner and group of everything.
     pub owner: Option<(u32, u32)>,
 }
@@ -32,38 +35,50 @@ impl Metadata {
         if let Some((uid, gid)) = self.owner {
             (meta.uid, meta.gid) = (uid, gid);
         }
-        if let Some(mode) = self.mode.filter(|_| !matches!(kind, Kind::Symlink(_))) {
-            meta.mode = mode;
+        if let Some(mode) = &self.mode
+            && !matches!(kind, Kind::Symlink(_))
+        {
+            meta.mode = mode.apply(meta.mode, *kind == Kind::Directory);
         }
         meta
     }
 }
 
-/// Copies `files` to `to`.
+/// Copies `files` to `to`; with an `unpacker`, what is an archive is unpacked there instead.
+/// Where there are no files at all, not even the destination is made.
 pub fn copy(
     draft: &mut Draft,
-    files: &Files,
+    files: &[&Files],
     to: &Destination,
-    metadata: Metadata,
+    metadata: &Metadata,
+    unpacker: Option<&Unpacker<'_>>,
 ) -> Result<(), Error> {
-    let place = draft.place(&to.path)?;
-    let is_kept = files.picks.iter().any(|pick| pick.kept.is_some());
-    let holds_many = to.is_directory || files.picks.len() > 1 || is_kept;
-    if holds_many {
+    let picks = || files.iter().flat_map(|files| &files.picks);
+    let place = draft.target(&to.path)?;
+    let is_kept = picks().any(|pick| pick.kept.is_some());
+    let holds_many = to.is_directory || picks().nth(1).is_some() || is_kept;
+    if holds_many && picks().next().is_some() {
         let meta = draft.plain_directory();
         draft.make_directory(&place, meta)?;
     }
-    for pick in &files.picks {
+    for pick in picks() {
         let Some(root) = pick.tree.entries().first() else {
             continue;
         };
+        if let Some(unpacker) = unpacker
+            && unpacker.unpack(draft, pick, &place, metadata)?
+        {
+            continue;
+        }
         let target = if let Some(Kept { path, above }) = &pick.kept {
             // The mode asked for is the files', as those above them hold nothing else.
-            let mode = None;
+            let owned = Metadata {
+                mode: None,
+                owner: metadata.owner,
+            };
             for directory in above.entries() {
                 let at = draft.place(&join(&place, &directory.path)?)?;
-                let metadata = Metadata { mode, ..metadata };
-                draft.make_directory(&at, metadata.apply(&directory.meta, &directory.kind))?;
+                draft.make_directory(&at, owned.apply(&directory.meta, &directory.kind))?;
             }
             draft.place(&join(&place, path)?)?
         } else if root.is_directory() || !draft.is_directory(&place) {
@@ -89,11 +104,11 @@ pub(super) fn put_all(
     tree: &Tree,
     origin: impl Fn(u32, &Entry) -> Origin,
     target: &EntryPath,
-    metadata: Metadata,
+    metadata: &Metadata,
 ) -> Result<(), Error> {
     for (number, entry) in (0..).zip(tree.entries()) {
         let Entry { path, kind, meta } = entry;
-        let at = join(target, path)?;
+        let at = draft.followed(join(target, path)?)?;
         let meta = metadata.apply(meta, kind);
         match kind {
             Kind::Directory if path.is_root() => draft.make_directory(&at, meta)?,
@@ -185,7 +200,7 @@ mod tests {
             path: path(to),
             is_directory: to.ends_with('/'),
         };
-        copy(&mut draft, &files, &to, metadata)?;
+        copy(&mut draft, &[&files], &to, &metadata, None)?;
         let change = draft.finish()?;
         let shown = change
             .tree
@@ -240,7 +255,7 @@ mod tests {
     #[test]
     fn asked_metadata_replaces_the_files_own() {
         let metadata = Metadata {
-            mode: Some(0o4711),
+            mode: Some(Mode::Bits(0o4711)),
             owner: Some((3, 4)),
         };
         assert_eq!(

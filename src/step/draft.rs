@@ -6,10 +6,11 @@
 //! a directory that a layer doesn't name themselves, 0755 and root's, and that one hides the
 //! directory of the layer below: `/tmp` would lose its sticky bit, `/root` its privacy.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Place;
-use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
+use super::above::directories_above;
 use crate::canon::{EntryPath, Epoch};
 use crate::inputs::Origin;
 use crate::layer::entry::FirstNames;
@@ -29,6 +30,8 @@ pub struct Draft<'a> {
     inodes: Vec<Object>,
     /// A directory that is there.
     last_parent: Option<EntryPath>,
+    /// Whether a file takes the place of a directory, and a directory that of a file.
+    replaces: bool,
 }
 
 enum Item {
@@ -70,7 +73,14 @@ impl<'a> Draft<'a> {
             entries: BTreeMap::new(),
             inodes: Vec::new(),
             last_parent: None,
+            replaces: false,
         }
+    }
+
+    /// Whether from now on a file takes the place of a directory and a directory that of a file,
+    /// and links on the way to what is put are followed: as an archive is unpacked by Docker.
+    pub fn set_replaces(&mut self, replaces: bool) {
+        self.replaces = replaces;
     }
 
     /// The file system below.
@@ -88,6 +98,30 @@ impl<'a> Draft<'a> {
             // A link to itself leads to none.
             _ => Ok(resolve(self.base, path, false)?),
         }
+    }
+
+    /// Where `path` is when links are followed, the last component's too, wherever it leads.
+    pub fn target(&self, path: &EntryPath) -> Result<EntryPath, Error> {
+        match resolve(self.base, path, true) {
+            Ok(followed) => Ok(followed),
+            // A link to itself leads to none.
+            Err(_) => Ok(resolve(self.base, path, false)?),
+        }
+    }
+
+    /// Where `path` is put: itself, or where links above it lead, when those are followed.
+    pub fn followed(&self, path: EntryPath) -> Result<EntryPath, Error> {
+        let (true, Some(parent), Some(name)) = (self.replaces, path.parent(), path.name()) else {
+            return Ok(path);
+        };
+        if self.is_directory(&parent) {
+            return Ok(path);
+        }
+        let refuse = |error| Error::Path(path.clone(), error);
+        let name = EntryPath::new(name).map_err(refuse)?;
+        resolve(self.base, &parent, true)?
+            .join(&name)
+            .map_err(refuse)
     }
 
     /// What this layer has at `path`; a whiteout, where it removes what is there.
@@ -123,8 +157,39 @@ impl<'a> Draft<'a> {
         self.put_item(path, Item::Own(object))
     }
 
+    /// Puts anything but a hard link at `path`, whatever is there: a file takes the place of a
+    /// directory and of all that it holds, as commands may have it.
+    pub fn replace(
+        &mut self,
+        path: &EntryPath,
+        kind: Kind,
+        meta: Meta,
+        origin: Origin,
+    ) -> Result<(), Error> {
+        self.make_parents(path)?;
+        self.last_parent = None;
+        let object = Object { kind, meta, origin };
+        self.entries.insert(path.clone(), Item::Own(object));
+        Ok(())
+    }
+
+    /// As [`Draft::put_link`], whatever is at `path`.
+    pub fn replace_with_link(&mut self, path: &EntryPath, target: &EntryPath) -> Result<(), Error> {
+        self.make_parents(path)?;
+        self.last_parent = None;
+        let item = self.name_of(path, target)?;
+        self.entries.insert(path.clone(), item);
+        Ok(())
+    }
+
     /// Makes `path` another name of the file that this layer has at `target`.
     pub fn put_link(&mut self, path: &EntryPath, target: &EntryPath) -> Result<(), Error> {
+        let item = self.name_of(path, target)?;
+        self.put_item(path, item)
+    }
+
+    /// What makes `path` a name of the file that this layer has at `target`.
+    fn name_of(&mut self, path: &EntryPath, target: &EntryPath) -> Result<Item, Error> {
         let no_file = || tree::Error::Hardlink {
             path: path.clone(),
             target: target.clone(),
@@ -138,7 +203,7 @@ impl<'a> Draft<'a> {
                 self.inodes.len() - 1
             }
         };
-        self.put_item(path, Item::Name(inode))
+        Ok(Item::Name(inode))
     }
 
     fn put_item(&mut self, path: &EntryPath, item: Item) -> Result<(), Error> {
@@ -147,11 +212,19 @@ impl<'a> Draft<'a> {
         }
         self.make_parents(path)?;
         match self.entries.entry(path.clone()) {
-            Place::Occupied(there) if there.get().is_directory() => {
+            Place::Occupied(there) if there.get().is_directory() && !self.replaces => {
                 return Err(Error::FileOver(path.clone()));
             }
+            Place::Occupied(mut there) if there.get().is_directory() => {
+                there.insert(item);
+                self.last_parent = None;
+                let is_below = |other: &EntryPath| other != path && other.below(path).is_some();
+                self.entries.retain(|other, _| !is_below(other));
+            }
             Place::Occupied(mut there) => drop(there.insert(item)),
-            Place::Vacant(_) if self.base.get(path).is_some_and(Node::is_directory) => {
+            Place::Vacant(_)
+                if !self.replaces && self.base.get(path).is_some_and(Node::is_directory) =>
+            {
                 return Err(Error::FileOver(path.clone()));
             }
             Place::Vacant(place) => drop(place.insert(item)),
@@ -167,7 +240,8 @@ impl<'a> Draft<'a> {
 
     /// Puts a directory at `path`, or gives the one that is there this metadata.
     pub fn put_directory(&mut self, path: &EntryPath, meta: Meta) -> Result<(), Error> {
-        if matches!(self.kind(path), Some(kind) if *kind != Kind::Directory) {
+        let is_other = matches!(self.kind(path), Some(kind) if *kind != Kind::Directory);
+        if is_other && !self.replaces {
             return Err(Error::DirectoryOver(path.clone()));
         }
         self.make_parents(path)?;
@@ -282,184 +356,6 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The directories above `entries`, which are sorted by path, as they are in `base`.
-fn directories_above(entries: &[Entry], base: &Rootfs) -> Vec<Entry> {
-    let mut above: BTreeSet<EntryPath> = BTreeSet::new();
-    let mut last: Option<EntryPath> = None;
-    for entry in entries {
-        if last.as_ref().is_some_and(|last| entry.path.is_in(last)) {
-            continue;
-        }
-        last = entry.path.parent();
-        let mut parent = last.clone();
-        while let Some(path) = parent.take_if(|path| !path.is_root() && !above.contains(path)) {
-            parent = path.parent();
-            above.insert(path);
-        }
-    }
-    let is_there = |path: &EntryPath| {
-        entries
-            .binary_search_by(|entry| entry.path.cmp(path))
-            .is_ok()
-    };
-    let missing = above.into_iter().filter(|path| !is_there(path));
-    // Of a directory that no layer names nothing is known to keep.
-    let known = missing.filter_map(|path| {
-        let node = base.get(&path).filter(|node| node.inode.is_some())?;
-        let (kind, meta) = (Kind::Directory, node.meta.clone());
-        Some(Entry { path, kind, meta })
-    });
-    known.collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::canon::Digest;
-
-    fn path(text: &str) -> EntryPath {
-        EntryPath::new(text.as_bytes()).unwrap()
-    }
-
-    fn file(content: &str) -> Kind {
-        Kind::File {
-            size: content.len() as u64,
-            digest: Digest::of(content.as_bytes()),
-        }
-    }
-
-    fn base() -> Rootfs {
-        let meta = || Meta::plain(0o755, 315_532_800);
-        let mut rootfs = Rootfs::default();
-        let entry = |text: &str, kind| Entry {
-            path: path(text),
-            kind,
-            meta: meta(),
-        };
-        let entries = vec![
-            entry("usr", Kind::Directory),
-            entry("usr/bin", Kind::Directory),
-            entry("bin", Kind::Symlink((*b"usr/bin").into())),
-            entry("same", file("same")),
-            entry("self", Kind::Symlink((*b"self").into())),
-        ];
-        rootfs.push(&Tree::new(entries).unwrap(), &[]);
-        rootfs
-    }
-
-    fn paths(draft: Draft) -> Vec<String> {
-        draft
-            .finish()
-            .unwrap()
-            .tree
-            .entries()
-            .iter()
-            .map(|entry| entry.path.to_string())
-            .collect()
-    }
-
-    #[test]
-    fn only_what_differs_is_in_the_layer() {
-        let base = base();
-        let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
-        let meta = Meta::plain(0o755, 315_532_800);
-        draft
-            .put(&path("same"), file("same"), meta.clone(), Origin::None)
-            .unwrap();
-        draft.put_directory(&path("usr"), meta.clone()).unwrap();
-        draft
-            .put(&path("usr/lib/x/y"), file("y"), meta, Origin::None)
-            .unwrap();
-        let expected = ["/usr", "/usr/lib", "/usr/lib/x", "/usr/lib/x/y"];
-        assert_eq!(paths(draft), expected);
-    }
-
-    #[test]
-    fn directories_above_a_change_stand_in_its_layer_as_they_are() {
-        let mut base = base();
-        let private = Meta {
-            uid: 7,
-            ..Meta::plain(0o700, 9)
-        };
-        let directory = Entry {
-            path: path("usr/private"),
-            kind: Kind::Directory,
-            meta: private.clone(),
-        };
-        base.push(&Tree::new(vec![directory]).unwrap(), &[]);
-        // This one no layer names: it is only there for what it holds.
-        let below = Entry {
-            path: path("nameless/x"),
-            kind: file(""),
-            meta: Meta::plain(0o644, 0),
-        };
-        base.push(&Tree::new(vec![below]).unwrap(), &[]);
-        let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
-        let meta = Meta::plain(0o644, 0);
-        draft
-            .put(&path("usr/private/key"), file("k"), meta, Origin::None)
-            .unwrap();
-        draft.remove(&path("nameless/x")).unwrap();
-        let change = draft.finish().unwrap();
-        let rows: Vec<_> = change.tree.entries().iter().collect();
-        let names: Vec<_> = rows.iter().map(|entry| entry.path.to_string()).collect();
-        assert_eq!(
-            names,
-            ["/nameless/x", "/usr", "/usr/private", "/usr/private/key"]
-        );
-        assert_eq!(rows[2].meta, private);
-        assert_eq!(change.origins.len(), rows.len());
-    }
-
-    #[test]
-    fn a_hard_link_keeps_its_content_when_its_first_name_is_taken() {
-        let base = Rootfs::default();
-        let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
-        let put = |draft: &mut Draft, name: &str, text: &str| {
-            let meta = Meta::plain(0o644, 0);
-            draft.put(&path(name), file(text), meta, Origin::None)
-        };
-        put(&mut draft, "a", "old").unwrap();
-        for name in ["b", "c", "d"] {
-            draft.put_link(&path(name), &path("a")).unwrap();
-        }
-        put(&mut draft, "c", "other").unwrap();
-        put(&mut draft, "a", "new").unwrap();
-        assert!(draft.put_link(&path("e"), &path("none")).is_err());
-        let tree = draft.finish().unwrap().tree;
-        let kinds: Vec<_> = tree.entries().iter().map(|entry| &entry.kind).collect();
-        let expected = [
-            &file("new"),
-            &file("old"),
-            &file("other"),
-            &Kind::Hardlink(path("b")),
-        ];
-        assert_eq!(kinds, expected);
-    }
-
-    #[test]
-    fn links_to_directories_are_followed_and_others_replaced() {
-        let base = base();
-        let draft = Draft::new(&base, Epoch::default(), (0, 0));
-        assert_eq!(draft.place(&path("bin")).unwrap(), path("usr/bin"));
-        assert_eq!(draft.place(&path("bin/sh")).unwrap(), path("usr/bin/sh"));
-        assert_eq!(draft.place(&path("self")).unwrap(), path("self"));
-        assert!(draft.place(&path("self/sh")).is_err());
-    }
-
-    #[test]
-    fn files_and_directories_don_t_take_each_others_place() {
-        let base = base();
-        let mut draft = Draft::new(&base, Epoch::default(), (0, 0));
-        let meta = || Meta::plain(0o644, 0);
-        let put = draft.put(&path("usr"), file(""), meta(), Origin::None);
-        assert!(matches!(put, Err(Error::FileOver(_))));
-        assert!(matches!(
-            draft.put_directory(&path("same"), meta()),
-            Err(Error::DirectoryOver(_))
-        ));
-        let below = draft.put(&path("same/x"), file(""), meta(), Origin::None);
-        assert!(matches!(below, Err(Error::NoDirectory { parent, .. }) if parent == path("same")));
-        assert!(matches!(draft.remove(&EntryPath::root()), Err(Error::Root)));
-    }
-}
+#[path = "draft_tests.rs"]
+mod tests;

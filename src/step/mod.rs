@@ -4,11 +4,14 @@
 //! of entries with the origin of each content. Steps that only place files are pure: they look at
 //! tables, never at disks.
 
+mod above;
 pub mod copy;
+pub mod diff;
 pub mod draft;
 pub mod owner;
 pub mod pack;
 pub mod place;
+pub mod run;
 pub mod unpack;
 
 pub use draft::{Change, Draft};

@@ -17,7 +17,7 @@ pub fn file(
     draft: &mut Draft,
     path: &EntryPath,
     content: &str,
-    metadata: Metadata,
+    metadata: &Metadata,
     epoch: Epoch,
 ) -> Result<(), Error> {
     let at = draft.place(path)?;
@@ -34,16 +34,24 @@ pub fn file(
     )
 }
 
-/// A directory: 0755 unless `metadata` says otherwise; one that is there gets that metadata.
+/// A directory: 0755 unless `metadata` says otherwise; one that is there gets that metadata, or
+/// stays as it is with `keep`.
 pub fn directory(
     draft: &mut Draft,
     path: &EntryPath,
-    metadata: Metadata,
+    keep: bool,
+    metadata: &Metadata,
     epoch: Epoch,
 ) -> Result<(), Error> {
-    let at = draft.place(path)?;
+    let at = match keep {
+        true => draft.target(path)?,
+        false => draft.place(path)?,
+    };
     let meta = metadata.apply(&Meta::plain(0o755, epoch.seconds()), &Kind::Directory);
-    draft.put_directory(&at, meta)
+    match keep {
+        true => draft.make_directory(&at, meta),
+        false => draft.put_directory(&at, meta),
+    }
 }
 
 /// A symbolic link.

@@ -9,7 +9,7 @@ use super::copy::{Metadata, put_all};
 use super::{Draft, Error};
 use crate::canon::EntryPath;
 use crate::inputs::layers::{Unpacked, spool};
-use crate::inputs::{Files, Origin};
+use crate::inputs::{Files, Origin, Pick};
 use crate::layer::codec::{Expansion, decompress};
 use crate::layer::read;
 use crate::layer::scan::{self, Purpose, scan};
@@ -23,7 +23,7 @@ pub fn unpack(
     files: &Files,
     to: &Destination,
     strip: u32,
-    metadata: Metadata,
+    metadata: &Metadata,
     store: &Store,
     limit: Expansion,
 ) -> Result<(), Error> {
@@ -52,6 +52,66 @@ pub fn unpack(
         }
     }
     Ok(())
+}
+
+/// Unpacks those of the sources of a copy that are archives (`ADD`, Dockerfile reference, "Adding
+/// local tar archives").
+pub struct Unpacker<'a> {
+    /// Where the content of archives is kept meanwhile.
+    pub store: &'a Store,
+    /// How far they may expand.
+    pub limit: Expansion,
+}
+
+impl Unpacker<'_> {
+    /// Unpacks `pick` into `place`, if it is an archive: its first header tells. What is in the
+    /// way of a member is replaced.
+    pub(super) fn unpack(
+        &self,
+        draft: &mut Draft,
+        pick: &Pick,
+        place: &EntryPath,
+        metadata: &Metadata,
+    ) -> Result<bool, Error> {
+        let entries = pick.tree.entries();
+        let (Some(Entry { kind, .. }), Some(origin)) = (entries.first(), pick.origins.first())
+        else {
+            return Ok(false);
+        };
+        let Kind::File { size, .. } = *kind else {
+            return Ok(false);
+        };
+        let io = |source| Error::Io {
+            path: pick.name.clone(),
+            source,
+        };
+        if !self.is_archive(origin.open().map_err(io)?, size) {
+            return Ok(false);
+        }
+        let archive = open(origin, size, &pick.name, 0, self.store, self.limit)?;
+        let origin = |number, entry: &Entry| match entry.kind {
+            Kind::File { .. } => Origin::Archive(archive.clone(), number),
+            _ => Origin::None,
+        };
+        let meta = draft.plain_directory();
+        draft.make_directory(place, meta)?;
+        let metadata = Metadata {
+            mode: None,
+            owner: metadata.owner,
+        };
+        draft.set_replaces(true);
+        let put = put_all(draft, archive.tree(), origin, place, &metadata);
+        draft.set_replaces(false);
+        put.map(|()| true)
+    }
+
+    /// Whether it begins with the header of a member, once it is expanded.
+    fn is_archive(&self, content: impl std::io::Read, size: u64) -> bool {
+        let Ok(plain) = decompress(content, size, self.limit) else {
+            return false;
+        };
+        matches!(read::Reader::new(plain).next_member(), Ok(Some(_)))
+    }
 }
 
 fn open(

@@ -33,6 +33,17 @@ pub(super) fn exclusive(path: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
+/// As [`exclusive`], none where somebody else has it.
+pub(super) fn try_exclusive(path: &Path) -> Result<Option<File>, Error> {
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(io_error("lock", path))?;
+    let is_alone = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    Ok(is_alone.then_some(file))
+}
+
 /// Turns a shared lock into an exclusive one, unless somebody else shares it.
 pub(super) fn try_upgrade(file: &File) -> bool {
     let is_alone = flock(file, FlockOperation::NonBlockingLockExclusive).is_ok();
@@ -120,6 +131,23 @@ pub(super) fn remove_abandoned(folder: &Path) {
             };
         }
     }
+}
+
+/// Folders in `folder` that nobody holds.
+pub(super) fn abandoned_folders(folder: &Path) -> Vec<std::path::PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "sorted below")]
+    let Ok(found) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let paths = found.flatten().map(|file| file.path());
+    let is_abandoned = |path: &std::path::PathBuf| {
+        let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
+        let alone = |file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        is_folder && File::open(path).is_ok_and(alone)
+    };
+    let mut abandoned: Vec<_> = paths.filter(is_abandoned).collect();
+    abandoned.sort();
+    abandoned
 }
 
 fn wait(file: &File, operation: FlockOperation) -> std::io::Result<()> {

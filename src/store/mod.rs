@@ -7,7 +7,9 @@
 //! oci-layout  index.json  blobs/sha256/HEX     the image layout
 //! trees/HEX                                    tables of entries by their digest
 //! steps/HEX   layers/HEX.CODEC   chunks/HEX.CODEC   contexts/HEX   sources/HEX
-//! snapshots/HEX.tar                            layers unpacked, by diff ID
+//! snapshots/HEX.tar   snapshots/HEX-USERS/     layers unpacked, by diff ID
+//! caches/HEX-USERS/                            what commands keep from build to build
+//! logs/HEX                                     what commands wrote, by step key
 //! tmp/                                         unfinished writes, each locked by its writer
 //! lock                                         shared by everyone at work, exclusive to remove blobs
 //! ```
@@ -17,15 +19,19 @@
 //! and a missing or damaged one is a miss, so they are not synced.
 
 mod blob;
+mod cache;
 mod lock;
+mod log;
 mod record;
 mod refs;
+pub mod snapshot;
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 pub use blob::{Blob, BlobWriter, Verified};
+pub use cache::{Cache, Sharing};
 pub(crate) use lock::bare;
 pub use record::Kind as RecordKind;
 pub use refs::Named;
@@ -118,7 +124,7 @@ pub(crate) fn io_error<'a>(
     }
 }
 
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 11] = [
     "blobs/sha256",
     "trees",
     "steps",
@@ -127,6 +133,8 @@ const FOLDERS: [&str; 9] = [
     "contexts",
     "sources",
     "snapshots",
+    "caches",
+    "logs",
     "tmp",
 ];
 

@@ -8,6 +8,7 @@ use cairn::canon::{Digest, EntryPath, Epoch};
 use cairn::inputs::{Files, Origin, Pick};
 use cairn::layer::codec::Expansion;
 use cairn::layer::{Entry, Kind, Meta, Rootfs, Tree};
+use cairn::plan::Mode;
 use cairn::plan::step::Destination;
 use cairn::step::copy::{Metadata, copy};
 use cairn::step::unpack::unpack;
@@ -71,12 +72,12 @@ impl Operation {
         let plain = Metadata::default();
         match self {
             File { path, content } => {
-                place::file(&mut draft, &entry_path(path), content, plain, epoch)?
+                place::file(&mut draft, &entry_path(path), content, &plain, epoch)?
             }
             Directory { path, mode } => {
-                let mode = Some(*mode);
+                let mode = Some(Mode::Bits(*mode));
                 let metadata = Metadata { mode, ..plain };
-                place::directory(&mut draft, &entry_path(path), metadata, epoch)?
+                place::directory(&mut draft, &entry_path(path), false, &metadata, epoch)?
             }
             Symlink { path, target } => {
                 place::symlink(&mut draft, &entry_path(path), target, epoch)?
@@ -84,20 +85,29 @@ impl Operation {
             Remove { path } => place::remove(&mut draft, &[format!("/{path}")], false)?,
             CopyFile { to } => {
                 let files = files("b", vec![("", FILE)]);
-                copy(&mut draft, &files, &destination(to), plain)?
+                copy(&mut draft, &[&files], &destination(to), &plain, None)?
             }
             CopyFolder { to } => copy(
                 &mut draft,
-                &files("folder", FOLDER.to_vec()),
+                &[&files("folder", FOLDER.to_vec())],
                 &destination(to),
-                plain,
+                &plain,
+                None,
             )?,
             Unpack { to } => {
                 let bytes = tar();
                 let kind = file_kind(&bytes);
                 let files = picked("tar", vec![("", kind, 0o644, Origin::Bytes(bytes.into()))]);
                 let limit = Expansion::UNLIMITED;
-                unpack(&mut draft, &files, &destination(to), 0, plain, store, limit)?
+                unpack(
+                    &mut draft,
+                    &files,
+                    &destination(to),
+                    0,
+                    &plain,
+                    store,
+                    limit,
+                )?
             }
         }
         draft.finish()

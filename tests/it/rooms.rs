@@ -11,16 +11,17 @@ const TABLE: &str = "
     canon:
     plan: canon
     layer: canon
+    sandbox: canon layer
     image: canon layer
     frontend: canon plan
     store: canon layer image
     registry: canon image store
     inputs: canon plan layer image store registry
-    step: canon plan layer image store inputs
-    build: canon plan frontend layer image store registry inputs step
+    step: canon plan layer sandbox image store inputs
+    build: canon plan frontend layer sandbox image store registry inputs step
     export: canon plan layer image store registry inputs
     ui: canon
-    cli: canon plan layer image frontend store registry inputs step build export ui
+    cli: canon plan layer sandbox image frontend store registry inputs step build export ui
 ";
 
 /// Most lines of one file, tests included.

@@ -14,8 +14,8 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::access::{Items, Member, Members, Parts, Variant};
 use super::field::magic;
-use super::suggest;
 use crate::canon::Problem;
+use crate::frontend::suggest;
 
 /// A value of the document.
 #[derive(Clone, Copy)]

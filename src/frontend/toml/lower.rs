@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, Files, Layers, Stage};
-use super::lower_step::{OWN_CONTEXT, several};
-use super::suggest;
 use crate::canon::{Platform, Problem};
-use crate::frontend::Options;
+use crate::frontend::{NamedContext, Options, suggest};
+use crate::plan::name::{self, OWN_CONTEXT};
 use crate::plan::{ConfigChange, Operation, Plan, PlannedImage, Step, StepId};
 
 /// The plan of a draft without problems.
@@ -125,9 +124,11 @@ fn contexts(draft: &Draft, plan: &Plan, options: &Options) -> BTreeMap<String, S
         _ => None,
     });
     let folder = |name: &String| {
-        let folders = [&options.contexts, &draft.contexts];
-        let found = folders.iter().find_map(|folders| folders.get(name));
-        Some((name.clone(), found?.clone()))
+        let folder = match options.contexts.get(name) {
+            Some(NamedContext::Folder(folder)) => folder,
+            _ => draft.contexts.get(name)?,
+        };
+        Some((name.clone(), folder.clone()))
     };
     used.filter_map(folder).collect()
 }
@@ -166,21 +167,15 @@ impl Planner<'_> {
         stage: &Stage,
         span: &std::ops::Range<usize>,
     ) -> Option<StepId> {
-        let (operation, name) = match layers {
+        let operation = match layers {
             Layers::Stage(place) => return self.stage(*place),
-            Layers::Scratch => (Operation::Scratch, "scratch".to_owned()),
-            Layers::Image(source) => {
-                let name = match source {
-                    crate::plan::Source::Registry(reference) => format!("image {reference}"),
-                    crate::plan::Source::Layout { path, .. } => format!("image {path}"),
-                };
-                let operation = Operation::Image {
-                    source: source.clone(),
-                    platform: self.platform.clone(),
-                };
-                (operation, name)
-            }
+            Layers::Scratch => Operation::Scratch,
+            Layers::Image(source) => Operation::Image {
+                source: source.clone(),
+                platform: self.platform.clone(),
+            },
         };
+        let name = name::step(&operation, &[], "");
         Some(self.add(operation, Vec::new(), name, stage, span))
     }
 
@@ -193,18 +188,7 @@ impl Planner<'_> {
                 (Operation::Select { selection }, vec![input])
             }
         };
-        let name = match &operation {
-            Operation::Context { name, selection } if name == OWN_CONTEXT => {
-                format!("read {}", several(&selection.sources))
-            }
-            Operation::Context { name, selection } => {
-                format!("read {} of context {name}", several(&selection.sources))
-            }
-            Operation::Select { selection } => format!("select {}", several(&selection.sources)),
-            Operation::Http { url, .. } => format!("fetch {url}"),
-            Operation::Git { url, commit, .. } => format!("fetch {url} {commit}"),
-            _ => String::new(),
-        };
+        let name = name::step(&operation, &[], "");
         Some(self.add(operation, inputs, name, stage, &step.span))
     }
 
@@ -370,7 +354,9 @@ mod tests {
         assert_eq!(planned(text, &options()), Err(message.to_vec()));
         let given = [("own", "/own"), ("b", "/b")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         let options = Options {
-            contexts: given.into(),
+            contexts: given
+                .map(|(name, folder)| (name, NamedContext::Folder(folder)))
+                .into(),
             ..options()
         };
         let contexts = planned(text, &options).unwrap().contexts;

@@ -9,8 +9,9 @@ use super::check::{Checker, Owner};
 use super::config::{Config, Healthcheck};
 use super::draft::PlatformParts;
 use super::field::{At, Field, Table, TextOr};
-use super::{suggest, value};
+use super::value;
 use crate::canon::{Platform, Problem};
+use crate::frontend::suggest;
 use crate::plan::ConfigChange;
 use crate::plan::config::{Field as Name, Healthcheck as Check, Unset};
 
@@ -69,6 +70,9 @@ pub fn lower(checker: &mut Checker, config: &Config) -> ConfigChange {
         labels: map(checker, "labels", &config.labels),
         stop_signal: checker.optional(&config.stop_signal, value::signal),
         healthcheck: healthcheck(checker, &config.healthcheck),
+        on_build: Vec::new(),
+        shell: None,
+        args_escaped: false,
         author: config.author.given().cloned(),
         annotations: map(checker, "annotations", &config.annotations),
     }

@@ -9,13 +9,12 @@ use super::draft::{Files, Layers, Step};
 use super::field::{At, Field, Keyed, List};
 use super::recipe::{Base, Origin};
 use super::step::{Copy, Git, Http, Unpack, Verb};
-use super::{address, pattern, suggest, value};
+use super::{address, pattern, value};
 use crate::canon::{Problem, Reference};
-use crate::plan::step::{Destination, Ownership};
-use crate::plan::{Operation, Selection, Source};
-
-/// The build's own context.
-pub const OWN_CONTEXT: &str = "context";
+use crate::frontend::suggest;
+use crate::plan::name::{self, OWN_CONTEXT};
+use crate::plan::step::{Destination, Ownership, Revision};
+use crate::plan::{Mode, Operation, Selection, Source};
 
 /// A step of the draft; none when it is faulty.
 pub fn lower(checker: &mut Checker, verb: &Keyed<Verb>) -> Option<Step> {
@@ -44,10 +43,9 @@ struct Lowering<'a> {
     owner: Owner<'a>,
 }
 
-/// Files to copy: what they are, how they go by name, and the patterns that name them.
+/// Files to copy: what they are, and where they come from, for the step's name.
 struct Chosen {
     files: Files,
-    sources: Vec<String>,
     from: String,
 }
 
@@ -55,10 +53,9 @@ type Texts = Field<List<At<String>>>;
 type NonEmptyTexts = Field<At<List<At<String>>>>;
 
 impl Chosen {
-    /// What a step is called that takes these files to `to`.
-    fn copied(&self, verb: &str, to: &Destination) -> String {
-        let sources = several(&self.sources);
-        format!("{verb} {sources} → {}{}", shown(to), self.from)
+    fn own(files: Files) -> Chosen {
+        let from = String::new();
+        Chosen { files, from }
     }
 }
 
@@ -84,38 +81,36 @@ impl Lowering<'_> {
                 let ownership = self.ownership(&file.mode, &file.owner);
                 self.checker.need(&self.owner, "content", &file.content);
                 let (path, content) = (path?, file.content.given()?.clone());
-                let name = format!("file {path}");
-                self.step(
-                    name,
-                    None,
-                    Operation::File {
-                        path,
-                        content,
-                        ownership,
-                    },
-                )
+                let operation = Operation::File {
+                    path,
+                    content,
+                    ownership,
+                };
+                self.step(None, operation)
             }
             Verb::Directory(directory) => {
                 let path = self.required("path", &directory.path, value::absolute);
                 let ownership = self.ownership(&directory.mode, &directory.owner);
                 let path = path?;
-                let name = format!("directory {path}");
-                self.step(name, None, Operation::Directory { path, ownership })
+                let keep = directory.keep.given().copied().unwrap_or_default();
+                let operation = Operation::Directory {
+                    path,
+                    keep,
+                    ownership,
+                };
+                self.step(None, operation)
             }
             Verb::Symlink(symlink) => {
                 let path = self.required("path", &symlink.path, value::absolute_name);
                 let target = self.required("target", &symlink.target, value::link_target);
                 let (path, target) = (path?, target?);
-                let name = format!("symlink {path} → {target}");
-                self.step(name, None, Operation::Symlink { path, target })
+                self.step(None, Operation::Symlink { path, target })
             }
             Verb::Remove(remove) => {
                 let paths = self.paths(&remove.paths, pattern::absolute_pattern);
                 let missing_ok = remove.missing_ok.given().copied().unwrap_or_default();
                 let paths = paths?;
-                let shown: Vec<_> = paths.iter().map(|path| format!("/{path}")).collect();
-                let name = format!("remove {}", several(&shown));
-                self.step(name, None, Operation::Remove { paths, missing_ok })
+                self.step(None, Operation::Remove { paths, missing_ok })
             }
         }
     }
@@ -123,31 +118,29 @@ impl Lowering<'_> {
     fn copy(&mut self, copy: &Copy) -> Option<Step> {
         let filters = (&copy.include, &copy.exclude);
         let parents = copy.parents.given().copied().unwrap_or_default();
-        let chosen = self.chosen(&copy.from, &copy.paths, filters, parents);
+        let may_be_empty = copy.missing_ok.given().copied().unwrap_or_default();
+        let flags = (parents, may_be_empty);
+        let chosen = self.chosen(&copy.from, &copy.paths, filters, flags);
         let to = self.required("to", &copy.to, value::destination);
         let ownership = self.ownership(&copy.mode, &copy.owner);
         self.several_need_a_directory(&copy.paths, &copy.to);
         let (chosen, to) = (chosen?, to?);
-        let name = chosen.copied("copy", &to);
-        let operation = Operation::Copy { to, ownership };
-        self.step(name, Some(chosen.files), operation)
+        let operation = Operation::Copy {
+            to,
+            unpack: copy.unpack.given().copied().unwrap_or_default(),
+            ownership,
+        };
+        self.step(Some(chosen), operation)
     }
 
     fn unpack(&mut self, unpack: &Unpack) -> Option<Step> {
         let none = Field::Absent;
-        let chosen = self.chosen(&unpack.from, &unpack.paths, (&none, &none), false);
+        let chosen = self.chosen(&unpack.from, &unpack.paths, (&none, &none), (false, false));
         let to = self.required("to", &unpack.to, value::destination);
         let ownership = self.ownership(&unpack.mode, &unpack.owner);
         let strip = unpack.strip.given().copied().unwrap_or_default();
         let (chosen, to) = (chosen?, to?);
-        let name = chosen.copied("unpack", &to);
-        let to = as_directory(to);
-        let operation = Operation::Unpack {
-            to,
-            strip,
-            ownership,
-        };
-        self.step(name, Some(chosen.files), operation)
+        self.unpacked(chosen, to, strip, ownership)
     }
 
     fn http(&mut self, http: &Http) -> Option<Step> {
@@ -174,22 +167,21 @@ impl Lowering<'_> {
                 return None;
             }
         };
-        let name = format!("http {url} → {}", shown(&to));
         let files = Files::Source(Operation::Http {
             url,
-            sha256,
+            sha256: Some(sha256),
             file_name,
         });
-        let operation = if is_archive {
-            Operation::Unpack {
-                to: as_directory(to),
-                strip: http.strip.given().map_or(0, |strip| strip.value),
-                ownership,
-            }
-        } else {
-            Operation::Copy { to, ownership }
+        if is_archive {
+            let strip = http.strip.given().map_or(0, |strip| strip.value);
+            return self.unpacked(Chosen::own(files), to, strip, ownership);
+        }
+        let operation = Operation::Copy {
+            to,
+            unpack: false,
+            ownership,
         };
-        self.step(name, Some(files), operation)
+        self.step(Some(Chosen::own(files)), operation)
     }
 
     fn git(&mut self, git: &Git) -> Option<Step> {
@@ -204,23 +196,59 @@ impl Lowering<'_> {
         self.several_need_a_directory(&git.paths, &git.to);
         let ownership = self.ownership(&git.mode, &git.owner);
         let (url, commit, to, selection) = (url?, commit?, to?, selection?);
-        let name = format!("git {url} {} → {}", &commit[..12], shown(&to));
         let files = Files::Source(Operation::Git {
             url,
-            commit,
+            revision: Revision::Commit(commit),
             selection,
+            keep_git_dir: false,
+            submodules: false,
         });
-        let operation = Operation::Copy { to, ownership };
-        self.step(name, Some(files), operation)
+        let operation = Operation::Copy {
+            to,
+            unpack: false,
+            ownership,
+        };
+        self.step(Some(Chosen::own(files)), operation)
     }
 
-    fn step(&self, name: String, files: Option<Files>, operation: Operation) -> Option<Step> {
-        let span = self.owner.span.clone();
+    /// What is unpacked goes into a directory, however it was written; as that it is named.
+    fn unpacked(
+        &self,
+        chosen: Chosen,
+        to: Destination,
+        strip: u32,
+        ownership: Ownership,
+    ) -> Option<Step> {
+        let operation = Operation::Unpack {
+            to,
+            strip,
+            ownership,
+        };
+        let mut step = self.step(Some(chosen), operation)?;
+        if let Operation::Unpack { to, .. } = &mut step.operation {
+            to.is_directory = true;
+        }
+        Some(step)
+    }
+
+    fn step(&self, chosen: Option<Chosen>, operation: Operation) -> Option<Step> {
+        let select;
+        let (copied, from) = match &chosen {
+            None => (None, ""),
+            Some(Chosen { files, from }) => match files {
+                Files::Source(operation) => (Some(operation), from.as_str()),
+                Files::Of(_, selection) => {
+                    let selection = selection.clone();
+                    select = Operation::Select { selection };
+                    (Some(&select), from.as_str())
+                }
+            },
+        };
         Some(Step {
-            name,
-            span,
+            name: name::step(&operation, copied.as_slice(), from),
+            span: self.owner.span.clone(),
             operation,
-            files,
+            files: chosen.map(|chosen| chosen.files),
         })
     }
 
@@ -257,7 +285,7 @@ impl Lowering<'_> {
 
     fn ownership(&mut self, mode: &Field<At<String>>, owner: &Field<At<String>>) -> Ownership {
         Ownership {
-            mode: self.checker.optional(mode, value::mode),
+            mode: self.checker.optional(mode, value::mode).map(Mode::Bits),
             owner: self.checker.optional(owner, value::owner),
         }
     }
@@ -274,6 +302,7 @@ impl Lowering<'_> {
             parents: false,
             include,
             exclude,
+            may_be_empty: false,
         })
     }
 
@@ -282,7 +311,7 @@ impl Lowering<'_> {
         from: &Field<At<Origin>>,
         paths: &NonEmptyTexts,
         filters: (&Texts, &Texts),
-        parents: bool,
+        (parents, may_be_empty): (bool, bool),
     ) -> Option<Chosen> {
         let read = match parents {
             true => pattern::source_with_pivot,
@@ -292,6 +321,7 @@ impl Lowering<'_> {
         let selection = self.selection(sources, filters);
         let selection = selection.map(|selection| Selection {
             parents,
+            may_be_empty,
             ..selection
         });
         let own = || OWN_CONTEXT.to_owned();
@@ -300,17 +330,7 @@ impl Lowering<'_> {
             Field::Absent => (context(own(), selection?), String::new()),
             Field::Given(from) => self.origin(from, selection)?,
         };
-        let sources = match &files {
-            Files::Source(Operation::Context { selection, .. }) | Files::Of(_, selection) => {
-                selection.sources.clone()
-            }
-            Files::Source(_) => Vec::new(),
-        };
-        Some(Chosen {
-            files,
-            sources,
-            from,
-        })
+        Some(Chosen { files, from })
     }
 
     fn origin(
@@ -327,14 +347,13 @@ impl Lowering<'_> {
         ];
         if let (Some(name), true) = (origin.context.given(), given(&parts).len() == 1) {
             let known = self.context_name(name)?;
-            let from = format!(" from context {known}");
+            let from = name::from_context(&known);
             return Some((context(known, selection?), from));
         }
         let layers = layers(self.checker, &parts, &origin.name, &from.span)?;
         let from = match (&layers, given(&parts).as_slice()) {
-            (Layers::Stage(_), [(_, name)]) => format!(" from stage {}", name.value),
-            (Layers::Image(Source::Registry(reference)), _) => format!(" from {reference}"),
-            (Layers::Image(Source::Layout { path, .. }), _) => format!(" from {path}"),
+            (Layers::Stage(_), [(_, name)]) => name::from_stage(&name.value),
+            (Layers::Image(source), _) => name::from_image(source),
             _ => String::new(),
         };
         Some((Files::Of(layers, selection?), from))
@@ -437,30 +456,4 @@ fn stage(checker: &mut Checker, at: &At<String>) -> Option<usize> {
     let hint = hint.unwrap_or_else(|| format!("begin one with `[stages.{}]`", at.value));
     checker.say(problem.hint(hint));
     None
-}
-
-fn as_directory(to: Destination) -> Destination {
-    Destination {
-        is_directory: true,
-        ..to
-    }
-}
-
-fn shown(to: &Destination) -> String {
-    let slash = if to.is_directory && !to.path.is_root() {
-        "/"
-    } else {
-        ""
-    };
-    format!("{}{slash}", to.path)
-}
-
-/// A few of them, and how many more there are.
-pub fn several(names: &[String]) -> String {
-    const MOST: usize = 3;
-    let few = names[..names.len().min(MOST)].join(" ");
-    match names.len().saturating_sub(MOST) {
-        0 => few,
-        more => format!("{few} and {more} more"),
-    }
 }

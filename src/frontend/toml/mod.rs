@@ -8,7 +8,7 @@
 //! what the caller wants of it. Each says what is wrong and goes on, so that one run tells all.
 
 mod access;
-mod address;
+pub(super) mod address;
 mod check;
 mod config;
 mod de;
@@ -17,13 +17,13 @@ mod field;
 mod lower;
 mod lower_config;
 mod lower_step;
-mod pattern;
+pub(super) mod pattern;
 mod recipe;
 mod schema;
 mod stages;
 mod step;
-pub mod suggest;
-mod value;
+
+pub(super) mod value;
 
 use std::cell::RefCell;
 

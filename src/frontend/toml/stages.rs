@@ -35,7 +35,9 @@ pub fn draft<'a>(
         ..Draft::default()
     };
     checker.contexts.extend(draft.contexts.keys().cloned());
-    checker.contexts.insert(lower_step::OWN_CONTEXT.to_owned());
+    checker
+        .contexts
+        .insert(crate::plan::name::OWN_CONTEXT.to_owned());
     for (place, (name, _)) in recipe.stages.members().iter().enumerate() {
         if place == MOST_STAGES {
             let message = format!("a recipe has at most {MOST_STAGES} stages");
@@ -123,7 +125,7 @@ fn context_folders(checker: &mut Checker, recipe: &Recipe) -> BTreeMap<String, S
     let mut folders = BTreeMap::new();
     for (name, folder) in recipe.contexts.members() {
         checker.read(name, value::name);
-        if name.value == lower_step::OWN_CONTEXT {
+        if name.value == crate::plan::name::OWN_CONTEXT {
             let message = "`context` is the build's own context, and can't be another";
             checker.fault(name.span.clone(), message, "choose another name");
         }

@@ -63,6 +63,12 @@ pub struct Copy {
     /// where only those after the first `/./` are kept, `TO/b/c.txt`.
     #[serde(default)]
     pub parents: Field<bool>,
+    /// Whether it is fine that the patterns match nothing; a path without one must be there.
+    #[serde(default)]
+    pub missing_ok: Field<bool>,
+    /// Whether a source that is an archive is unpacked, as Docker's `ADD` does.
+    #[serde(default)]
+    pub unpack: Field<bool>,
 }
 
 /// Writes one file whose content stands in the recipe.
@@ -90,6 +96,9 @@ pub struct Directory {
     /// Where, absolute.
     #[schemars(extend("pattern" = "^/"))]
     pub path: Field<At<String>>,
+    /// Whether one that is there stays as it is, as Docker's `WORKDIR` has it.
+    #[serde(default)]
+    pub keep: Field<bool>,
     /// Permission bits in octal; else `"0755"`.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-7]{3,4}$"))]

@@ -11,6 +11,7 @@
 //! ```text
 //! {"time":0.012,"event":"started","id":3,"name":"copy src → /app"}
 //! {"time":0.250,"event":"progress","id":3,"bytes":1048576,"total":4194304}
+//! {"time":0.300,"event":"output","id":3,"line":"cc -c main.c"}
 //! {"time":0.913,"event":"finished","id":3,"outcome":"done"}
 //! {"time":0.913,"event":"note","message":"…"}
 //! {"time":0.914,"event":"warning","message":"…"}

@@ -8,6 +8,8 @@
 //! #3 copy src → /app
 //! #3 12.3 MB of 45.0 MB, 4.1 MB/s
 //! #3 done in 11.0s
+//! #5 run make
+//! #5 cc -c main.c
 //! #4 cached: fetch https://example.org/tool
 //! ```
 //! A piece of work whose result is there within [`SOON`] has one line.
@@ -93,6 +95,18 @@ impl<W: Write> Plain<W> {
         }
     }
 
+    /// Writes the name of a piece of work that something is told of.
+    fn name(&mut self, id: u64, elapsed: Duration) {
+        let Some(running) = self.running.get_mut(&id) else {
+            return;
+        };
+        if running.told.is_none() {
+            running.told = Some(elapsed);
+            let line = format!("#{id} {}", running.name);
+            self.line(&line);
+        }
+    }
+
     fn finished(&mut self, id: u64, outcome: Outcome, elapsed: Duration) {
         self.summary.count(outcome);
         let Some(running) = self.running.remove(&id) else {
@@ -140,6 +154,10 @@ impl<W: Write + Send> Show for Plain<W> {
                     let line = format!("#{id} {}{of}, {}", size(bytes), rate(bytes, time));
                     self.line(&line);
                 }
+            }
+            Event::Output { id, line } => {
+                self.name(id, elapsed);
+                self.line(&format!("#{id} {line}"));
             }
             Event::Finished { id, outcome } => self.finished(id, outcome, elapsed),
             Event::Note { message } => self.line(&message),

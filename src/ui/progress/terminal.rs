@@ -89,6 +89,12 @@ impl Terminal {
         }
     }
 
+    fn output(&self, id: u64, line: &str) {
+        let name = self.running.get(&id).map_or("", |running| &running.name);
+        let name = painted(&shortened(name), "2", self.colour);
+        self.say(&format!("  {name}  {}", printable(line)));
+    }
+
     fn finished(&mut self, id: u64, outcome: Outcome, elapsed: Duration) {
         self.summary.count(outcome);
         let Some(running) = self.running.remove(&id) else {
@@ -134,6 +140,7 @@ impl Show for Terminal {
         match event {
             Event::Started { id, name } => self.started(id, &name, elapsed),
             Event::Progress { id, bytes, total } => self.progress(id, bytes, total, elapsed),
+            Event::Output { id, line } => self.output(id, &line),
             Event::Finished { id, outcome } => self.finished(id, outcome, elapsed),
             Event::Note { message } => self.say(&printable(&message).replace('\n', " ")),
             Event::Warning { message } => {

@@ -1,0 +1,221 @@
+//! The recipe's text and its context, wherever they are.
+//!
+//! In: the arguments. Out: [`Opened`]: what language the recipe is in, its text, and folders of
+//! this machine. A context that is no folder is fetched.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::arguments::Recipe;
+use super::environment::Environment;
+use super::exit::{Code, Failure};
+use super::fetched::{self, Fetched, Kept};
+use super::flags::ContextValue;
+use crate::canon::event::Events;
+use crate::canon::{Problem, Source};
+use crate::frontend::{dockerfile, toml};
+
+/// What a recipe is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// `cairn.toml`
+    Toml,
+    /// Docker's
+    Dockerfile,
+}
+
+/// A recipe and its context.
+pub struct Opened {
+    pub language: Language,
+    pub source: Source,
+    /// The recipe's folder.
+    pub folder: PathBuf,
+    /// The build's context.
+    pub context: PathBuf,
+    /// `Dockerfile.dockerignore`, where there is one.
+    pub ignore_file: Option<PathBuf>,
+    /// What was fetched, as long as it is needed.
+    pub kept: Option<Kept>,
+}
+
+/// Finds the recipe and its context. `events` are asked for where something has to be fetched.
+pub fn open(
+    arguments: &Recipe,
+    environment: &Environment,
+    events: impl FnOnce() -> Events,
+) -> Result<Opened, Failure> {
+    let value = ContextValue::new(&arguments.context);
+    let is_stdin = |file: &PathBuf| file.as_os_str() == "-";
+    if value == ContextValue::Stdin && arguments.file.as_ref().is_some_and(is_stdin) {
+        return Err(Failure::usage(
+            "recipe and context can't both be standard input",
+            "put the recipe into the context, or name a file",
+        ));
+    }
+    let fetched = match &value {
+        ContextValue::Folder(_) => None,
+        _ => fetched::fetch(&value, &arguments.context, environment, &events())?,
+    };
+    match (fetched, value) {
+        (Some(Fetched::Recipe(bytes, kept)), _) if arguments.file.is_none() => {
+            let name = match arguments.context.as_str() {
+                "-" => "Dockerfile",
+                name => name,
+            };
+            let language = language_of(&bytes);
+            let folder = kept.folder.clone();
+            source(name.to_owned(), bytes, language).map(|source| Opened {
+                language,
+                source,
+                context: folder.clone(),
+                folder,
+                ignore_file: None,
+                kept: Some(kept),
+            })
+        }
+        // A recipe is named: what was fetched is no tar and can't be its context.
+        (Some(Fetched::Recipe(..)), _) => Err(Failure::message(
+            Code::Failed,
+            Problem::new(format!("the context `{}` is no tar", arguments.context)),
+        )),
+        (Some(Fetched::Folder(kept)), _) => {
+            let shown = PathBuf::new();
+            let opened = in_folder(arguments, &kept.folder, &shown, environment, true)?;
+            Ok(Opened {
+                kept: Some(kept),
+                ..opened
+            })
+        }
+        (None, ContextValue::Folder(named)) => {
+            let context = environment.absolute(&named);
+            in_folder(arguments, &context, &named, environment, false)
+        }
+        (None, _) => Err(Failure::usage("there is no context", "name a folder")),
+    }
+}
+
+/// The recipe of the folder `context`, which goes by the name `shown`. What is named in one that
+/// was fetched is in it, and no link leads out.
+fn in_folder(
+    arguments: &Recipe,
+    context: &Path,
+    shown: &Path,
+    environment: &Environment,
+    is_fetched: bool,
+) -> Result<Opened, Failure> {
+    let is_stdin = arguments
+        .file
+        .as_ref()
+        .is_some_and(|file| file.as_os_str() == "-");
+    let (name, path) = match &arguments.file {
+        Some(file) if is_fetched && !is_stdin => (file.clone(), context.join(file)),
+        Some(file) => (file.clone(), environment.absolute(file)),
+        None => {
+            let names = ["cairn.toml", "Dockerfile", "dockerfile"];
+            let is_there = |name: &&str| context.join(name).symlink_metadata().is_ok();
+            let name = names.into_iter().find(is_there).unwrap_or("cairn.toml");
+            let shown = shown.join(name);
+            let shown = shown.strip_prefix(".").unwrap_or(&shown);
+            (shown.to_owned(), context.join(name))
+        }
+    };
+    let name = name.display().to_string();
+    let path = match is_fetched && !is_stdin {
+        true => inside(context, &path).unwrap_or(path),
+        false => path,
+    };
+    let largest = dockerfile::LARGEST.max(toml::LARGEST) as u64 + 1;
+    let mut bytes = Vec::new();
+    let read = match is_stdin {
+        true => std::io::stdin().take(largest).read_to_end(&mut bytes),
+        false if is_fetched && inside(context, &path).is_none() => {
+            Err(std::io::ErrorKind::NotFound.into())
+        }
+        false => {
+            std::fs::File::open(&path).and_then(|file| file.take(largest).read_to_end(&mut bytes))
+        }
+    };
+    read.map_err(|error| {
+        let problem = Problem::new(format!("can't read the recipe `{name}`: {error}"));
+        let hint = "name the recipe with `-f FILE`, and its context as the last argument";
+        Failure::message(Code::Unavailable, problem.hint(hint))
+    })?;
+    let language = match path.extension() {
+        Some(extension) if extension == "toml" && !is_stdin => Language::Toml,
+        _ if is_stdin => language_of(&bytes),
+        _ if path.file_name().is_some_and(is_dockerfile_name) => Language::Dockerfile,
+        _ => language_of(&bytes),
+    };
+    let folder = match is_stdin {
+        true => environment.absolute(".".as_ref()),
+        false => path.parent().map(PathBuf::from).unwrap_or_default(),
+    };
+    let mut own = path.clone().into_os_string();
+    own.push(".dockerignore");
+    let own = PathBuf::from(own);
+    let has_own = language == Language::Dockerfile && !is_stdin && own.symlink_metadata().is_ok();
+    Ok(Opened {
+        language,
+        source: source(name, bytes, language)?,
+        folder,
+        context: context.to_owned(),
+        ignore_file: has_own.then_some(own),
+        kept: None,
+    })
+}
+
+/// Where `path` really is, if that is in `folder`.
+fn inside(folder: &Path, path: &Path) -> Option<PathBuf> {
+    let (folder, path) = (folder.canonicalize().ok()?, path.canonicalize().ok()?);
+    path.starts_with(&folder).then_some(path)
+}
+
+fn is_dockerfile_name(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy().to_lowercase();
+    name.contains("dockerfile") || name.contains("containerfile")
+}
+
+fn source(name: String, bytes: Vec<u8>, language: Language) -> Result<Source, Failure> {
+    let largest = match language {
+        Language::Toml => toml::LARGEST,
+        Language::Dockerfile => dockerfile::LARGEST,
+    };
+    Source::new(name, bytes, largest).map_err(|problem| Failure::message(Code::Failed, *problem))
+}
+
+/// What a text without a name is written in: a Dockerfile's first instruction is `FROM` or `ARG`,
+/// behind comments; a key of TOML has `=` after it.
+fn language_of(bytes: &[u8]) -> Language {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let first = lines
+        .into_iter()
+        .find(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = first.unwrap_or_default();
+    let (word, rest) = first.split_once([' ', '\t']).unwrap_or((first, ""));
+    let is_instruction = ["from", "arg"].contains(&word.to_lowercase().as_str());
+    match is_instruction && !rest.trim_start().starts_with('=') {
+        true => Language::Dockerfile,
+        false => Language::Toml,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_language_is_known_by_the_first_line_that_counts() {
+        for (text, expected) in [
+            ("FROM scratch", Language::Dockerfile),
+            ("# from\n\n  arg a=1\nFROM $a", Language::Dockerfile),
+            ("\u{feff}# escape=`\r\nFROM\ta", Language::Dockerfile),
+            ("from = \"scratch\"", Language::Toml),
+            ("from=\"scratch\"", Language::Toml),
+            ("[stages.a]\n", Language::Toml),
+            ("", Language::Toml),
+        ] {
+            assert_eq!(language_of(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

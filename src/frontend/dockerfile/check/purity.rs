@@ -1,0 +1,192 @@
+//! What makes a build come out otherwise: cairn's own rules.
+//!
+//! In: a tree. Out: findings of names that move, and of commands that ask the clock, chance or the
+//! host.
+
+use super::commands::{self, Placed};
+use super::rule::*;
+use super::{CheckInput, Finding, download, find, package};
+use crate::frontend::dockerfile::expand::Expander;
+use crate::frontend::dockerfile::syntax::*;
+
+pub(super) fn check(file: &Dockerfile, input: &CheckInput<'_>, findings: &mut Vec<Finding>) {
+    let stages: Vec<_> = file.stages.iter().map(|stage| &stage.from.kind).collect();
+    let is_image = |before: usize, name: &str| {
+        let lower = name.to_lowercase();
+        let mut earlier = stages[..before].iter();
+        let is_stage = earlier.any(|from| {
+            let own = from.name.as_ref();
+            own.is_some_and(|own| own.value == lower)
+        });
+        let is_number = name.parse::<usize>().is_ok();
+        let is_context = input.contexts.is_some_and(|names| names.contains(name));
+        !is_stage && !is_number && !is_context && !matches!(name, "scratch" | "context" | "")
+    };
+    let expander = Expander::new(file.directives.escape);
+    let arguments = arguments(file, input, &expander);
+    for (at, stage) in file.stages.iter().enumerate() {
+        let image = &stage.from.kind.image;
+        if let Ok(expanded) = expander.word(&image.raw, &arguments)
+            && is_image(at, &expanded.text)
+        {
+            base(&expanded.text, &image.span, findings);
+        }
+        for node in &stage.instructions {
+            match &node.kind {
+                Kind::Copy(copy) => {
+                    if let Some(from) = &copy.from
+                        && is_image(at, &from.value)
+                    {
+                        base(&from.value, &from.span, findings);
+                    }
+                }
+                Kind::Add(add) => download::add(add, findings),
+                Kind::Run(run) => {
+                    flags(run, node, findings);
+                    let placed = commands::of(run, node, input.text);
+                    download::run(&placed, findings);
+                    package::run(&placed, findings);
+                    ambient(&placed, findings);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Global arguments, for the names of bases.
+fn arguments(
+    file: &Dockerfile,
+    input: &CheckInput<'_>,
+    expander: &Expander,
+) -> Vec<(String, String)> {
+    let mut known: Vec<(String, String)> = Vec::new();
+    for argument in file.globals.iter().flat_map(|node| &node.kind) {
+        let name = &argument.name.raw;
+        let given = input.arguments.and_then(|given| given.get(name)).cloned();
+        let default = argument.default.as_ref();
+        let default = default.and_then(|word| expander.word(&word.raw, &known).ok());
+        if let Some(value) = given.or(default.map(|expanded| expanded.text)) {
+            known.push((name.clone(), value));
+        }
+    }
+    known
+}
+
+fn base(name: &str, span: &Span, findings: &mut Vec<Finding>) {
+    if name.contains("@sha256:") || name.contains("@sha512:") {
+        return;
+    }
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let message = match last.split_once(':') {
+        None => format!("`{name}` is whatever its tag `latest` names today"),
+        Some(_) => format!("`{name}` is whatever its tag names today"),
+    };
+    let hint = format!("write `{name}@sha256:…`");
+    find(findings, UNPINNED_BASE, span, message, hint);
+}
+
+fn flags(run: &Run, node: &Instruction, findings: &mut Vec<Finding>) {
+    let mut impure = |span: &Span, what: &str| {
+        let message = format!("{what} lets the host into the build");
+        find(
+            findings,
+            IMPURE_RUN,
+            span,
+            message,
+            "leave it out where you can",
+        );
+    };
+    if let Some(network) = &run.network
+        && network.value == Network::Host
+    {
+        impure(&network.span, "`--network=host`");
+    }
+    if let Some(security) = &run.security
+        && security.value == Security::Insecure
+    {
+        impure(&security.span, "`--security=insecure`");
+    }
+    if let Some(device) = run.devices.first() {
+        let _ = node;
+        impure(&device.span, "`--device`");
+    }
+}
+
+/// Clock, chance and host.
+fn ambient(placed: &Placed<'_>, findings: &mut Vec<Finding>) {
+    for command in &placed.commands {
+        let Some(first) = command.words.first() else {
+            continue;
+        };
+        let program = command.program();
+        let mut operands = command.operands().map(|word| &word.text[..]);
+        let clock = match program {
+            "date" => {
+                let fixed = ["-d", "--date", "-r", "--reference", "-u@"];
+                let is_fixed = |flag: &&str| {
+                    let mut words = command.arguments().iter();
+                    words.any(|word| word.text.starts_with(flag))
+                };
+                !fixed.iter().any(is_fixed)
+            }
+            "hwclock" | "ntpdate" => true,
+            _ => false,
+        };
+        if clock {
+            let message = format!("`{program}` says when it is built");
+            let hint = "use `date -d @$SOURCE_DATE_EPOCH`, or leave the time out";
+            find(findings, CLOCK_IN_RUN, &placed.span(first), message, hint);
+        }
+        let random = match program {
+            "uuidgen" | "ssh-keygen" | "pwgen" | "apg" | "shuf" => Some(first),
+            "openssl" => {
+                let makes = ["rand", "genrsa", "genpkey", "ecparam", "req", "dhparam"];
+                let verb = operands.next();
+                verb.is_some_and(|verb| makes.contains(&verb))
+                    .then_some(first)
+            }
+            _ => {
+                let names = [
+                    "$RANDOM",
+                    "${RANDOM",
+                    "/dev/urandom",
+                    "/dev/random",
+                    "random/uuid",
+                ];
+                let is_random = |text: &str| names.iter().any(|name| text.contains(name));
+                command.words.iter().find(|word| is_random(&word.text))
+            }
+        };
+        if let Some(word) = random {
+            let message = format!("`{}` gives something else each time", word.text);
+            let hint = "make it where the container starts, or copy it in";
+            find(findings, RANDOM_IN_RUN, &placed.span(word), message, hint);
+        }
+        let host = match program {
+            "hostname" | "hostnamectl" | "nproc" | "lscpu" | "lsblk" | "lspci" => Some(first),
+            "uname" => {
+                let tells = |word: &&super::shell::Shell| {
+                    let is_flag = word.text.starts_with('-');
+                    is_flag && word.text.contains(['r', 'n', 'a', 'v'])
+                };
+                command.arguments().iter().find(tells).map(|_| first)
+            }
+            _ => {
+                let files = [
+                    "/proc/cpuinfo",
+                    "/proc/meminfo",
+                    "/proc/version",
+                    "/proc/uptime",
+                ];
+                let is_host = |text: &str| files.iter().any(|file| text.contains(file));
+                command.words.iter().find(|word| is_host(&word.text))
+            }
+        };
+        if let Some(word) = host {
+            let message = format!("`{}` tells of the machine that builds", word.text);
+            let hint = "write the value that is meant";
+            find(findings, HOST_IN_RUN, &placed.span(word), message, hint);
+        }
+    }
+}

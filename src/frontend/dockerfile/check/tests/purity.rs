@@ -1,0 +1,240 @@
+//! cairn's own rules.
+
+use super::{must_find, must_find_in_run};
+
+#[test]
+fn names_that_move() {
+    let digest = "a".repeat(64);
+    must_find(
+        "UnpinnedBase",
+        &[
+            ("FROM a", &["a"]),
+            (
+                "FROM a:1 AS b\nFROM b\nCOPY --from=0 x y\nCOPY --from=c:1 x y",
+                &["a:1", "c:1"],
+            ),
+            (&format!("FROM a:1@sha256:{digest}"), &[]),
+            ("ARG T=1\nFROM a:$T", &["a:$T"]),
+            ("FROM scratch", &[]),
+        ],
+    );
+    let commit = "0".repeat(40);
+    must_find(
+        "UnpinnedGit",
+        &[
+            (
+                "FROM scratch\nADD https://h/a.git#main /x",
+                &["https://h/a.git#main"],
+            ),
+            ("FROM scratch\nADD git@h:a.git /x", &["git@h:a.git"]),
+            (
+                &format!("FROM scratch\nADD https://h/a.git#{commit}:d /x"),
+                &[],
+            ),
+            (
+                &format!("FROM scratch\nADD https://h/a.git?ref=main&commit={commit} /x"),
+                &[],
+            ),
+            (
+                "FROM scratch\nRUN git clone --depth 1 https://h/a",
+                &["git"],
+            ),
+            (
+                &format!("FROM scratch\nRUN git clone h && git -C a checkout {commit}"),
+                &[],
+            ),
+        ],
+    );
+    must_find(
+        "UnverifiedAdd",
+        &[
+            (
+                "FROM scratch\nADD https://h/a.tgz b /x/",
+                &["https://h/a.tgz"],
+            ),
+            (
+                "FROM scratch\nADD --checksum=sha256:1 https://h/a.tgz /x/",
+                &[],
+            ),
+        ],
+    );
+    must_find(
+        "ImpureRun",
+        &[
+            (
+                "FROM scratch\nRUN --network=host --security=insecure --device=d a",
+                &["host", "insecure", "d"],
+            ),
+            ("FROM scratch\nRUN --network=none a", &[]),
+        ],
+    );
+}
+
+#[test]
+fn downloads() {
+    must_find_in_run(
+        "PipedDownload",
+        &[
+            ("curl -fsSL https://h/x | sh", &["curl"][..]),
+            ("wget -qO- https://h/x | sudo bash -s -- -y", &["wget"]),
+            ("curl https://h/x | tee y | python3", &["curl"]),
+            ("sh -c \"$(curl -fsSL https://h/x)\"", &["curl"]),
+            (
+                "[\"sh\", \"-c\", \"curl https://h | sh\"]",
+                // Places in arrays are those of all its strings.
+                &["\"sh\", \"-c\", \"curl https://h | sh\""],
+            ),
+            ("curl https://h/x | tar xz", &[]),
+            ("<<E\ncurl https://h/x | sh\nE", &["curl"]),
+        ],
+    );
+    must_find_in_run(
+        "UnverifiedDownload",
+        &[
+            ("a \\\n # c\n && curl -O https://h/x", &["curl"]),
+            ("wget $URL", &["wget"]),
+            ("curl -O https://h/x && echo 1 | sha256sum -c", &[]),
+            ("curl -I https://h/x", &[]),
+            ("curl http://localhost:80/", &[]),
+            ("apk add curl=1", &[]),
+        ],
+    );
+}
+
+#[test]
+fn packages() {
+    must_find_in_run(
+        "UnpinnedApt",
+        &[
+            (
+                "apt-get update && apt-get install -y --no-install-recommends gcc make",
+                &["gcc"],
+            ),
+            ("apt-get -qq install gcc=1", &[]),
+            ("apt install ./a.deb", &[]),
+            (
+                "sed s,deb,snapshot.debian.org, x && apt-get install gcc",
+                &[],
+            ),
+            ("apt-get update", &[]),
+        ],
+    );
+    must_find_in_run(
+        "SystemUpgrade",
+        &[
+            ("apt-get update && apt-get -y upgrade", &["upgrade"]),
+            ("apk upgrade --no-cache", &["upgrade"]),
+            ("dnf -y update", &["update"]),
+            ("apt-get update", &[]),
+        ],
+    );
+    must_find_in_run(
+        "UnpinnedApk",
+        &[
+            ("apk add --no-cache curl", &["curl"]),
+            ("apk add --no-cache curl=8 git~2", &[]),
+            ("apk --no-cache add -t deps gcc=1", &[]),
+        ],
+    );
+    must_find_in_run(
+        "UnpinnedRpm",
+        &[
+            ("dnf install -y gcc", &["gcc"]),
+            ("yum -y install gcc-14.2", &[]),
+            ("zypper in vim", &["vim"]),
+        ],
+    );
+    must_find_in_run(
+        "UnpinnedPip",
+        &[
+            ("pip install --no-cache-dir flask requests==1", &["flask"]),
+            ("pip install 'flask>=2'", &["flask>=2"]),
+            ("python3 -m pip install -U pip", &["pip"]),
+            ("uv pip install x", &["x"]),
+            ("pip install -r requirements.txt", &[]),
+            ("pip install . ./b x.whl --target /y", &[]),
+            ("pip install flask==3", &[]),
+            ("pip list", &[]),
+        ],
+    );
+    must_find_in_run(
+        "UnpinnedNpm",
+        &[
+            ("npm install", &["install"]),
+            ("npm i -g typescript", &["typescript"]),
+            ("npm i -g typescript@5.1 @a/b@1", &[]),
+            ("npm i @a/b@latest", &["@a/b@latest"]),
+            ("npm ci && npm run build", &[]),
+            ("yarn", &["yarn"]),
+            ("yarn install --frozen-lockfile", &[]),
+            ("yarn build", &[]),
+            ("pnpm install --frozen-lockfile", &[]),
+            ("pnpm i", &["i"]),
+        ],
+    );
+    must_find_in_run(
+        "UnpinnedGem",
+        &[
+            ("gem install rails", &["rails"]),
+            ("gem install rails -v 8", &[]),
+        ],
+    );
+    must_find_in_run(
+        "UnpinnedGo",
+        &[
+            ("go install a.b/c@latest", &["a.b/c@latest"]),
+            ("CGO_ENABLED=0 go install a.b/c@v1", &[]),
+            ("go install ./...", &[]),
+            ("go build -o x ./cmd", &[]),
+        ],
+    );
+    must_find_in_run(
+        "UnpinnedCargo",
+        &[
+            ("cargo install ripgrep", &["ripgrep"]),
+            ("cargo install --locked ripgrep@14", &[]),
+            ("cargo install --path .", &[]),
+            ("cargo build --release", &[]),
+        ],
+    );
+    must_find_in_run(
+        "UnpinnedComposer",
+        &[
+            ("composer update", &["update"]),
+            ("composer require a/b", &["a/b"]),
+            ("composer install", &[]),
+        ],
+    );
+}
+
+#[test]
+fn clock_chance_and_host() {
+    must_find_in_run(
+        "ClockInRun",
+        &[
+            ("echo $(date) > /x", &["date"]),
+            ("date +%s", &["date"]),
+            ("date -u -d @1", &[]),
+            ("apt-get update=date", &[]),
+        ],
+    );
+    must_find_in_run(
+        "RandomInRun",
+        &[
+            ("echo $RANDOM", &["$RANDOM"]),
+            ("head -c 8 /dev/urandom", &["/dev/urandom"]),
+            ("ssh-keygen -A", &["ssh-keygen"]),
+            ("openssl req -x509", &["openssl"]),
+            ("openssl version", &[]),
+        ],
+    );
+    must_find_in_run(
+        "HostInRun",
+        &[
+            ("make -j$(nproc)", &["nproc"]),
+            ("uname -r", &["uname"]),
+            ("uname -m", &[]),
+            ("cat /proc/cpuinfo", &["/proc/cpuinfo"]),
+        ],
+    );
+}

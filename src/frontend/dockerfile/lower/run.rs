@@ -1,0 +1,75 @@
+//! `RUN`.
+//!
+//! In: what it says. Out: a [`Command`], and the steps that its mounts take files from.
+
+use super::stage::{Lowered, Lowering, State, entry_path};
+use crate::frontend::dockerfile::syntax::{Network, Run, RunCommand, Span};
+use crate::plan::command::{Mount, MountKind};
+use crate::plan::{Command, Operation, name};
+
+/// Where scripts of here-documents are, as BuildKit has it.
+const SCRIPTS: &str = "/dev/pipes/";
+
+impl Lowering<'_> {
+    pub(super) fn run(&mut self, state: &mut State, run: &Run, span: &Span) -> Lowered<()> {
+        let mut inputs = vec![state.top];
+        let mut mounts = Vec::new();
+        for word in &run.mounts {
+            let (mount, input) = self.mount(state, word, mounts.len())?;
+            inputs.extend(input);
+            mounts.push(mount);
+        }
+        let mut devices = Vec::new();
+        for word in &run.devices {
+            devices.push(self.word(state, word)?);
+        }
+        let for_shell = |text: &str| {
+            let shell = state.shell.iter().cloned();
+            shell.chain([text.to_owned()]).collect::<Vec<_>>()
+        };
+        let arguments = match &run.command {
+            RunCommand::Shell(text) => for_shell(&text.value),
+            RunCommand::Exec(words) => words.iter().map(|word| word.value.clone()).collect(),
+            RunCommand::Script(heredoc) => {
+                let content = heredoc.content();
+                match content.starts_with("#!") {
+                    false => for_shell(&content),
+                    true => {
+                        let path = format!("{SCRIPTS}{}", heredoc.name);
+                        mounts.push(Mount {
+                            target: entry_path(&path, &heredoc.span)?,
+                            kind: MountKind::Inline {
+                                content,
+                                mode: 0o755,
+                            },
+                        });
+                        vec![path]
+                    }
+                }
+            }
+        };
+        let network = run.network.as_ref().map(|network| network.value);
+        let command = Command {
+            arguments,
+            env: state.scope.all().to_vec(),
+            workdir: entry_path(&state.workdir, span)?,
+            user: state.user.clone(),
+            mounts,
+            network: network
+                .filter(|network| *network != Network::Default)
+                .unwrap_or(self.options.network),
+            security: run
+                .security
+                .as_ref()
+                .map_or_else(Default::default, |s| s.value),
+            devices,
+            hosts: self.options.hosts.clone(),
+            ulimits: self.options.ulimits.clone(),
+            shm_size: self.options.shm_size,
+        };
+        let operation = Operation::Run(Box::new(command));
+        let name = name::step(&operation, &[], "");
+        state.top = self.add(operation, inputs, name, span);
+        Ok(())
+    }
+}

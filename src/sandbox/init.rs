@@ -1,0 +1,174 @@
+//! The first process of a step: makes the command's world, starts the command, and reaps.
+//!
+//! In: a request, in new namespaces. Out: reports to the worker. It holds every signal and asks
+//! for them one by one: `SIGCHLD` means that somebody is to be reaped, any other that comes from
+//! outside is handed on to the command. From inside nobody can send it one, as the kernel has it
+//! for the first process of a namespace. When the command ends, so does this, and the kernel ends
+//! all that is left.
+
+use std::convert::Infallible;
+use std::io::Read as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+
+use super::channel::Channel;
+use super::error::{Doing as _, Error, Told};
+use super::protocol::Report;
+use super::request::Network;
+use super::session::Identity;
+use super::sys::{self, Alone, Forked};
+use super::{Request, child, root};
+
+/// The host name of every step.
+const HOST_NAME: &[u8] = b"cairn";
+
+/// What the command's output goes to.
+pub(super) enum Streams {
+    /// The caller's pipes; the input is empty.
+    Pipes {
+        /// Of standard output.
+        output: OwnedFd,
+        /// Of standard error.
+        error: OwnedFd,
+    },
+    /// A terminal of the step's own.
+    Terminal,
+}
+
+/// Runs the step in this process, which is the first of its pid namespace.
+pub(super) fn run(
+    alone: &Alone,
+    request: &Request,
+    streams: Streams,
+    report: Channel,
+    identity: Identity,
+    has_group: bool,
+) -> ! {
+    let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    // A worker that ended before that sends nothing.
+    if tied.is_err() || report.receive_plain::<()>().is_err() {
+        sys::exit(1);
+    }
+    let step = Step {
+        request,
+        identity,
+        has_group,
+    };
+    let Err(error) = step.run(alone, streams, &report);
+    let _ = report.send(&Report::Failed(Told::from(error)), &[]);
+    sys::exit(1)
+}
+
+/// What the first process and the command's know.
+pub(super) struct Step<'a> {
+    pub request: &'a Request,
+    pub identity: Identity,
+    pub has_group: bool,
+}
+
+impl Step<'_> {
+    fn run(&self, alone: &Alone, streams: Streams, report: &Channel) -> Result<Infallible, Error> {
+        rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
+        if self.request.network != Network::Host {
+            sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;
+        }
+        // Where the kernel has no keyrings, there is none to be kept from.
+        match sys::new_keyring() {
+            Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {
+                return Err(error).doing(|| "make a keyring".to_owned());
+            }
+            _ => {}
+        }
+        let stubs = root::make(self.request, self.identity)?;
+        let say = |said: &Report, descriptor: Option<&OwnedFd>| {
+            let descriptor = descriptor.map(|descriptor| descriptor.as_fd());
+            let sent = report.send(said, descriptor.as_slice());
+            sent.doing(|| "speak to the sandbox's worker".to_owned())
+        };
+        say(&Report::Stubs(stubs), None)?;
+        let streams = match streams {
+            Streams::Pipes { output, error } => {
+                let input = std::fs::File::open("/dev/null");
+                let input = input.doing(|| "open `/dev/null`".to_owned())?;
+                child::Streams {
+                    input: input.into(),
+                    output,
+                    error,
+                    is_terminal: false,
+                }
+            }
+            Streams::Terminal => {
+                let (master, streams) = terminal().doing(|| "make a terminal".to_owned())?;
+                say(&Report::Terminal, Some(&master))?;
+                streams
+            }
+        };
+        sys::hold_signals();
+        let (failure, to_fail) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .doing(|| "make a pipe".to_owned())?;
+        let command = match sys::fork(alone).doing(|| "fork".to_owned())? {
+            Forked::Child(alone) => {
+                drop(failure);
+                child::run(&alone, self, &streams, report, to_fail);
+            }
+            Forked::Parent(command) => command,
+        };
+        drop((streams, to_fail));
+        let mut failed = Vec::new();
+        let read = std::fs::File::from(failure).read_to_end(&mut failed);
+        read.doing(|| "hear of the command".to_owned())?;
+        if !failed.is_empty() {
+            let told: Told = serde_json::from_slice(&failed).map_err(|_| Error::Ended)?;
+            return Err(Error::from(told));
+        }
+        let ended = reap(command).doing(|| "wait for the command".to_owned())?;
+        sys::kill_all_others();
+        let ended = match (ended.exit_status(), ended.terminating_signal()) {
+            (Some(code), _) => Report::Code(code),
+            (None, Some(signal)) => Report::Signal(signal),
+            (None, None) => return Err(Error::Ended),
+        };
+        say(&ended, None)?;
+        sys::exit(0)
+    }
+}
+
+/// Reaps whoever ends until the command does.
+fn reap(command: Pid) -> std::io::Result<WaitStatus> {
+    loop {
+        let (signal, is_from_outside) = match sys::next_signal() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        if signal != libc::SIGCHLD {
+            if is_from_outside {
+                sys::signal(command, signal);
+            }
+            continue;
+        }
+        while let Some((ended, status)) = rustix::process::wait(WaitOptions::NOHANG)? {
+            if ended == command {
+                return Ok(status);
+            }
+        }
+    }
+}
+
+/// A terminal of the step's own devpts: its master end, and its other end as all the streams.
+fn terminal() -> std::io::Result<(OwnedFd, child::Streams)> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::OpenptFlags;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master = rustix::fs::open("/dev/pts/ptmx", flags, Mode::empty())?;
+    rustix::pty::unlockpt(&master)?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let end = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
+    let streams = child::Streams {
+        input: end.try_clone()?,
+        output: end.try_clone()?,
+        error: end,
+        is_terminal: true,
+    };
+    Ok((master, streams))
+}

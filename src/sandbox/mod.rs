@@ -1,0 +1,40 @@
+//! The sandbox: a command on layers of folders, kept in.
+//!
+//! In: a [`Request`]: folders, a command, what it may reach. Out: an [`Outcome`], and what the
+//! command changed in the request's upper folder. A [`Session`] is one user namespace that lives
+//! as long as it does; all files that commands see are made, listed, read and removed in there, as
+//! they may belong to users whom nobody outside may act for. `agent` is the process that does it.
+//! Never decides what a step is, and keeps nothing.
+
+pub mod agent;
+mod channel;
+mod child;
+mod error;
+mod etc;
+mod folder;
+mod found;
+mod identity;
+mod init;
+mod limits;
+mod list;
+mod mounts;
+pub mod network;
+mod notify;
+mod owner;
+mod places;
+mod protocol;
+mod pump;
+mod request;
+mod root;
+mod session;
+mod sys;
+mod sys_network;
+mod sys_notify;
+mod unpack;
+mod wire;
+mod worker;
+
+pub use error::Error;
+pub use found::{Found, FoundKind};
+pub use request::{Limits, Mount, Network, Request, Rlimit, Security, Source};
+pub use session::{Exit, Identity, Outcome, Session, SessionSettings, Stream, Wanted};

@@ -1,0 +1,66 @@
+//! What is answered for one step, by how it is kept in and who it may be.
+//!
+//! In: a request. Out: the filter for its first process, and handlers for its worker; both are
+//! made of the same, so that nothing is asked that nobody answers.
+
+use super::bpf::{Error, Word};
+use super::owner::record::{Inode, Owner};
+use super::owner::{Devices, Ownership};
+use super::{Handler, program};
+use crate::sandbox::{Identity, Request, Security};
+
+/// Owners of files that can't have the attribute.
+pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
+
+/// The handlers of one step.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Answers {
+    insecure: bool,
+    owners: Owners,
+}
+
+#[derive(Debug)]
+enum Owners {
+    /// The kernel knows all users, but makes no devices.
+    Real(Devices),
+    Emulated(Box<Ownership>),
+}
+
+impl Answers {
+    pub(in crate::sandbox) fn new(request: &Request, identity: Identity) -> Answers {
+        let owners = match identity {
+            Identity::Single => {
+                let groups = request.groups.clone();
+                let table = std::collections::BTreeMap::new();
+                let ownership = Ownership::new(request.uid, request.gid, groups, table);
+                Owners::Emulated(Box::new(ownership))
+            }
+            _ => Owners::Real(Devices),
+        };
+        Answers {
+            insecure: request.security == Security::Insecure,
+            owners,
+        }
+    }
+
+    /// The filter.
+    pub(in crate::sandbox) fn program(&mut self) -> Result<Vec<Word>, Error> {
+        program(self.insecure, &self.handlers())
+    }
+
+    /// What answers.
+    pub(in crate::sandbox) fn handlers(&mut self) -> Vec<Box<dyn Handler + '_>> {
+        match &mut self.owners {
+            Owners::Real(devices) => vec![Box::new(devices)],
+            Owners::Emulated(ownership) => vec![Box::new(&mut **ownership)],
+        }
+    }
+
+    /// What the step gave away of what can't say so itself.
+    pub(in crate::sandbox) fn into_links(self) -> Links {
+        match self.owners {
+            Owners::Real(_) => Links::new(),
+            Owners::Emulated(ownership) => ownership.into_table().into_iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a step may not call, as Docker's default profile has it for a container with Docker's
+//! default capabilities. Pure.
+//!
+//! In: how the step is kept in. Out: [`Rule`]s. Docker lists what is allowed, cairn what is
+//! denied: of the calls up to [`super::call::HIGHEST`] that is the same, but for these.
+//! `TIOCSTI` and `TIOCLINUX` are denied, which put keys into the terminal of whoever looks on.
+//! The calls that no kernel has any more are left to the kernel, which says so.
+
+use super::call::Call;
+use super::filter::{Action, Is, Rule};
+
+/// Every `CLONE_NEW*` flag that clone(2) takes.
+const NEW_NAMESPACES: u32 = 0x7e02_0000;
+
+/// Denied to every step: what reaches past namespaces (keys, clocks, modules, traces of the
+/// kernel) or past this filter's eyes (rings).
+const ALWAYS: &[Call] = &[
+    Call::AddKey,
+    Call::Bpf,
+    Call::ClockSettime,
+    Call::DeleteModule,
+    Call::FinitModule,
+    Call::InitModule,
+    Call::IoUringEnter,
+    Call::IoUringRegister,
+    Call::IoUringSetup,
+    Call::KexecFileLoad,
+    Call::KexecLoad,
+    Call::Keyctl,
+    Call::OpenByHandleAt,
+    Call::PerfEventOpen,
+    Call::Reboot,
+    Call::RequestKey,
+    Call::Settimeofday,
+    Call::Swapoff,
+    Call::Swapon,
+    Call::Userfaultfd,
+];
+
+/// Denied where the recipe doesn't ask for `security=insecure`: namespaces, mounts, what needs a
+/// capability that Docker doesn't give.
+const SANDBOXED: &[Call] = &[
+    Call::Acct,
+    Call::FanotifyInit,
+    Call::Fsconfig,
+    Call::Fsmount,
+    Call::Fsopen,
+    Call::Fspick,
+    Call::GetMempolicy,
+    Call::Ioperm,
+    Call::Iopl,
+    Call::Kcmp,
+    Call::LookupDcookie,
+    Call::LsmGetSelfAttr,
+    Call::LsmListModules,
+    Call::LsmSetSelfAttr,
+    Call::Mbind,
+    Call::MigratePages,
+    Call::Mount,
+    Call::MountSetattr,
+    Call::MoveMount,
+    Call::MovePages,
+    Call::Nfsservctl,
+    Call::OpenTree,
+    Call::OpenTreeAttr,
+    Call::PidfdGetfd,
+    Call::PivotRoot,
+    Call::ProcessMadvise,
+    Call::Quotactl,
+    Call::QuotactlFd,
+    Call::SetMempolicy,
+    Call::SetMempolicyHomeNode,
+    Call::Setdomainname,
+    Call::Sethostname,
+    Call::Setns,
+    Call::Sysctl,
+    Call::Sysfs,
+    Call::Syslog,
+    Call::Umount2,
+    Call::Unshare,
+    Call::Uselib,
+    Call::Ustat,
+    Call::Vhangup,
+    Call::Vserver,
+];
+
+/// Socket families that nobody builds with, and whose code in kernels is little looked at: old
+/// ones, the kernel's ciphers (38), virtual machines' sockets (40).
+const FAMILIES: &[u32] = &[12, 19, 20, 23, 25, 34, 37, 38, 40];
+
+/// What personality(2) may set: nothing, no 64 bits, no randomisation, both; and asking.
+const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, u32::MAX];
+
+/// The deny list.
+pub fn rules(insecure: bool) -> Vec<Rule> {
+    let deny = Action::Deny(libc::EPERM);
+    let keys = vec![0x5412, 0x541c]; // TIOCSTI, TIOCLINUX
+    let mut rules: Vec<Rule> = ALWAYS
+        .iter()
+        .map(|call| Rule::always(*call, deny))
+        .collect();
+    rules.push(Rule::when(Call::Ioctl, 1, !0, Is::OneOf(keys), deny));
+    if !insecure {
+        rules.extend(SANDBOXED.iter().map(|call| Rule::always(*call, deny)));
+        rules.push(Rule::when(Call::Clone, 0, NEW_NAMESPACES, Is::Set, deny));
+        // Its flags are in memory, out of a filter's sight: libc falls back to clone.
+        rules.push(Rule::always(Call::Clone3, Action::Deny(libc::ENOSYS)));
+        let set = Is::NoneOf(PERSONALITIES.to_vec());
+        rules.push(Rule::when(Call::Personality, 0, !0, set, deny));
+        let families = Is::OneOf(FAMILIES.to_vec());
+        rules.push(Rule::when(Call::Socket, 0, !0, families, deny));
+    }
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn insecure_is_the_shorter_list() {
+        let calls = |insecure| -> std::collections::BTreeSet<Call> {
+            rules(insecure).iter().map(|rule| rule.call).collect()
+        };
+        assert!(calls(true).is_subset(&calls(false)));
+        assert!(!calls(true).contains(&Call::Mount));
+        assert!(calls(true).contains(&Call::Keyctl));
+    }
+
+    #[test]
+    fn no_call_is_listed_twice() {
+        let mut calls: Vec<Call> = rules(false).iter().map(|rule| rule.call).collect();
+        let count = calls.len();
+        calls.sort_unstable();
+        calls.dedup();
+        assert_eq!(calls.len(), count);
+    }
+}

@@ -1,0 +1,282 @@
+//! The filter: rules to a program for the kernel. Pure.
+//!
+//! In: [`Rule`]s: which calls, with which arguments, are denied or handed to cairn. Out: words of
+//! BPF. What no rule names is allowed, except the calls of other architectures (i386 and x32 on
+//! x86_64) and those that are newer than cairn's table: they don't exist (ENOSYS), so that libc
+//! falls back to what is known.
+//!
+//! The number alone leads to the action wherever it can: the kernel then remembers per number that
+//! a call is allowed, and doesn't run the filter at all (since Linux 5.11).
+
+use std::collections::BTreeMap;
+
+use super::bpf::{Assembler, Error, Label, Test, Word};
+use super::call::{ARCHITECTURE, Call, HIGHEST};
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// The kernel carries it out.
+    Allow,
+    /// It fails with this number (`libc::EPERM`).
+    Deny(i32),
+    /// The supervisor answers it.
+    Notify,
+}
+
+/// What an argument must be. Only its low 32 bits are looked at: all that are tested are ints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Which one, from 0 to 5.
+    pub argument: u8,
+    /// The bits that are looked at.
+    pub mask: u32,
+    /// What they must be.
+    pub is: Is,
+}
+
+/// What bits must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Is {
+    /// Any of them is set.
+    Set,
+    /// One of these.
+    OneOf(Vec<u32>),
+    /// None of these.
+    NoneOf(Vec<u32>),
+}
+
+/// An action for a call whose arguments meet all conditions. Of several rules for a call the first
+/// that holds counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Which call.
+    pub call: Call,
+    /// What its arguments must be; nothing if it is empty.
+    pub when: Vec<Condition>,
+    /// What becomes of it.
+    pub action: Action,
+}
+
+impl Rule {
+    /// `action` for every `call`.
+    pub fn always(call: Call, action: Action) -> Rule {
+        Rule {
+            call,
+            when: Vec::new(),
+            action,
+        }
+    }
+
+    /// `action` for a `call` with such an argument.
+    pub fn when(call: Call, argument: u8, mask: u32, is: Is, action: Action) -> Rule {
+        let when = vec![Condition { argument, mask, is }];
+        Rule { call, when, action }
+    }
+}
+
+impl Action {
+    fn word(self) -> u32 {
+        match self {
+            Action::Allow => libc::SECCOMP_RET_ALLOW,
+            Action::Deny(error) => {
+                libc::SECCOMP_RET_ERRNO | u32::try_from(error).unwrap_or(1) & 0xffff
+            }
+            Action::Notify => libc::SECCOMP_RET_USER_NOTIF,
+        }
+    }
+}
+
+/// The program that carries `rules` out.
+pub fn program(rules: &[Rule]) -> Result<Vec<Word>, Error> {
+    let mut by_number: BTreeMap<u32, Vec<&Rule>> = BTreeMap::new();
+    for rule in rules {
+        if let Some(number) = rule.call.number() {
+            by_number.entry(number).or_default().push(rule);
+        }
+    }
+    let mut assembler = Assembler::default();
+    let [ours, foreign, known] = [(); 3].map(|()| assembler.label());
+    assembler.load(4); // arch
+    assembler.branch(Test::Equal, ARCHITECTURE, ours, foreign);
+    assembler.place(ours);
+    assembler.load(0); // nr
+    assembler.branch(Test::AtLeast, HIGHEST + 1, foreign, known);
+    assembler.place(known);
+
+    let allow = assembler.label();
+    let mut bodies = Vec::new();
+    let numbers: Vec<u32> = by_number.keys().copied().collect();
+    search(&mut assembler, &numbers, allow, &mut bodies);
+    for (number, label) in bodies {
+        assembler.place(label);
+        body(&mut assembler, &by_number[&number], allow);
+    }
+    assembler.place(allow);
+    assembler.give(Action::Allow.word());
+    assembler.place(foreign);
+    assembler.give(Action::Deny(libc::ENOSYS).word());
+    assembler.assemble()
+}
+
+/// Finds the number in the accumulator among `numbers`, by halves; what is found goes on at a
+/// label of `bodies`.
+fn search(
+    assembler: &mut Assembler,
+    numbers: &[u32],
+    otherwise: Label,
+    bodies: &mut Vec<(u32, Label)>,
+) {
+    match numbers {
+        [] => assembler.jump(otherwise),
+        [number] => {
+            let found = assembler.label();
+            assembler.branch(Test::Equal, *number, found, otherwise);
+            bodies.push((*number, found));
+        }
+        _ => {
+            let (low, high) = numbers.split_at(numbers.len() / 2);
+            let [upper, lower] = [(); 2].map(|()| assembler.label());
+            assembler.branch(Test::AtLeast, high[0], upper, lower);
+            assembler.place(lower);
+            search(assembler, low, otherwise, bodies);
+            assembler.place(upper);
+            search(assembler, high, otherwise, bodies);
+        }
+    }
+}
+
+/// The rules of one call, one after another.
+fn body(assembler: &mut Assembler, rules: &[&Rule], otherwise: Label) {
+    for rule in rules {
+        let fails = assembler.label();
+        for condition in &rule.when {
+            // The low half of an argument, on little-endian machines.
+            assembler.load(16 + 8 * u32::from(condition.argument));
+            let holds = assembler.label();
+            match &condition.is {
+                Is::Set => assembler.branch(Test::AnyBit, condition.mask, holds, fails),
+                Is::OneOf(values) => {
+                    assembler.and(condition.mask);
+                    for value in values {
+                        let next = assembler.label();
+                        assembler.branch(Test::Equal, *value, holds, next);
+                        assembler.place(next);
+                    }
+                    assembler.jump(fails);
+                }
+                Is::NoneOf(values) => {
+                    assembler.and(condition.mask);
+                    for value in values {
+                        let next = assembler.label();
+                        assembler.branch(Test::Equal, *value, fails, next);
+                        assembler.place(next);
+                    }
+                }
+            }
+            assembler.place(holds);
+        }
+        assembler.give(rule.action.word());
+        assembler.place(fails);
+    }
+    assembler.jump(otherwise);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::notify::bpf::tests::run;
+
+    fn data(architecture: u32, number: u32, arguments: [u64; 6]) -> [u32; 16] {
+        let mut data = [0; 16];
+        data[0] = number;
+        data[1] = architecture;
+        for (at, argument) in arguments.into_iter().enumerate() {
+            data[4 + 2 * at] = (argument & 0xffff_ffff) as u32;
+            data[5 + 2 * at] = (argument >> 32) as u32;
+        }
+        data
+    }
+
+    fn answer(rules: &[Rule], call: Call, arguments: [u64; 6]) -> u32 {
+        let number = call.number().unwrap();
+        let program = program(rules).unwrap();
+        run(&program, &data(ARCHITECTURE, number, arguments))
+    }
+
+    #[test]
+    fn every_call_finds_its_own_rule() {
+        let mut errors = 1..;
+        let rules: Vec<Rule> = Call::ALL
+            .iter()
+            .filter(|call| call.number().is_some())
+            .map(|call| Rule::always(*call, Action::Deny(errors.next().unwrap())))
+            .collect();
+        let program = program(&rules).unwrap();
+        for number in 0..=HIGHEST {
+            let rule = rules.iter().find(|rule| rule.call.number() == Some(number));
+            let expected = rule.map_or(Action::Allow, |rule| rule.action);
+            let got = run(&program, &data(ARCHITECTURE, number, [0; 6]));
+            assert_eq!(got, expected.word(), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_is_foreign_or_newer_does_not_exist() {
+        let program = program(&[Rule::always(Call::Acct, Action::Deny(1))]).unwrap();
+        let missing = Action::Deny(libc::ENOSYS).word();
+        for (architecture, number) in [
+            (0x4000_0003, 3),
+            (ARCHITECTURE, HIGHEST + 1),
+            (ARCHITECTURE, 0x4000_0000),
+            (ARCHITECTURE, u32::MAX),
+        ] {
+            let got = run(&program, &data(architecture, number, [0; 6]));
+            assert_eq!(got, missing, "{architecture:#x} {number}");
+        }
+    }
+
+    #[test]
+    fn conditions_look_at_arguments() {
+        let deny = Action::Deny(1);
+        let rules = [
+            Rule::when(Call::Clone, 0, 0x7e02_0000, Is::Set, deny),
+            Rule::when(Call::Ioctl, 1, !0, Is::OneOf(vec![5, 6]), deny),
+            Rule::when(Call::Personality, 0, !0, Is::NoneOf(vec![0, 8]), deny),
+            Rule {
+                when: vec![
+                    Condition {
+                        argument: 1,
+                        mask: !0,
+                        is: Is::OneOf(vec![1]),
+                    },
+                    Condition {
+                        argument: 2,
+                        mask: 0xf0,
+                        is: Is::OneOf(vec![0x10]),
+                    },
+                ],
+                ..Rule::always(Call::Getsockopt, Action::Notify)
+            },
+            Rule::when(Call::Getsockopt, 5, 1, Is::Set, deny),
+        ];
+        let allow = Action::Allow;
+        for (call, arguments, expected) in [
+            (Call::Clone, [0x11, 0, 0, 0, 0, 0], allow),
+            (Call::Clone, [0x1000_0011, 0, 0, 0, 0, 0], deny),
+            (Call::Clone, [0x10_0000_0000, 0, 0, 0, 0, 0], allow),
+            (Call::Ioctl, [0, 4, 0, 0, 0, 0], allow),
+            (Call::Ioctl, [0, 5, 0, 0, 0, 0], deny),
+            (Call::Ioctl, [0, 0x1_0000_0006, 0, 0, 0, 0], deny),
+            (Call::Personality, [8, 0, 0, 0, 0, 0], allow),
+            (Call::Personality, [9, 0, 0, 0, 0, 0], deny),
+            (Call::Getsockopt, [0, 1, 0x1f, 0, 0, 0], Action::Notify),
+            (Call::Getsockopt, [0, 1, 0x2f, 0, 0, 0], allow),
+            (Call::Getsockopt, [0, 2, 0x1f, 0, 0, 1], deny),
+            (Call::Acct, [0; 6], allow),
+        ] {
+            let got = answer(&rules, call, arguments);
+            assert_eq!(got, expected.word(), "{call:?} {arguments:x?}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! System calls that the kernel leaves to cairn, or denies on its behalf.
+//!
+//! In: rules, and the calls of a step's processes as the kernel hands them over. Out: a program
+//! for the kernel ([`filter`]), and an answer to each call ([`Supervisor`]). See seccomp(2),
+//! seccomp_unotify(2).
+
+mod answers;
+pub mod bpf;
+pub mod call;
+pub mod deny;
+pub mod filter;
+pub mod owner;
+mod resolve;
+mod supervisor;
+#[cfg(test)]
+mod trial;
+
+pub(super) use crate::sandbox::sys_notify::install;
+pub(super) use answers::{Answers, Links};
+pub use supervisor::{Answer, Caller, Handler, Supervisor, program};

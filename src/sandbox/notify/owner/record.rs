@@ -1,0 +1,153 @@
+//! Where owners and devices are recorded that this user can't give to files.
+//!
+//! In: a file, its owner. Out: the owner, again. It is kept in an extended attribute of the file
+//! itself (`sandbox::owner` has its form), so that a copy-up, a rename and a hard link keep it; symbolic links, devices, pipes and
+//! sockets can have none: for them there is a [`Table`].
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, XattrFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::owner::{Kept, NAME};
+
+/// What all of cairn's attributes begin with: no process sees them, and no layer has them.
+pub const PREFIX: &str = "user.cairn.";
+
+/// Most files of a [`Table`].
+const MOST_FILES: usize = 1 << 18;
+
+/// Who a file belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// A file, told from one that had its inode before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Inode {
+    /// Number on its file system.
+    pub number: u64,
+    /// When it was made: seconds and nanoseconds; 0 where the file system doesn't say.
+    pub birth: (i64, u32),
+}
+
+/// Owners of files that can't have the attribute. An upper directory's own inodes are those that
+/// its overlay shows, so it is looked up by inode alone.
+pub type Table = BTreeMap<Inode, Owner>;
+
+impl Owner {
+    fn as_kept(self) -> Kept {
+        Kept {
+            uid: self.uid,
+            gid: self.gid,
+            device: None,
+        }
+    }
+}
+
+/// Which file it is.
+pub fn inode(file: BorrowedFd<'_>) -> Result<Inode, Errno> {
+    let wanted = StatxFlags::INO | StatxFlags::BTIME;
+    let stat = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, wanted)?;
+    Ok(Inode {
+        number: stat.stx_ino,
+        birth: (stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec),
+    })
+}
+
+/// What a table has of `name` in a directory.
+pub fn linked(directory: impl AsFd, name: &[u8], table: &Table) -> std::io::Result<Option<Kept>> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
+    let owner = table.get(&inode(file.as_fd())?);
+    Ok(owner.map(|owner| owner.as_kept()))
+}
+
+/// What is recorded of a file that is open, if only to be named; none if all is as the kernel says.
+pub fn kept(file: BorrowedFd<'_>, table: &Table) -> Result<Option<Kept>, Errno> {
+    let mut value = [0; 64];
+    match rustix::fs::getxattr(link(file), NAME, &mut value) {
+        Ok(length) => return Ok(value.get(..length).and_then(Kept::read)),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM | Errno::RANGE) => {}
+        Err(error) => return Err(error),
+    }
+    if table.is_empty() {
+        return Ok(None);
+    }
+    let owner = table.get(&inode(file)?);
+    Ok(owner.map(|owner| owner.as_kept()))
+}
+
+/// Who a file belongs to, recorded or not.
+pub fn owner(file: BorrowedFd<'_>, table: &Table) -> Result<Owner, Errno> {
+    if let Some(Kept { uid, gid, .. }) = kept(file, table)? {
+        return Ok(Owner { uid, gid });
+    }
+    let stat = rustix::fs::fstat(file)?;
+    Ok(Owner {
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+    })
+}
+
+/// Records what a file is.
+///
+/// # Errors
+/// As the kernel has them: `EROFS`, `ENOSPC`, …
+pub fn keep(file: BorrowedFd<'_>, kept: Kept, table: &mut Table) -> Result<(), Errno> {
+    let kind = rustix::fs::fstat(file)?.st_mode & libc::S_IFMT;
+    if matches!(kind, libc::S_IFREG | libc::S_IFDIR) {
+        let value = kept.text();
+        match rustix::fs::setxattr(link(file), NAME, value.as_bytes(), XattrFlags::empty()) {
+            // A file system without such attributes: `/proc`, old tmpfs.
+            Err(Errno::OPNOTSUPP) if kept.device.is_none() => {}
+            other => return other,
+        }
+    }
+    let inode = inode(file)?;
+    if table.len() >= MOST_FILES && !table.contains_key(&inode) {
+        return Err(Errno::NOSPC);
+    }
+    let Kept { uid, gid, .. } = kept;
+    table.insert(inode, Owner { uid, gid });
+    Ok(())
+}
+
+/// The path of an open file that any call follows, even of one open to be named only.
+fn link(file: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_keep_owners_and_links_are_in_the_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "").unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        let mut table = Table::new();
+        let owner = Kept {
+            uid: 7,
+            gid: 8,
+            device: None,
+        };
+        for path in [&path, &link] {
+            let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW;
+            let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
+            assert_eq!(kept(file.as_fd(), &table), Ok(None));
+            keep(file.as_fd(), owner, &mut table).unwrap();
+            assert_eq!(kept(file.as_fd(), &table), Ok(Some(owner)));
+        }
+        assert_eq!(table.len(), 1);
+    }
+}

@@ -1,0 +1,316 @@
+//! The supervisor: answers the notified calls of a step's processes, one after another.
+//!
+//! In: the filter's listener and [`Handler`]s. Out: an answer to each call. What a process has in
+//! its memory is read once, and what was opened by a process's number is used only after the call
+//! was seen to wait still: numbers are given out again. [`Answer::Continue`] lets the kernel read
+//! the arguments anew, so another thread may have changed them: it is for calls that the process
+//! may make anyway.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::call::Call;
+use super::filter::{self, Rule};
+use super::{bpf, deny};
+use crate::sandbox::sys_notify::{self, Notification, Reply};
+
+/// Most bytes of a path with its end, as the kernel has it (`PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
+
+/// What to answer.
+#[derive(Debug)]
+pub enum Answer {
+    /// Nothing: the kernel carries the call out. If several handlers want a call, the next is
+    /// asked first.
+    Continue,
+    /// It succeeds with this.
+    Value(i64),
+    /// It fails with this.
+    Fail(Errno),
+    /// It succeeds with a descriptor of this file.
+    Descriptor {
+        /// The file.
+        file: OwnedFd,
+        /// Whether an exec closes it.
+        close_on_exec: bool,
+    },
+}
+
+impl From<Result<Answer, Errno>> for Answer {
+    fn from(result: Result<Answer, Errno>) -> Answer {
+        result.unwrap_or_else(Answer::Fail)
+    }
+}
+
+/// Something that answers calls.
+pub trait Handler {
+    /// Which calls it answers: rules with [`filter::Action::Notify`].
+    fn rules(&self) -> Vec<Rule>;
+
+    /// The answer to one of them.
+    fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer;
+}
+
+impl<H: Handler> Handler for &mut H {
+    fn rules(&self) -> Vec<Rule> {
+        H::rules(self)
+    }
+
+    fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
+        H::answer(self, call, caller)
+    }
+}
+
+/// A thread whose call waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    listener: BorrowedFd<'a>,
+    notification: Notification,
+}
+
+impl Caller<'_> {
+    /// The thread's number, as this process sees it.
+    pub fn pid(&self) -> u32 {
+        self.notification.pid
+    }
+
+    /// An argument as it is; 0 if there is none such.
+    pub fn argument(&self, at: usize) -> u64 {
+        let argument = self.notification.arguments.get(at);
+        argument.copied().unwrap_or(0)
+    }
+
+    /// The low half of an argument, all that the kernel looks at of an `unsigned int`.
+    pub fn word(&self, at: usize) -> u32 {
+        (self.argument(at) & 0xffff_ffff) as u32
+    }
+
+    /// The low half of an argument, as an `int`.
+    pub fn int(&self, at: usize) -> i32 {
+        self.word(at).cast_signed()
+    }
+
+    /// Whether the call still waits; else what was found by its thread's number may be another's.
+    ///
+    /// # Errors
+    /// `ESRCH`: it doesn't, and nobody hears the answer.
+    pub fn check(&self) -> Result<(), Errno> {
+        match sys_notify::is_waiting(self.listener, self.notification.id) {
+            true => Ok(()),
+            false => Err(Errno::SRCH),
+        }
+    }
+
+    /// Fills `into` from the caller's memory.
+    pub fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Errno> {
+        let read = sys_notify::read_memory(self.pid(), address, into)?;
+        self.check()?;
+        match read == into.len() {
+            true => Ok(()),
+            false => Err(Errno::FAULT),
+        }
+    }
+
+    /// Writes to the caller's memory.
+    pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.check()?;
+        sys_notify::write_memory(self.pid(), address, bytes)
+    }
+
+    /// The path at `address`, without its end.
+    ///
+    /// # Errors
+    /// `EFAULT`, `ENAMETOOLONG`, as the kernel has them.
+    pub fn path(&self, address: u64) -> Result<Vec<u8>, Errno> {
+        const PAGE: u64 = 4096;
+        let mut path = Vec::new();
+        let mut from = address;
+        while path.len() < LONGEST_PATH {
+            // To the page's end: the next one may not be there. Paths are short, most of all.
+            let rest = usize::try_from(PAGE - from % PAGE).unwrap_or(LONGEST_PATH);
+            let mut part = [0; 256];
+            let part = &mut part[..rest.min(256)];
+            let read = sys_notify::read_memory(self.pid(), from, part)?;
+            let part = &part[..read];
+            if let Some(end) = part.iter().position(|byte| *byte == 0) {
+                path.extend_from_slice(&part[..end]);
+                self.check()?;
+                return match path.len() < LONGEST_PATH {
+                    true => Ok(path),
+                    false => Err(Errno::NAMETOOLONG),
+                };
+            }
+            path.extend_from_slice(part);
+            from = from.checked_add(read as u64).ok_or(Errno::FAULT)?;
+        }
+        Err(Errno::NAMETOOLONG)
+    }
+
+    /// The caller's root.
+    pub fn root(&self) -> Result<OwnedFd, Errno> {
+        self.open("root")
+    }
+
+    /// What relative paths start from: the caller's working directory, or one of its descriptors.
+    pub fn start(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
+        match descriptor {
+            libc::AT_FDCWD => self.open("cwd"),
+            _ => self.descriptor(descriptor),
+        }
+    }
+
+    /// The file of one of the caller's descriptors, to name it only (`O_PATH`).
+    ///
+    /// # Errors
+    /// `EBADF`: there is none.
+    pub fn descriptor(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
+        match descriptor {
+            0.. => self.open(&format!("fd/{descriptor}")),
+            _ => Err(Errno::BADF),
+        }
+        .map_err(|error| match error {
+            Errno::NOENT => Errno::BADF,
+            other => other,
+        })
+    }
+
+    fn open(&self, what: &str) -> Result<OwnedFd, Errno> {
+        let path = format!("/proc/{}/{what}", self.pid());
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+        self.check()?;
+        Ok(file)
+    }
+
+    /// A value of the caller's `/proc/PID/status`.
+    pub fn status(&self, key: &str) -> Result<String, Errno> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let text = text.map_err(|_| Errno::SRCH)?;
+        self.check()?;
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        let value = lines.find(|(name, _)| *name == key);
+        Ok(value.ok_or(Errno::SRCH)?.1.trim().to_owned())
+    }
+
+    /// The caller's umask.
+    pub fn umask(&self) -> Result<u32, Errno> {
+        u32::from_str_radix(&self.status("Umask")?, 8).map_err(|_| Errno::SRCH)
+    }
+}
+
+/// The deny list and what the handlers answer, as a program for [`crate::sandbox`] to install in
+/// a step's process just before its command.
+pub fn program(
+    insecure: bool,
+    handlers: &[Box<dyn Handler + '_>],
+) -> Result<Vec<bpf::Word>, bpf::Error> {
+    let mut rules = deny::rules(insecure);
+    rules.extend(handlers.iter().flat_map(|handler| handler.rules()));
+    filter::program(&rules)
+}
+
+/// Answers the calls of all processes under one filter.
+pub struct Supervisor<'a> {
+    listener: OwnedFd,
+    handlers: Vec<Box<dyn Handler + 'a>>,
+    /// By the call's number: its name, and the handlers that want it.
+    by_number: BTreeMap<u32, (Call, Vec<usize>)>,
+}
+
+impl AsFd for Supervisor<'_> {
+    /// Readable when a call waits.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+impl<'a> Supervisor<'a> {
+    /// Of the filter that was made from these handlers.
+    pub fn new(listener: OwnedFd, handlers: Vec<Box<dyn Handler + 'a>>) -> Supervisor<'a> {
+        let mut by_number: BTreeMap<u32, (Call, Vec<usize>)> = BTreeMap::new();
+        for (at, handler) in handlers.iter().enumerate() {
+            for rule in handler.rules() {
+                if let Some(number) = rule.call.number() {
+                    let (_, wanted) = by_number.entry(number).or_insert((rule.call, Vec::new()));
+                    if !wanted.contains(&at) {
+                        wanted.push(at);
+                    }
+                }
+            }
+        }
+        Supervisor {
+            listener,
+            handlers,
+            by_number,
+        }
+    }
+
+    /// Answers one call. Waits for it: ask poll(2) first, which also tells by `POLLHUP` that no
+    /// more can come.
+    ///
+    /// # Errors
+    /// The kernel's, about the listener itself: the processes under it hang, so end them.
+    pub fn serve(&mut self) -> Result<(), Errno> {
+        let listener = self.listener.as_fd();
+        let Some(notification) = sys_notify::receive(listener)? else {
+            return Ok(());
+        };
+        let caller = Caller {
+            listener,
+            notification,
+        };
+        let mut answer = Answer::Continue;
+        if let Some((call, wanted)) = self.by_number.get(&notification.number) {
+            for at in wanted {
+                answer = self.handlers[*at].answer(*call, &caller);
+                if !matches!(answer, Answer::Continue) {
+                    break;
+                }
+            }
+        }
+        let reply = match answer {
+            Answer::Continue => Reply::Continue,
+            Answer::Value(value) => Reply::Value(value),
+            Answer::Fail(error) => Reply::Error(error),
+            Answer::Descriptor {
+                file,
+                close_on_exec,
+            } => match sys_notify::reply_descriptor(
+                listener,
+                notification.id,
+                file.as_fd(),
+                close_on_exec,
+            ) {
+                Ok(()) | Err(Errno::NOENT) => return Ok(()),
+                Err(error) => Reply::Error(error),
+            },
+        };
+        sys_notify::reply(listener, notification.id, reply)
+    }
+
+    /// Answers calls until no process is left under the filter, where nothing else is to be done.
+    ///
+    /// # Errors
+    /// As [`Supervisor::serve`].
+    #[cfg(test)]
+    pub fn serve_all(&mut self) -> Result<(), Errno> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        loop {
+            let mut asked = [PollFd::new(&self.listener, PollFlags::IN)];
+            match poll(&mut asked, None) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error),
+            }
+            let events = asked[0].revents();
+            if events.contains(PollFlags::IN) {
+                self.serve()?;
+            } else if events.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! A command's root: layers as an overlay, what a system has beside its files, what the request
+//! mounts.
+//!
+//! In: a request, in the mount namespace of its step. Out: this process's root is the command's,
+//! nothing of the host's is left in the namespace, and the paths are told that had to be made.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountFlags, UnmountFlags};
+
+use super::error::{Doing as _, Error};
+use super::mounts::{self, Stage};
+use super::places::Places;
+use super::request::Request;
+use super::session::Identity;
+use crate::canon::EntryPath;
+
+/// Most layers of one overlay, as the kernel has it.
+const MOST_LAYERS: usize = 500;
+
+/// Makes the root and moves this process there.
+pub(super) fn make(request: &Request, identity: Identity) -> Result<Vec<EntryPath>, Error> {
+    let place = |name: &str| -> Result<PathBuf, Error> {
+        let place = request.work.join(name);
+        make_directory(&place)?;
+        Ok(place)
+    };
+    let (root, stage) = (place("root")?, place("stage")?);
+    overlay(
+        &request.lowers,
+        &request.upper,
+        &place("step")?,
+        &place("none")?,
+        &root,
+    )?;
+    let mut places = Places::new(open_place(&root)?)?;
+    let mut stage = Stage::new(stage)?;
+    mounts::system(&mut places, &mut stage, request, identity)?;
+    for (number, mount) in request.mounts.iter().enumerate() {
+        let scratch = request.work.join(format!("mount-{number}"));
+        mounts::add(&mut places, &mut stage, mount, &scratch, identity)?;
+    }
+    let workdir = places.get_for_good(&request.workdir)?;
+    enter(&places).doing(|| "change to the command's root".to_owned())?;
+    rustix::process::fchdir(workdir).doing(|| format!("change to `{}`", request.workdir))?;
+    Ok(places.stubs)
+}
+
+/// The old root is put under the new one's feet and taken from there: pivot_root(2), notes.
+fn enter(places: &Places) -> rustix::io::Result<()> {
+    rustix::process::fchdir(places.root())?;
+    rustix::process::pivot_root(".", ".")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")
+}
+
+/// Makes a directory unless there is one.
+pub(super) fn make_directory(path: &Path) -> Result<(), Error> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        other => other.doing(|| format!("make the folder `{}`", path.display())),
+    }
+}
+
+/// A descriptor of a folder of the host, not of its content.
+pub(super) fn open_place(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty());
+    opened.doing(|| format!("open the folder `{}`", path.display()))
+}
+
+/// Mounts layers at `at`. `none` is an empty folder, for a root without layers.
+///
+/// The kernel takes a page of options, so that paths of hundreds of layers have no room there:
+/// the folders are opened, and named by their numbers in `/proc/self/fd`.
+pub(super) fn overlay(
+    lowers: &[PathBuf],
+    upper: &Path,
+    work: &Path,
+    none: &Path,
+    at: &Path,
+) -> Result<(), Error> {
+    if lowers.len() > MOST_LAYERS {
+        return Err(Error::Refused(format!(
+            "the root has {} layers, and the kernel takes {MOST_LAYERS} at most",
+            lowers.len()
+        )));
+    }
+    let none = none.to_owned();
+    let lowers = match lowers {
+        [] => std::slice::from_ref(&none),
+        lowers => lowers,
+    };
+    // The kernel's list begins with the highest.
+    let lowers = lowers.iter().rev().map(|lower| open_place(lower));
+    let lowers = lowers.collect::<Result<Vec<_>, _>>()?;
+    let (upper, work) = (open_place(upper)?, open_place(work)?);
+    let names: Vec<_> = lowers
+        .iter()
+        .map(|lower| lower.as_raw_fd().to_string())
+        .collect();
+    let options = format!(
+        "userxattr,lowerdir={},upperdir={},workdir={}",
+        names.join(":"),
+        upper.as_raw_fd(),
+        work.as_raw_fd()
+    );
+    let mount = |options: String| -> std::io::Result<()> {
+        let options = std::ffi::CString::new(options)?;
+        Ok(rustix::mount::mount(
+            "cairn",
+            at,
+            "overlay",
+            MountFlags::empty(),
+            options.as_c_str(),
+        )?)
+    };
+    rustix::process::chdir("/proc/self/fd").doing(|| "reach `/proc/self/fd`".to_owned())?;
+    // A crash makes the folder worthless anyway, so that nothing need be synced.
+    let mounted = mount(format!("{options},volatile"));
+    let mounted = mounted.or_else(|error| match error.raw_os_error() {
+        Some(libc::EINVAL) => mount(options),
+        _ => Err(error),
+    });
+    rustix::process::chdir("/").doing(|| "reach `/`".to_owned())?;
+    mounted.map_err(|cause| match cause.raw_os_error() {
+        Some(libc::EPERM | libc::ENODEV) => Error::Unsupported {
+            what: "mount an overlay in a user namespace".to_owned(),
+            cause: cause.to_string(),
+            hint: "it takes Linux 5.11 or newer, and the module `overlay` (`modprobe overlay`)"
+                .to_owned(),
+        },
+        _ => Error::Io {
+            what: "mount the layers".to_owned(),
+            source: cause,
+        },
+    })?;
+    drop((lowers, upper.as_fd()));
+    Ok(())
+}

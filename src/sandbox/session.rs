@@ -1,0 +1,347 @@
+//! The caller's end of the sandbox.
+//!
+//! In: [`SessionSettings`], then [`Request`]s from any thread. Out: what the agent answers.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::pipe::PipeFlags;
+use serde::{Deserialize, Serialize};
+
+use super::channel::{self, Channel};
+use super::error::{Doing as _, Told};
+use super::notify::Links;
+use super::protocol::{Ended, Hello, Operation, Ready};
+use super::{Error, Found, Request, agent, pump};
+use crate::canon::EntryPath;
+
+/// How a session is made.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// The program that becomes the agent: cairn itself.
+    pub program: PathBuf,
+    /// Whose users it is to have.
+    pub identity: Wanted,
+}
+
+impl Default for SessionSettings {
+    fn default() -> SessionSettings {
+        SessionSettings {
+            program: PathBuf::from("/proc/self/exe"),
+            identity: Wanted::default(),
+        }
+    }
+}
+
+/// Which [`Identity`] is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Wanted {
+    /// The best that the machine gives.
+    #[default]
+    Best,
+    /// [`Identity::Single`], as if the machine gave no more.
+    Single,
+}
+
+/// Which users there are in a session's user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Identity {
+    /// All that cairn's own namespace has, each as itself: cairn is root there.
+    Whole,
+    /// The caller as root, and as many others as `/etc/subuid` and `/etc/subgid` give, from 1 on.
+    Range {
+        /// How many users, root among them.
+        users: u32,
+        /// How many groups, root's among them.
+        groups: u32,
+    },
+    /// The caller as root, and nobody else: owners are emulated, kept in the extended attribute
+    /// `user.cairn.owner`.
+    Single,
+}
+
+/// Where a command wrote to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// By itself: 0 is success.
+    Code(i32),
+    /// By that signal.
+    Signal(i32),
+    /// It was ended as its time was over.
+    TimedOut,
+    /// The kernel ended it, as it took more memory than it may.
+    OutOfMemory,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How the command ended.
+    pub exit: Exit,
+    /// Paths in the upper folder that stand there only because something was mounted on them;
+    /// neither they nor the times of the directories that hold them are the command's.
+    #[serde(with = "super::wire::entry_paths")]
+    pub stubs: Vec<EntryPath>,
+    /// Whether the upper folder holds all of the layers: the kernel had no overlay for us, so they
+    /// were copied there.
+    pub is_copy: bool,
+}
+
+/// One user namespace, with the process that keeps it. Whoever drops it ends all that runs there.
+#[derive(Debug)]
+pub struct Session {
+    identity: Identity,
+    agent: Agent,
+    /// By the upper folder: owners that its files can't say.
+    links: Mutex<BTreeMap<PathBuf, Links>>,
+}
+
+/// The agent's process, and the socket that it lives by.
+#[derive(Debug)]
+struct Agent {
+    /// None when it is to end.
+    socket: Option<Channel>,
+    process: Child,
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.socket = None;
+        // It ends by itself; this is for one that is stopped.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Session {
+    /// Starts the agent. Where the machine gives no other users, and
+    /// [`Wanted::Best`] was asked for, the session is [`Identity::Single`].
+    pub fn open(settings: &SessionSettings) -> Result<Session, Error> {
+        match Session::start(settings, settings.identity) {
+            Err(Error::Unsupported { .. }) if settings.identity == Wanted::Best => {
+                Session::start(settings, Wanted::Single)
+            }
+            other => other,
+        }
+    }
+
+    fn start(settings: &SessionSettings, wanted: Wanted) -> Result<Session, Error> {
+        let (socket, theirs) = Channel::pair().map_err(Error::Start)?;
+        let mut command = Command::new(&settings.program);
+        command.arg(agent::ARGUMENT).env_clear().current_dir("/");
+        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
+        let process = command.spawn().map_err(Error::Start)?;
+        // It holds the other end of the socket.
+        drop(command);
+        let agent = Agent {
+            socket: Some(socket),
+            process,
+        };
+        let speak = || -> std::io::Result<Ready> {
+            let socket = agent.socket()?;
+            socket.send(&Hello { wanted }, &[])?;
+            socket.receive_plain()
+        };
+        let identity = speak().map_err(Error::Start)?.map_err(Error::from)?;
+        Ok(Session {
+            identity,
+            agent,
+            links: Mutex::default(),
+        })
+    }
+
+    /// Which users there are inside.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Unpacks a layer's tar (not compressed) into `folder`, which must be there and empty, as a
+    /// [`Request::lowers`] wants it. Nothing is written outside of `folder`, whatever the tar
+    /// holds.
+    ///
+    /// In an overlay the highest folder that has a directory says what that is like, and a layer
+    /// need not tell of directories that hold what it changed: those are made as `lowers`, the
+    /// layers below (the lowest first), have them. So a folder is good for one chain of layers.
+    pub fn unpack(
+        &self,
+        tar: &mut dyn Read,
+        folder: &Path,
+        lowers: &[PathBuf],
+    ) -> Result<(), Error> {
+        absolute(lowers.iter().map(PathBuf::as_path).chain([folder]))?;
+        let (theirs, ours) =
+            rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned())?;
+        let operation = Operation::Unpack(folder.to_owned(), lowers.to_owned());
+        let channel = self.ask(&operation, &[theirs.as_fd()])?;
+        drop(theirs);
+        let mut ours = File::from(ours);
+        let copied = std::io::copy(tar, &mut ours);
+        drop(ours);
+        let told = channel.receive_plain::<Result<(), Told>>();
+        match (told, copied) {
+            // A reader that refuses the tar doesn't read the rest.
+            (Ok(Err(told)), _) => Err(Error::from(told)),
+            (Ok(Ok(())), Ok(_)) => Ok(()),
+            (_, Err(source)) if source.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(source).doing(|| "read the layer".to_owned())
+            }
+            // What is behind the end of a tar is none of its.
+            (Ok(Ok(())), Err(_)) => Ok(()),
+            (Err(_), _) => Err(Error::Ended),
+        }
+    }
+
+    /// Runs a command to its end; every process that it began is gone then. `output` gets what it
+    /// writes, as it comes.
+    pub fn run(
+        &self,
+        request: &Request,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Outcome, Error> {
+        check(request)?;
+        let pipe =
+            || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned());
+        let (out, their_out) = pipe()?;
+        let (err, their_err) = pipe()?;
+        let operation = Operation::Run(Box::new(request.clone()));
+        let channel = self.ask(&operation, &[their_out.as_fd(), their_err.as_fd()])?;
+        drop((their_out, their_err));
+        let mut pumps = [(Stream::Output, Some(out)), (Stream::Error, Some(err))];
+        pump::until_said(&channel, &mut pumps, output).doing(|| "read the output".to_owned())?;
+        let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
+        // Everything that wrote is gone, so that nothing more comes.
+        pump::rest(pumps, output).doing(|| "read the output".to_owned())?;
+        self.ended(request, ended)
+    }
+
+    /// Keeps what only this session knows.
+    fn ended(&self, request: &Request, ended: Ended) -> Result<Outcome, Error> {
+        let (outcome, links) = ended.map_err(Error::from)?;
+        let mut all = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(request.upper.clone()).or_default();
+        known.retain(|(inode, _)| !links.iter().any(|(other, _)| other == inode));
+        known.extend(links);
+        if known.is_empty() {
+            all.remove(&request.upper);
+        }
+        Ok(outcome)
+    }
+
+    /// As [`Session::run`], with a terminal of the sandbox's own, which is joined to the caller's:
+    /// `input` and `output` are its ends.
+    pub fn interact(
+        &self,
+        request: &Request,
+        input: OwnedFd,
+        output: OwnedFd,
+    ) -> Result<Outcome, Error> {
+        check(request)?;
+        let channel = self.ask(&Operation::Interact(Box::new(request.clone())), &[])?;
+        let (begun, descriptors) = channel
+            .receive::<Result<Option<Outcome>, Told>>()
+            .map_err(|_| Error::Ended)?;
+        begun.map_err(Error::from)?;
+        let master = descriptors.into_iter().next().ok_or(Error::Ended)?;
+        let joined = pump::join(&channel, &master, &input, &output);
+        joined.doing(|| "speak to the terminal".to_owned())?;
+        let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
+        self.ended(request, ended)
+    }
+
+    /// All that `folder` holds, itself first, in the order of paths.
+    pub fn list(&self, folder: &Path) -> Result<Vec<Found>, Error> {
+        absolute([folder])?;
+        let links = {
+            let all = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            all.get(folder).cloned().unwrap_or_default()
+        };
+        let channel = self.ask(&Operation::List(folder.to_owned(), links), &[])?;
+        let mut all = Vec::new();
+        loop {
+            let batch = channel.receive_plain::<Result<Vec<Found>, Told>>();
+            let batch = batch.map_err(|_| Error::Ended)?.map_err(Error::from)?;
+            if batch.is_empty() {
+                return Ok(all);
+            }
+            all.extend(batch);
+        }
+    }
+
+    /// Opens a regular file in `folder` for reading; no symlink in `path` is followed.
+    pub fn read(&self, folder: &Path, path: &EntryPath) -> Result<File, Error> {
+        absolute([folder])?;
+        let operation = Operation::Read(folder.to_owned(), path.clone());
+        let channel = self.ask(&operation, &[])?;
+        let (told, descriptors) = channel
+            .receive::<Result<(), Told>>()
+            .map_err(|_| Error::Ended)?;
+        told.map_err(Error::from)?;
+        let file = descriptors.into_iter().next().ok_or(Error::Ended)?;
+        Ok(File::from(file))
+    }
+
+    /// Removes `folder` and all that it holds, whoever owns it. It is none if it isn't there.
+    pub fn remove(&self, folder: &Path) -> Result<(), Error> {
+        absolute([folder])?;
+        let channel = self.ask(&Operation::Remove(folder.to_owned()), &[])?;
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.remove(folder);
+        drop(links);
+        let told = channel.receive_plain::<Result<(), Told>>();
+        told.map_err(|_| Error::Ended)?.map_err(Error::from)
+    }
+
+    /// Opens a channel for one operation.
+    fn ask(&self, operation: &Operation, descriptors: &[BorrowedFd<'_>]) -> Result<Channel, Error> {
+        let ask = || -> std::io::Result<Channel> {
+            let (channel, theirs) = Channel::pair()?;
+            let socket = self.agent.socket()?;
+            channel::send_bytes(socket.as_fd(), &[0], &[theirs.as_fd()])?;
+            drop(theirs);
+            channel.send(operation, descriptors)?;
+            Ok(channel)
+        };
+        ask().map_err(|_| Error::Ended)
+    }
+}
+
+impl Agent {
+    fn socket(&self) -> std::io::Result<&Channel> {
+        self.socket
+            .as_ref()
+            .ok_or(std::io::ErrorKind::NotConnected.into())
+    }
+}
+
+fn check(request: &Request) -> Result<(), Error> {
+    if request.arguments.is_empty() {
+        return Err(Error::Refused("there is no command to run".to_owned()));
+    }
+    let own = request.lowers.iter().chain([&request.upper, &request.work]);
+    absolute(own.map(PathBuf::as_path))
+}
+
+/// The agent has another working directory.
+fn absolute<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<(), Error> {
+    match paths.into_iter().find(|path| !path.is_absolute()) {
+        None => Ok(()),
+        Some(path) => Err(Error::Refused(format!(
+            "the folder `{}` is not absolute",
+            path.display()
+        ))),
+    }
+}

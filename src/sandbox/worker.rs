@@ -1,0 +1,240 @@
+//! A worker: serves one operation and ends.
+//!
+//! In: a channel of the session. Out: its answers there. Of a run it is the supervisor: it makes
+//! the step's first process in new namespaces, waits for what that says, and ends it when its
+//! time is over or nobody waits any more.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Signal, WaitOptions};
+use rustix::thread::UnshareFlags;
+
+use super::channel::{Channel, retried};
+use super::error::{Doing as _, Error, Told};
+use super::folder;
+use super::init::{self, Streams};
+use super::limits::Group;
+use super::notify::{Answers, Links, Supervisor};
+use super::protocol::{Ended, Operation, Report};
+use super::request::Network;
+use super::session::{Exit, Identity, Outcome};
+use super::sys::{self, Alone, Forked};
+use super::{Request, list, unpack};
+
+/// Most entries of one answer to `List`.
+const BATCH: usize = 1000;
+
+/// Serves what the channel asks for. An error is one of the channel itself: nobody is there.
+pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io::Result<()> {
+    let (operation, descriptors) = channel.receive::<Operation>()?;
+    let mut descriptors = descriptors.into_iter();
+    let told = |result: Result<(), Error>| result.map_err(Told::from);
+    match operation {
+        Operation::Run(request) => {
+            let (Some(output), Some(error)) = (descriptors.next(), descriptors.next()) else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            let streams = Streams::Pipes { output, error };
+            let ended: Ended = run(alone, channel, &request, streams, identity).map_err(Told::from);
+            channel.send(&ended, &[])
+        }
+        Operation::Interact(request) => {
+            let ended = run(alone, channel, &request, Streams::Terminal, identity);
+            let ended: Ended = ended.map_err(Told::from);
+            channel.send(&ended, &[])
+        }
+        Operation::Unpack(folder, lowers) => {
+            let tar = descriptors.next().ok_or(io::ErrorKind::InvalidData)?;
+            let result = unpack::unpack(std::fs::File::from(tar), &folder, &lowers);
+            channel.send(&told(result), &[])
+        }
+        Operation::List(folder, links) => match list::list(&folder, &links) {
+            Err(error) => channel.send(&Err::<Vec<super::Found>, _>(Told::from(error)), &[]),
+            Ok(found) => {
+                for batch in found.chunks(BATCH) {
+                    channel.send(&Ok::<_, Told>(batch), &[])?;
+                }
+                channel.send(&Ok::<[super::Found; 0], Told>([]), &[])
+            }
+        },
+        Operation::Read(folder, path) => match folder::open(&folder, &path) {
+            Ok(file) => channel.send(&told(Ok(())), &[file.as_fd()]),
+            Err(error) => channel.send(&told(Err(error)), &[]),
+        },
+        Operation::Remove(folder) => channel.send(&told(folder::remove(&folder)), &[]),
+    }
+}
+
+/// What the step's first process said until it ended.
+#[derive(Default)]
+struct Heard {
+    failed: Option<Told>,
+    exit: Option<Exit>,
+    stubs: Vec<crate::canon::EntryPath>,
+    listener: Option<OwnedFd>,
+}
+
+fn run(
+    alone: &Alone,
+    channel: &Channel,
+    request: &Request,
+    streams: Streams,
+    identity: Identity,
+) -> Result<(Outcome, Links), Error> {
+    let group = Group::make(&request.limits);
+    let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
+    let mut namespaces = UnshareFlags::NEWPID
+        | UnshareFlags::NEWNS
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS
+        | UnshareFlags::NEWCGROUP;
+    if request.network != Network::Host {
+        namespaces |= UnshareFlags::NEWNET;
+    }
+    let forked = sys::clone(alone, namespaces);
+    let (pid, descriptor) = match forked.doing(|| "make the step's namespaces".to_owned())? {
+        Forked::Child(alone) => {
+            drop(report);
+            init::run(&alone, request, streams, theirs, identity, group.is_some());
+        }
+        Forked::Parent(child) => child,
+    };
+    drop((theirs, streams));
+    let end = || {
+        let _ = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
+    };
+    let added = group.as_ref().map_or(Ok(()), |group| group.add(pid));
+    if let Err(error) = added.and_then(|()| {
+        let go = report.send(&(), &[]);
+        go.doing(|| "begin the step".to_owned())
+    }) {
+        end();
+        let _ = retried(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
+        return Err(error);
+    }
+    let start = Instant::now();
+    let mut heard = Heard::default();
+    let mut answers = Answers::new(request, identity);
+    let mut handlers = Some(answers.handlers());
+    let mut supervisor: Option<Supervisor<'_>> = None;
+    let is_late = loop {
+        let left = request
+            .limits
+            .time
+            .map(|time| time.saturating_sub(start.elapsed()));
+        match wait(&report, channel, supervisor.as_ref(), left) {
+            Ok(Waited::Report) => {
+                if hear(&report, channel, &mut heard).is_err() {
+                    break false;
+                }
+                if let (Some(listener), true) = (heard.listener.take(), handlers.is_some()) {
+                    let handlers = handlers.take().unwrap_or_default();
+                    supervisor = Some(Supervisor::new(listener, handlers));
+                }
+            }
+            Ok(Waited::Call) => {
+                let served = supervisor.as_mut().map_or(Ok(()), Supervisor::serve);
+                if served.is_err() {
+                    // Nobody answers what the command asks: it can't go on.
+                    break false;
+                }
+            }
+            Ok(Waited::NoCalls) => supervisor = None,
+            Ok(Waited::Late) => break true,
+            // Nobody waits for the answer.
+            Ok(Waited::Alone) | Err(_) => {
+                end();
+                let _ = retried(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
+                return Err(Error::Ended);
+            }
+        }
+    };
+    end();
+    // It is not gone before everything in its namespace is.
+    let ended = retried(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
+    ended.doing(|| "wait for the step".to_owned())?;
+    // What it said last.
+    while hear(&report, channel, &mut heard).is_ok() {}
+    drop((supervisor, handlers));
+    let is_out_of_memory = group.as_ref().is_some_and(Group::is_out_of_memory);
+    drop(group);
+    let exit = match (heard.failed, heard.exit) {
+        (Some(told), _) => return Err(Error::from(told)),
+        (None, Some(Exit::Code(0))) => Exit::Code(0),
+        (None, _) if is_late => Exit::TimedOut,
+        (None, _) if is_out_of_memory => Exit::OutOfMemory,
+        (None, Some(exit)) => exit,
+        // Something outside ended it.
+        (None, None) => Exit::Signal(libc::SIGKILL),
+    };
+    let outcome = Outcome {
+        exit,
+        stubs: heard.stubs,
+        is_copy: false,
+    };
+    Ok((outcome, answers.into_links()))
+}
+
+fn hear(report: &Channel, channel: &Channel, heard: &mut Heard) -> io::Result<()> {
+    let (said, descriptors) = report.receive::<Report>()?;
+    match said {
+        Report::Listener => heard.listener = descriptors.into_iter().next(),
+        Report::Terminal => {
+            let master = descriptors
+                .into_iter()
+                .next()
+                .ok_or(io::ErrorKind::InvalidData)?;
+            channel.send(&Ok::<(), Told>(()), &[master.as_fd()])?;
+        }
+        Report::Stubs(stubs) => heard.stubs = stubs,
+        Report::Failed(told) => heard.failed = Some(told),
+        Report::Code(code) => heard.exit = Some(Exit::Code(code)),
+        Report::Signal(signal) => heard.exit = Some(Exit::Signal(signal)),
+    }
+    Ok(())
+}
+
+/// Why [`wait`] came back.
+enum Waited {
+    /// The first process says something, or is gone.
+    Report,
+    /// The time is over.
+    Late,
+    /// A call of the command's processes is to be answered.
+    Call,
+    /// No process is left whose calls are.
+    NoCalls,
+    /// The caller is gone.
+    Alone,
+}
+
+fn wait(
+    report: &Channel,
+    channel: &Channel,
+    supervisor: Option<&Supervisor<'_>>,
+    left: Option<std::time::Duration>,
+) -> io::Result<Waited> {
+    let left = left.map(Timespec::try_from).transpose();
+    let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
+    // The last is polled twice where there is no third.
+    let calls = supervisor.map_or(channel.as_fd(), |supervisor| supervisor.as_fd());
+    let mut ends = [
+        PollFd::new(report, PollFlags::IN),
+        PollFd::new(channel, PollFlags::IN),
+        PollFd::from_borrowed_fd(calls, PollFlags::IN),
+    ];
+    let count = match rustix::event::poll(&mut ends, left.as_ref()) {
+        Err(rustix::io::Errno::INTR) => return wait(report, channel, supervisor, None),
+        other => other?,
+    };
+    Ok(match count {
+        0 => Waited::Late,
+        _ if !ends[0].revents().is_empty() => Waited::Report,
+        _ if !ends[1].revents().is_empty() => Waited::Alone,
+        _ if ends[2].revents().contains(PollFlags::IN) => Waited::Call,
+        _ => Waited::NoCalls,
+    })
+}

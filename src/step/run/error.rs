@@ -1,0 +1,113 @@
+//! Why a command's step can't be done.
+//!
+//! In: errors of what it needs, and how it ended. Out: [`Error`].
+
+use crate::inputs::{layers, stage};
+use crate::sandbox::{self, Exit};
+use crate::{layer, step, store};
+
+/// Why a command's step can't be done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command said so, or was ended.
+    #[error(
+        "the command {}{}\nhint: `cairn log {log}` shows all that it wrote, `--debug-shell` opens a shell where it failed",
+        ending(exit),
+        lines(last)
+    )]
+    Failed {
+        /// How it ended.
+        exit: Exit,
+        /// What it wrote last.
+        last: Vec<String>,
+        /// Under which its log is: the beginning of the step's key in hexadecimal.
+        log: String,
+    },
+    /// Something that the recipe asks for and the caller has to allow.
+    #[error(
+        "the recipe asks for {what}, which has to be allowed\nhint: if you trust it, say `--allow {entitlement}`"
+    )]
+    NotAllowed {
+        /// What.
+        what: &'static str,
+        /// By which name it is allowed.
+        entitlement: &'static str,
+    },
+    /// A secret that nobody gave.
+    #[error("there is no secret `{0}`\nhint: give it with `--secret id={0},src=FILE`")]
+    NoSecret(String),
+    /// A secret that no variable can hold.
+    #[error(
+        "secret `{0}` can't be a variable: it is no UTF-8, or holds a NUL\nhint: mount it as a file"
+    )]
+    SecretVariable(String),
+    /// An agent that nobody gave.
+    #[error(
+        "there is no SSH agent `{0}`\nhint: give it with `--ssh {0}`, and start `ssh-agent` before"
+    )]
+    NoSsh(String),
+    /// A device by a name that cairn doesn't know.
+    #[error("`{0}` is no device that cairn knows\nhint: name it by its path, as in `/dev/fuse`")]
+    Device(String),
+    /// The sandbox.
+    #[error(transparent)]
+    Sandbox(#[from] sandbox::Error),
+    /// A layer that it runs on.
+    #[error(transparent)]
+    Layers(#[from] layers::Error),
+    /// Files that it mounts.
+    #[error(transparent)]
+    Stage(#[from] stage::Error),
+    /// Files that it mounts, on their way to it.
+    #[error(transparent)]
+    Pack(#[from] layer::pack::Error),
+    /// What it changed, or its user.
+    #[error(transparent)]
+    Step(#[from] step::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A plan that makes no sense.
+    #[error("this is a bug in cairn: {0}")]
+    Bug(&'static str),
+}
+
+fn ending(exit: &Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("ended with exit code {code}"),
+        Exit::Signal(signal) => match signal_name(*signal) {
+            Some(name) => format!("was ended by signal {signal} ({name})"),
+            None => format!("was ended by signal {signal}"),
+        },
+        Exit::TimedOut => "was ended, as its time was over".to_owned(),
+        Exit::OutOfMemory => "was ended, as it took more memory than it may".to_owned(),
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    Some(match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return None,
+    })
+}
+
+fn lines(last: &[String]) -> String {
+    match last {
+        [] => ", and wrote nothing".to_owned(),
+        last => format!("; what it wrote last:\n    {}", last.join("\n    ")),
+    }
+}

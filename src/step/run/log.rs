@@ -1,0 +1,183 @@
+//! What a command writes: lines for whoever watches, and all of it on disk.
+//!
+//! In: bytes as they come. Out: lines, a log, the last lines for an error. What secrets hold never
+//! comes out: it is replaced by `***`.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+
+use crate::sandbox::Stream;
+
+/// Longest line that is passed on as one, in bytes.
+const LONGEST_LINE: usize = 64 << 10;
+/// Lines kept for an error.
+const LAST_LINES: usize = 20;
+/// Bytes of each of these.
+const LAST_LINE: usize = 500;
+/// Parts of secrets that are shorter stay: replacing them would hide more than it tells.
+const SHORTEST_SECRET: usize = 4;
+
+/// What a command writes.
+pub struct Log<'a> {
+    out: Box<dyn Write + 'a>,
+    line: &'a dyn Fn(&str),
+    secrets: Vec<Vec<u8>>,
+    /// The unfinished lines of both streams.
+    output: Vec<u8>,
+    error: Vec<u8>,
+    last: VecDeque<String>,
+    failed: Option<io::Error>,
+}
+
+impl<'a> Log<'a> {
+    /// Writes all to `out` and tells each line to `line`.
+    pub fn new<'s>(
+        out: impl Write + 'a,
+        line: &'a dyn Fn(&str),
+        secrets: impl Iterator<Item = &'s [u8]>,
+    ) -> Log<'a> {
+        // A secret of several lines is found line by line.
+        let parts = secrets.flat_map(|secret| secret.split(|&byte| byte == b'\n'));
+        let parts = parts.map(|part| part.trim_ascii().to_vec());
+        let mut parts: Vec<_> = parts.filter(|part| part.len() >= SHORTEST_SECRET).collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+        Log {
+            out: Box::new(out),
+            line,
+            secrets: parts,
+            output: Vec::new(),
+            error: Vec::new(),
+            last: VecDeque::new(),
+            failed: None,
+        }
+    }
+
+    /// Takes what came.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let buffer = match stream {
+                Stream::Output => &mut self.output,
+                Stream::Error => &mut self.error,
+            };
+            buffer.extend_from_slice(part);
+            if buffer.ends_with(b"\n") {
+                let line = std::mem::take(buffer);
+                self.told(&line);
+            } else if buffer.len() > LONGEST_LINE {
+                // A secret may go on in what comes next.
+                let begun = std::mem::take(buffer);
+                let mut line = self.masked(&begun);
+                let longest = self.secrets.first().map_or(1, Vec::len);
+                let rest = line.split_off((line.len() + 1).saturating_sub(longest));
+                match stream {
+                    Stream::Output => self.output = rest,
+                    Stream::Error => self.error = rest,
+                }
+                self.told(&line);
+            }
+        }
+    }
+
+    fn told(&mut self, line: &[u8]) {
+        let line = self.masked(line);
+        if let Err(error) = self.out.write_all(&line) {
+            self.failed.get_or_insert(error);
+        }
+        let text = String::from_utf8_lossy(&line);
+        // A bar that is drawn again over itself has its last state last.
+        let text = text.trim_end_matches(['\n', '\r']);
+        let text = text.rsplit('\r').next().unwrap_or(text);
+        (self.line)(text);
+        if self.last.len() == LAST_LINES {
+            self.last.pop_front();
+        }
+        let end = (0..=LAST_LINE)
+            .rev()
+            .find(|&end| text.is_char_boundary(end));
+        let shown = end.and_then(|end| text.get(..end)).unwrap_or(text);
+        self.last.push_back(shown.to_owned());
+    }
+
+    fn masked(&self, line: &[u8]) -> Vec<u8> {
+        if self.secrets.is_empty() {
+            return line.to_vec();
+        }
+        let mut masked = Vec::with_capacity(line.len());
+        let mut rest = line;
+        while let Some(&first) = rest.first() {
+            match self.secrets.iter().find(|secret| rest.starts_with(secret)) {
+                Some(secret) => {
+                    masked.extend_from_slice(b"***");
+                    rest = &rest[secret.len()..];
+                }
+                None => {
+                    masked.push(first);
+                    rest = &rest[1..];
+                }
+            }
+        }
+        masked
+    }
+
+    /// Ends the log; gives the last lines.
+    pub fn finish(mut self) -> io::Result<Vec<String>> {
+        for buffer in [
+            std::mem::take(&mut self.output),
+            std::mem::take(&mut self.error),
+        ] {
+            if !buffer.is_empty() {
+                self.told(&buffer);
+            }
+        }
+        self.out.flush()?;
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(self.last.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn lines_come_whole_and_secrets_not_at_all() {
+        let lines = RefCell::new(Vec::new());
+        let line = |text: &str| lines.borrow_mut().push(text.to_owned());
+        let mut all = Vec::new();
+        let secrets: [&[u8]; 2] = [b"hunter22\n", b"abc"];
+        let mut log = Log::new(&mut all, &line, secrets.into_iter());
+        log.write(Stream::Output, b"one\ntw");
+        log.write(Stream::Error, b"err\xff hun");
+        log.write(Stream::Output, b"o 10%\rtwo 100%\n");
+        log.write(Stream::Error, b"ter22 abc\nend");
+        let last = log.finish().unwrap();
+        let expected = ["one", "two 100%", "err\u{fffd} *** abc", "end"];
+        assert_eq!(*lines.borrow(), expected);
+        assert_eq!(last, expected);
+        assert_eq!(all, b"one\ntwo 10%\rtwo 100%\nerr\xff *** abc\nend");
+    }
+
+    #[test]
+    fn an_endless_line_is_parted_and_hides_no_secret_at_the_seam() {
+        let line = |_: &str| {};
+        for before in LONGEST_LINE - 20..LONGEST_LINE + 20 {
+            let mut all = Vec::new();
+            let secrets: [&[u8]; 1] = [b"hunter22"];
+            let mut log = Log::new(&mut all, &line, secrets.into_iter());
+            log.write(Stream::Output, &vec![b'x'; before]);
+            log.write(Stream::Output, b"hunt");
+            log.write(Stream::Output, b"er22");
+            log.write(Stream::Output, &[b'y'; 100]);
+            log.finish().unwrap();
+            let text = String::from_utf8(all).unwrap();
+            assert!(
+                !text.contains("hunter22") && text.len() == before + 103,
+                "{before}"
+            );
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! A command's step: what it runs on put into folders, the command run, what it changed.
+//!
+//! In: a [`Command`], the layers below, the sources of its mounts. Out: [`Ran`]: a change, whose
+//! contents are in the sandbox's hands as long as it lives. A command that fails changes nothing.
+
+mod error;
+mod log;
+mod sources;
+mod users;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rayon::prelude::*;
+
+pub use error::Error;
+
+use super::Change;
+use super::diff::{Circumstances, Content, contents_needed, diff};
+use crate::canon::digest::Hashed;
+use crate::canon::event::{Events, Work};
+use crate::canon::{Digest, EntryPath, Epoch, StepKey};
+use crate::inputs::{Files, Holder, Origin, Stack};
+use crate::layer::Rootfs;
+use crate::layer::codec::Expansion;
+use crate::plan::{Command, command};
+use crate::sandbox::{
+    Exit, Found, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
+    SessionSettings,
+};
+use crate::store::Store;
+use log::Log;
+use sources::absolute;
+
+/// What the caller gives commands and lets them have. None of it is in a key.
+#[derive(Debug, Clone, Default)]
+pub struct CommandSettings {
+    /// How the sandbox is made.
+    pub session: SessionSettings,
+    /// What a command may use up.
+    pub limits: Limits,
+    /// Variables for commands that don't have them: proxies.
+    pub proxies: Vec<(String, String)>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Sockets of SSH agents by name.
+    pub ssh: BTreeMap<String, PathBuf>,
+    /// Whether a command may reach what the host reaches: `--allow network.host`.
+    pub allow_host_network: bool,
+    /// Whether a command may have all capabilities: `--allow security.insecure`.
+    pub allow_insecure: bool,
+    /// Whether a command may have devices of the host: `--allow device`.
+    pub allow_devices: bool,
+}
+
+/// Called with what is left where a command failed.
+pub type OnFailure = dyn Fn(&Scene) + Send + Sync;
+
+/// Runs the commands of one build, in one sandbox.
+pub struct Runner<'a> {
+    settings: &'a CommandSettings,
+    on_failure: Option<&'a OnFailure>,
+    store: &'a Store,
+    events: &'a Events,
+    epoch: Epoch,
+    expansion: Expansion,
+    session: OnceLock<Arc<Session>>,
+    opening: Mutex<()>,
+}
+
+/// The source of a mount.
+pub enum Input<'a> {
+    /// A file system.
+    Layers(&'a Stack),
+    /// One source of files.
+    Files(&'a Files),
+}
+
+/// What came of a command.
+pub struct Ran {
+    /// What it changed.
+    pub change: Change,
+    /// Sockets that it left, which no layer can hold.
+    pub sockets: Vec<EntryPath>,
+}
+
+/// Where a command failed: its file system as it left it.
+pub struct Scene {
+    session: Arc<Session>,
+    request: Request,
+    folder: PathBuf,
+}
+
+impl Scene {
+    /// Runs a shell there until it ends, on a terminal of its own that is joined to `input` and
+    /// `output`.
+    pub fn shell(&self, input: OwnedFd, output: OwnedFd) -> Result<Outcome, Error> {
+        let work = self.folder.join("shell");
+        std::fs::create_dir(&work).map_err(crate::store::io_error("make", &work))?;
+        let request = Request {
+            arguments: vec!["/bin/sh".to_owned()],
+            work,
+            ..self.request.clone()
+        };
+        Ok(self.session.interact(&request, input, output)?)
+    }
+}
+
+/// What a command left, until nobody needs it any more.
+struct Left {
+    session: Arc<Session>,
+    folder: PathBuf,
+    upper: PathBuf,
+    found: Vec<Found>,
+    /// Held, so that nobody takes the folder for abandoned.
+    _held: (tempfile::TempDir, File),
+}
+
+impl Left {
+    fn read(&self, number: usize) -> io::Result<File> {
+        let found = self.found.get(number).ok_or(io::ErrorKind::NotFound)?;
+        let file = self.session.read(&self.upper, &found.path);
+        file.map_err(io::Error::other)
+    }
+}
+
+impl Holder for Left {
+    fn open(&self, number: u32) -> io::Result<Box<dyn Read + '_>> {
+        Ok(Box::new(self.read(number as usize)?))
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        // Whoever opens the store next tidies up what stays.
+        let _ = self.session.remove(&self.folder);
+    }
+}
+
+impl<'a> Runner<'a> {
+    /// Nothing is started before the first command.
+    pub fn new(
+        settings: &'a CommandSettings,
+        on_failure: Option<&'a OnFailure>,
+        store: &'a Store,
+        events: &'a Events,
+        epoch: Epoch,
+        expansion: Expansion,
+    ) -> Runner<'a> {
+        Runner {
+            settings,
+            on_failure,
+            store,
+            events,
+            epoch,
+            expansion,
+            session: OnceLock::new(),
+            opening: Mutex::new(()),
+        }
+    }
+
+    /// The sandbox, made when the first asks for it.
+    fn session(&self) -> Result<Arc<Session>, Error> {
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = self.session.get() {
+            return Ok(session.clone());
+        }
+        let session = Arc::new(Session::open(&self.settings.session)?);
+        self.events
+            .debug(format!("the sandbox has users: {:?}", session.identity()));
+        for folder in self.store.abandoned_folders() {
+            // Another cairn may be at it, too.
+            let _ = absolute(&folder).map(|folder| session.remove(&folder));
+        }
+        Ok(self.session.get_or_init(|| session).clone())
+    }
+
+    /// What tells apart folders whose files have other owners on disk.
+    fn users(&self) -> Result<String, Error> {
+        let caller = rustix::process::geteuid().as_raw();
+        Ok(match self.session()?.identity() {
+            Identity::Whole => "whole".to_owned(),
+            Identity::Range { users, groups } => format!("range-{caller}-{users}-{groups}"),
+            Identity::Single => format!("single-{caller}"),
+        })
+    }
+
+    /// Runs `command` on the layers `below`. Its log is put where `key` says.
+    pub fn run(
+        &self,
+        command: &Command,
+        below: &Stack,
+        inputs: &[Input],
+        key: &StepKey,
+        work: &Work,
+    ) -> Result<Ran, Error> {
+        self.check(command)?;
+        let session = self.session()?;
+        let lowers = self.lowers(below)?;
+        let rootfs = below.rootfs(self.store, self.expansion)?;
+        let mounts = self.mounts(command, inputs)?;
+        let held = self.store.temporary_folder()?;
+        let folder = absolute(held.0.path())?;
+        let [upper, work_folder] = ["upper", "work"].map(|name| folder.join(name));
+        for path in [&upper, &work_folder] {
+            std::fs::create_dir(path).map_err(crate::store::io_error("make", path))?;
+        }
+        let made = upper.metadata();
+        let made = made.map_err(crate::store::io_error("read", &upper))?;
+        let began = (made.mtime(), u32::try_from(made.mtime_nsec()).unwrap_or(0));
+        let mut left = Left {
+            session: session.clone(),
+            folder: folder.clone(),
+            upper: upper.clone(),
+            found: Vec::new(),
+            _held: held,
+        };
+        let request = self.request(command, &rootfs, &lowers, &mounts.env)?;
+        let request = Request {
+            lowers,
+            upper,
+            work: work_folder,
+            mounts: mounts.mounts,
+            ..request
+        };
+        let outcome = self.command(&session, &request, key, work);
+        if let Err(Error::Failed { .. }) = &outcome
+            && let Some(on_failure) = self.on_failure
+        {
+            on_failure(&Scene {
+                session,
+                request,
+                folder,
+            });
+        }
+        let outcome = outcome?;
+        drop(mounts.caches);
+        left.found = left.session.list(&left.upper)?;
+        left.found.sort_by(|a, b| a.path.cmp(&b.path));
+        let circumstances = Circumstances {
+            epoch: self.epoch,
+            began,
+            stubs: &outcome.stubs,
+            is_copy: outcome.is_copy,
+        };
+        difference(&rootfs, Arc::new(left), &circumstances)
+    }
+
+    /// Runs the command itself.
+    fn command(
+        &self,
+        session: &Session,
+        request: &Request,
+        key: &StepKey,
+        work: &Work,
+    ) -> Result<Outcome, Error> {
+        let log = self.store.temporary()?;
+        let file = log.reopen();
+        let file = file.map_err(crate::store::io_error("write", log.path()))?;
+        let line = |line: &str| work.output(line);
+        let secrets = self.settings.secrets.values().map(Vec::as_slice);
+        let mut written = Log::new(BufWriter::new(file), &line, secrets);
+        let outcome = session.run(request, &mut |stream, bytes| written.write(stream, bytes));
+        let last = written.finish();
+        let last = last.map_err(crate::store::io_error("write", log.path()))?;
+        self.store.put_log(log, key)?;
+        let outcome = outcome?;
+        match outcome.exit {
+            Exit::Code(0) => Ok(outcome),
+            exit => Err(Error::Failed {
+                exit,
+                last,
+                log: key.0.hex()[..12].to_owned(),
+            }),
+        }
+    }
+
+    fn check(&self, command: &Command) -> Result<(), Error> {
+        let refused = |what, entitlement| Err(Error::NotAllowed { what, entitlement });
+        if command.network == command::Network::Host && !self.settings.allow_host_network {
+            return refused("the host's network", "network.host");
+        }
+        if command.security == command::Security::Insecure && !self.settings.allow_insecure {
+            return refused("every capability", "security.insecure");
+        }
+        if !command.devices.is_empty() && !self.settings.allow_devices {
+            return refused("a device of the host", "device");
+        }
+        let unknown = command
+            .devices
+            .iter()
+            .find(|name| !name.starts_with("/dev/"));
+        unknown.map_or(Ok(()), |name| Err(Error::Device(name.clone())))
+    }
+
+    /// All of a request but its folders and mounts.
+    fn request(
+        &self,
+        command: &Command,
+        rootfs: &Rootfs,
+        lowers: &[PathBuf],
+        mounted: &[(String, String)],
+    ) -> Result<Request, Error> {
+        let session = self.session()?;
+        let read = |folder: &Path, path: &EntryPath| {
+            let file = session.read(folder, path).map_err(io::Error::other)?;
+            super::owner::read_small(file)
+        };
+        let read = |layer: usize, path: &EntryPath| match lowers.get(layer) {
+            Some(folder) => read(folder, path),
+            None => Err(io::ErrorKind::NotFound.into()),
+        };
+        let user = users::find(command.user.as_deref(), rootfs, &read)?;
+        let mut env = command.env.clone();
+        env.extend(mounted.iter().cloned());
+        let defaults = [("PATH", PATH), ("HOME", &user.home)];
+        let defaults = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        for (name, value) in self.settings.proxies.iter().cloned().chain(defaults) {
+            if env.iter().all(|(other, _)| *other != name) {
+                env.push((name, value));
+            }
+        }
+        let rlimit = |limit: &command::Ulimit| Rlimit {
+            name: limit.name.clone(),
+            soft: limit.soft,
+            hard: limit.hard,
+        };
+        Ok(Request {
+            arguments: command.arguments.clone(),
+            env,
+            workdir: command.workdir.clone(),
+            uid: user.uid,
+            gid: user.gid,
+            groups: user.groups,
+            hosts: command.hosts.clone(),
+            network: match command.network {
+                command::Network::Default => Network::Forwarded,
+                command::Network::None => Network::None,
+                command::Network::Host => Network::Host,
+            },
+            security: match command.security {
+                command::Security::Sandbox => Security::Sandbox,
+                command::Security::Insecure => Security::Insecure,
+            },
+            limits: self.settings.limits,
+            rlimits: command.ulimits.iter().map(rlimit).collect(),
+            shm_size: command.shm_size,
+            devices: command.devices.iter().map(PathBuf::from).collect(),
+            ..Request::default()
+        })
+    }
+}
+
+/// What commands get that have no `PATH`: Docker's.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What the command that left `left` changed over `rootfs`.
+fn difference(
+    rootfs: &Rootfs,
+    left: Arc<Left>,
+    circumstances: &Circumstances,
+) -> Result<Ran, Error> {
+    let needed = contents_needed(rootfs, &left.found, circumstances);
+    let digest = |&number: &usize| {
+        let path = || left.found[number].path.clone();
+        let failed = |source| super::Error::Io {
+            path: path(),
+            source,
+        };
+        let mut file = Hashed::new(left.read(number).map_err(failed)?);
+        io::copy(&mut file, &mut io::sink()).map_err(failed)?;
+        Ok((number, file.finish().0))
+    };
+    let digests: Result<BTreeMap<usize, Digest>, super::Error> =
+        needed.par_iter().map(digest).collect();
+    let digests = digests?;
+    let held: Arc<dyn Holder> = left.clone();
+    let content = |number: usize| {
+        let digest = digests.get(&number).copied();
+        let digest = digest.ok_or_else(|| super::Error::Io {
+            path: left.found[number].path.clone(),
+            source: io::ErrorKind::NotFound.into(),
+        })?;
+        let origin = Origin::Held(held.clone(), number as u32);
+        Ok(Content { digest, origin })
+    };
+    let difference = diff(rootfs, &left.found, &content, circumstances)?;
+    Ok(Ran {
+        change: difference.change,
+        sockets: difference.sockets,
+    })
+}
