@@ -189,10 +189,11 @@ impl Workshop {
                 .command(&["load", "-q", "-i", text(&archive)]),
         )?;
         let checks = std::fs::read_to_string(folder.join("check")).unwrap();
-        let checks: Vec<_> = checks.split("$ ").skip(1).collect();
+        let checks = format!("\n{checks}");
+        let checks: Vec<_> = checks.split("\n$").skip(1).collect();
         assert!(!checks.is_empty(), "`{}` checks nothing", project.name);
         for check in checks {
-            let (arguments, expected) = check.split_once('\n').unwrap();
+            let (arguments, expected) = check.split_once('\n').unwrap_or((check, ""));
             let said = succeeded(self.shell(&name, arguments))?;
             if said.trim_end() != expected.trim_end() {
                 return Err(format!("`{arguments}` printed `{said}`, not `{expected}`"));
