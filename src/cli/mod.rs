@@ -5,6 +5,7 @@
 
 mod arguments;
 mod build;
+mod commands;
 mod csv;
 mod environment;
 mod exit;
