@@ -26,6 +26,7 @@ mod members;
 mod mutations;
 mod owners;
 mod readings;
+mod real;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;
