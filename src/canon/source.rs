@@ -10,6 +10,8 @@ use super::Problem;
 pub struct Source {
     name: String,
     text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
 }
 
 /// A place for people: both count from 1, columns in characters.
@@ -40,12 +42,16 @@ impl Source {
             return Err(Box::new(problem));
         }
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Source { name, text }),
+            Ok(text) => {
+                let lines = lines(&text);
+                Ok(Source { name, text, lines })
+            }
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let mut bytes = error.into_bytes();
                 bytes.truncate(valid);
-                let Place { line, column } = position(&String::from_utf8_lossy(&bytes), valid);
+                let text = String::from_utf8_lossy(&bytes);
+                let Place { line, column } = position(&text, &lines(&text), valid);
                 let message = format!("`{name}` is not UTF-8 at line {line}, column {column}");
                 Err(Box::new(Problem::new(message).hint("save it as UTF-8")))
             }
@@ -64,20 +70,26 @@ impl Source {
 
     /// Line and column of the byte `offset`; of the end when it lies beyond.
     pub fn position(&self, offset: usize) -> Place {
-        position(&self.text, offset)
+        position(&self.text, &self.lines, offset)
     }
 }
 
-fn position(text: &str, offset: usize) -> Place {
+fn lines(text: &str) -> Vec<usize> {
+    let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+    std::iter::once(0).chain(ends).collect()
+}
+
+fn position(text: &str, lines: &[usize], offset: usize) -> Place {
     let mut end = offset.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let before = &text[..end];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    // The first begins at 0, so that there is one.
+    let line = lines.partition_point(|start| *start <= end);
+    let start = line.checked_sub(1).and_then(|at| lines.get(at));
     Place {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
+        line,
+        column: text[start.copied().unwrap_or(0)..end].chars().count() + 1,
     }
 }
 

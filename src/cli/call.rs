@@ -18,12 +18,12 @@ use super::flags::call::What;
 use super::print;
 use super::recipe::{self, Recipe};
 use crate::build::bases::{Known, config};
-use crate::canon::{Problem, Source};
+use crate::canon::{Problem, Source, problem};
 use crate::frontend::dockerfile::check::{RULES, page, report};
 use crate::frontend::dockerfile::outline::{self, Outline, Required, Target};
 use crate::frontend::dockerfile::syntax::{Dockerfile, Span};
 use crate::frontend::dockerfile::{self, Bases};
-use crate::frontend::suggest;
+use crate::frontend::{Options, suggest};
 use crate::inputs::BaseImage;
 use crate::plan;
 use crate::store::Store;
@@ -155,10 +155,42 @@ fn check(asked: &Asked, recipe: &Recipe, environment: &Environment) -> Result<()
     }
 }
 
-/// What the store knows of base images, and what is wrong with the plan as far as that goes.
+/// Most stages that are looked at besides those that the target needs.
+const MOST_STAGES: usize = 50;
+
+/// What the store knows of base images, and what is wrong with the plan as far as that goes: with
+/// all stages, if no target is named.
 fn planned(recipe: &Recipe, file: &Dockerfile, environment: &Environment) -> (Known, Vec<Problem>) {
     let store = environment.store_to_read().ok();
-    let options = &recipe.options;
+    let (mut known, mut problems) = (Known::new(), Vec::new());
+    for options in std::iter::once(recipe.options.clone()).chain(others(recipe, file)) {
+        let (base, wrong) = plan_of(&options, recipe, file, store.as_ref());
+        known.extend(base);
+        problems.extend(wrong);
+    }
+    problem::sort(&mut problems);
+    (known, problems)
+}
+
+/// The stages that no target needs, each as one.
+fn others(recipe: &Recipe, file: &Dockerfile) -> Vec<Options> {
+    let facts = dockerfile::stages(file, &recipe.options, &Bases::new());
+    let facts = facts.unwrap_or_default().into_iter().enumerate();
+    let is_asked = recipe.options.target.is_none();
+    let unneeded = facts.filter(|(_, facts)| is_asked && !facts.is_needed);
+    let of = |(place, _): (usize, _)| Options {
+        target: Some(place.to_string()),
+        ..recipe.options.clone()
+    };
+    unneeded.map(of).take(MOST_STAGES).collect()
+}
+
+fn plan_of(
+    options: &Options,
+    recipe: &Recipe,
+    file: &Dockerfile,
+    store: Option<&Store>,
+) -> (Known, Vec<Problem>) {
     let (mut configs, mut known, mut is_guess) = (Bases::new(), Known::new(), false);
     let problems = loop {
         match dockerfile::bases(file, options, &configs) {
@@ -169,7 +201,7 @@ fn planned(recipe: &Recipe, file: &Dockerfile, environment: &Environment) -> (Kn
             }
             Ok(asked) => {
                 for (question, _) in asked {
-                    let image = store.as_ref().and_then(|store| stored(store, &question));
+                    let image = store.and_then(|store| stored(store, &question));
                     is_guess |= image.is_none();
                     let base = image.as_ref().map(|image| config(&image.config));
                     configs.insert(question.clone(), base.unwrap_or_default());

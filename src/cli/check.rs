@@ -84,6 +84,15 @@ impl Warnings {
         warnings
     }
 
+    /// Images that may have been meant for stages: where they are named, and the way out.
+    pub fn slips(recipe: &Recipe) -> Vec<(Span, String)> {
+        let all = Warnings::of_all(recipe, &Known::new()).findings.into_iter();
+        let slips = all.filter(|finding| finding.rule.name == "MisspeltStage");
+        slips
+            .filter_map(|finding| Some((finding.span, finding.hint?)))
+            .collect()
+    }
+
     /// The source, or the failure of a build whose recipe wants no warnings. What Docker builds is
     /// built: only its own rules count.
     pub fn judge(&self, source: Source) -> Result<Source, Failure> {

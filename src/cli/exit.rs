@@ -7,6 +7,7 @@
 //! given, can't be had: 3. Whatever is there and not what its digest says is 4, also where it was
 //! a blob of the store. All else that goes wrong is 1.
 
+use std::ops::Range;
 use std::process::ExitCode;
 
 use crate::build::error::{Kind, of_image, of_io, of_registry, of_stage, of_store};
@@ -121,6 +122,21 @@ impl Failure {
             build::Error::Other(_) => What::Message(Box::new(problem)),
         };
         Failure { code, what }
+    }
+
+    /// The same with the way out of the slip of the keyboard that stands at its place, if one does.
+    pub fn or_is(mut self, slips: &[(Range<usize>, String)]) -> Failure {
+        if let What::Problems(problems, _) = &mut self.what {
+            for problem in problems {
+                let slip = slips
+                    .iter()
+                    .find(|(span, _)| Some(span) == problem.span.as_ref());
+                if let Some((_, hint)) = slip {
+                    problem.hint = Some(hint.clone());
+                }
+            }
+        }
+        self
     }
 
     /// What is said on standard error.

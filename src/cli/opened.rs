@@ -183,8 +183,8 @@ fn source(name: String, bytes: Vec<u8>, language: Language) -> Result<Source, Fa
     Source::new(name, bytes, largest).map_err(|problem| Failure::message(Code::Failed, *problem))
 }
 
-/// What a text without a name is written in: a Dockerfile's first instruction is `FROM` or `ARG`,
-/// behind comments; a key of TOML has `=` after it.
+/// What a text without a name is written in: a Dockerfile begins with a word, behind comments; a
+/// key of TOML has `=` after it.
 fn language_of(bytes: &[u8]) -> Language {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
@@ -193,8 +193,9 @@ fn language_of(bytes: &[u8]) -> Language {
         .find(|line| !line.is_empty() && !line.starts_with('#'));
     let first = first.unwrap_or_default();
     let (word, rest) = first.split_once([' ', '\t']).unwrap_or((first, ""));
-    let is_instruction = ["from", "arg"].contains(&word.to_lowercase().as_str());
-    match is_instruction && !rest.trim_start().starts_with('=') {
+    let is_word = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic());
+    // Also an instruction that is misspelt, or stands before the first FROM.
+    match is_word && !rest.trim_start().starts_with(['=', '.']) {
         true => Language::Dockerfile,
         false => Language::Toml,
     }
@@ -210,7 +211,10 @@ mod tests {
             ("FROM scratch", Language::Dockerfile),
             ("# from\n\n  arg a=1\nFROM $a", Language::Dockerfile),
             ("\u{feff}# escape=`\r\nFROM\ta", Language::Dockerfile),
+            ("FORM scratch", Language::Dockerfile),
+            ("RUN a=b", Language::Dockerfile),
             ("from = \"scratch\"", Language::Toml),
+            ("config . user = \"a\"", Language::Toml),
             ("from=\"scratch\"", Language::Toml),
             ("[stages.a]\n", Language::Toml),
             ("", Language::Toml),

@@ -198,7 +198,10 @@ impl Recipe {
                 kept: self.kept,
             }),
             Err(Unplanned::Problems(problems)) => Err(Failure::recipe(problems, self.source)),
-            Err(Unplanned::Base(error)) => Err(Failure::build(error, self.source)),
+            Err(Unplanned::Base(error)) => {
+                let slips = Warnings::slips(&self);
+                Err(Failure::build(error, self.source).or_is(&slips))
+            }
         }
     }
 }

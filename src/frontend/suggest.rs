@@ -10,8 +10,8 @@ pub fn hint<'a>(
     what: &str,
 ) -> Option<String> {
     let known: Vec<_> = known.into_iter().collect();
-    if let Some(near) = nearest(word, &known) {
-        return Some(format!("did you mean `{near}`?"));
+    if let Some(near) = near(word, known.iter().copied()) {
+        return Some(near);
     }
     const MOST: usize = 20;
     let mut list: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
@@ -22,6 +22,16 @@ pub fn hint<'a>(
     (!list.is_empty()).then(|| format!("{what} {}", list.join(", ")))
 }
 
+/// Names the known word that `word` is a slip of the keyboard away from, if there is one.
+pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let known: Vec<_> = known.into_iter().collect();
+    let near = nearest(word, &known)?;
+    Some(format!("did you mean `{near}`?"))
+}
+
+/// Most names that one is compared with: hostile recipes have many.
+const MOST_COMPARED: usize = 1_000;
+
 /// The one among `known` that differs least, when it differs little.
 fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     // Distances take time in proportion to both lengths.
@@ -30,10 +40,15 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     }
     let plain = word.to_lowercase().replace('_', "-");
     let most = 1 + plain.chars().count() / 4;
-    let distances = known.iter().filter(|name| name.len() <= 64).map(|&name| {
-        let distance = strsim::damerau_levenshtein(&plain, &name.to_lowercase());
-        (distance, name)
-    });
+    let is_close = |name: &&&str| name.len() <= 64 && name.len().abs_diff(word.len()) <= 3 * most;
+    let distances = known
+        .iter()
+        .filter(is_close)
+        .take(MOST_COMPARED)
+        .map(|&name| {
+            let distance = strsim::damerau_levenshtein(&plain, &name.to_lowercase());
+            (distance, name)
+        });
     let (_, name) = distances.filter(|(distance, _)| *distance <= most).min()?;
     Some(name)
 }

@@ -91,9 +91,24 @@ fn a_check_tells_what_breaks_the_recipe() {
     assert_eq!(code, Some(1));
     let start = &value["buildError"]["location"]["ranges"][0]["start"];
     assert_eq!(start["line"], 2);
+    // And what stands in a stage that nothing needs, unless a target is named.
+    let text = "FROM scratch AS a\nCOPY --chmod=999 a /\nFROM scratch AS b\nENV a=b\n";
+    assert_eq!(look(text, &["--check"]).0, Some(1));
+    assert_eq!(look(text, &["--check", "--target=b"]).0, Some(0));
     let (code, value) = json("FROM\n", &["--check", "--format=sarif"]);
     assert_eq!(code, Some(1));
     assert_eq!(value["runs"][0]["results"][0]["level"], "error");
+}
+
+#[test]
+fn an_image_that_was_meant_for_a_stage_is_told() {
+    let text = "FROM scratch AS build\nFROM biuld\n";
+    let (code, out, _) = look(text, &["--check"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        out.contains("MisspeltStage") && out.contains("did you mean `build`?"),
+        "{out}"
+    );
 }
 
 #[test]

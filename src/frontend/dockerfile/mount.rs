@@ -113,9 +113,13 @@ pub(super) fn early(word: &Word, escape: char) -> Option<Problem> {
         let expander = Expander::new(escape);
         let mut expand = |word: &Word| match expander.word(&word.raw, &()) {
             Ok(expanded) => Ok(expanded.text),
-            Err(error) => Err(Box::new(
-                Problem::new(error.to_string()).at(word.span.clone()),
-            )),
+            Err(error) => {
+                let problem = Problem::new(error.to_string()).at(word.span.clone());
+                Err(Box::new(Problem {
+                    hint: error.way_out(),
+                    ..problem
+                }))
+            }
         };
         return parse(word, &mut expand).err().map(|problem| *problem);
     }

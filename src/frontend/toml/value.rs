@@ -5,6 +5,7 @@
 
 use crate::canon::EntryPath;
 use crate::canon::path::Error as PathError;
+use crate::frontend::suggest;
 use crate::plan::step::Destination;
 
 /// What is wrong with a value.
@@ -201,7 +202,13 @@ pub fn signal(text: &str) -> Result<String, Fault> {
     };
     let hint = match is_name(&meant) {
         true => format!("did you mean `{meant}`?"),
-        false => "write its name, such as `\"SIGTERM\"`, or its number".to_owned(),
+        false => {
+            let names = SIGNALS.map(|name| format!("SIG{name}"));
+            let names = names.iter().map(String::as_str);
+            let near = suggest::near(&meant, names);
+            let other = "write its name, such as `SIGTERM`, or its number";
+            near.unwrap_or_else(|| other.to_owned())
+        }
     };
     fault(format!("{} is no signal", quoted(text)), &hint)
 }

@@ -5,6 +5,10 @@
 use super::shell::{self, Command, Shell};
 use crate::frontend::dockerfile::syntax::*;
 
+/// How many bytes comments and continuations are expected to move a word, at most: each search
+/// takes time with it.
+const FARTHEST: usize = 16 << 10;
+
 /// Commands of one `RUN` and where its text stands.
 pub(super) struct Placed<'a> {
     pub(super) commands: Vec<Command>,
@@ -62,8 +66,15 @@ impl Placed<'_> {
     /// Where `word` stands in the file: continuation lines and comments may have moved it down,
     /// never up. All of the text where that can't be told.
     pub(super) fn span(&self, word: &Shell) -> Span {
-        let end = self.span.end.min(self.file.len());
         let from = self.span.start.saturating_add(word.at);
+        let mut end = self
+            .span
+            .end
+            .min(self.file.len())
+            .min(from.saturating_add(FARTHEST));
+        while !self.file.is_char_boundary(end) {
+            end += 1;
+        }
         let first: String = word
             .text
             .chars()

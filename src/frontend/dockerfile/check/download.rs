@@ -80,21 +80,31 @@ pub(super) fn run(placed: &Placed<'_>, findings: &mut Vec<Finding>) {
         .any(|command| VERIFIERS.contains(&command.program()))
         || placed.text.contains("sha256")
         || placed.text.contains("sha512");
-    for (at, command) in placed.commands.iter().enumerate() {
+    let commands = &placed.commands;
+    let is_commit =
+        |text: &str| text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let last_checkout = commands.iter().rposition(|command| {
+        command.program() == "git" && command.operands().any(|word| is_commit(&word.text))
+    });
+    // Of each command whether what it prints is run, from the last up.
+    let mut prints_to_interpreter = vec![false; commands.len()];
+    for at in (1..commands.len()).rev() {
+        let next = &commands[at];
+        let is_run = INTERPRETERS.contains(&next.program()) || prints_to_interpreter[at];
+        prints_to_interpreter[at - 1] = next.is_piped && is_run;
+    }
+    for (at, command) in commands.iter().enumerate() {
         let Some(word) = command.words.first() else {
             continue;
         };
         let program = command.program();
         let is_download = matches!(program, "curl" | "wget" | "aria2c" | "fetch");
         if is_download {
-            let mut piped = placed.commands[at + 1..]
-                .iter()
-                .take_while(|next| next.is_piped);
             // `sh -c "$(curl …)"` runs it, too.
             let inside = at
                 .checked_sub(1)
                 .and_then(|before| placed.commands.get(before));
-            let is_run = piped.any(|next| INTERPRETERS.contains(&next.program()))
+            let is_run = prints_to_interpreter[at]
                 || inside.is_some_and(|before| {
                     let last = before.words.last();
                     INTERPRETERS.contains(&before.program())
@@ -120,11 +130,7 @@ pub(super) fn run(placed: &Placed<'_>, findings: &mut Vec<Finding>) {
         let mut operands = command.operands();
         let verb = operands.next().map(|word| &word.text[..]);
         let clones = program == "git" && verb == Some("clone");
-        let is_commit =
-            |text: &str| text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let checks_out = placed.commands[at + 1..].iter().any(|next| {
-            next.program() == "git" && next.operands().any(|word| is_commit(&word.text))
-        });
+        let checks_out = last_checkout.is_some_and(|checkout| checkout > at);
         if clones && !checks_out {
             let message = "`git clone` takes what is there today".to_owned();
             let hint = "use `ADD URL#COMMIT`, or `git checkout` all digits of a commit";

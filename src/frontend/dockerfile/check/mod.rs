@@ -32,6 +32,9 @@ use super::syntax::{Dockerfile, Span};
 use crate::canon::Platform;
 use crate::canon::pattern::Rules;
 
+/// Most findings: nobody reads more, and each costs time.
+const MOST_FINDINGS: usize = 1_000;
+
 /// Something that a rule has found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -133,7 +136,7 @@ fn nodes(file: &Dockerfile) -> impl Iterator<Item = (&Span, &[super::syntax::Spa
     globals.chain(stages)
 }
 
-/// Notes a finding; the rule is one of [`RULES`].
+/// Notes a finding, unless there are too many; the rule is one of [`RULES`].
 fn find(
     findings: &mut Vec<Finding>,
     rule: &'static Rule,
@@ -141,6 +144,9 @@ fn find(
     message: String,
     hint: impl Into<String>,
 ) {
+    if findings.len() >= MOST_FINDINGS {
+        return;
+    }
     let hint = hint.into();
     findings.push(Finding {
         rule,

@@ -51,7 +51,7 @@ fn unpinned(command: &Command, has_snapshot: bool) -> Option<Found<'_>> {
                     let after = after_value(command, &["-t", "--virtual", "-X", "--repository"]);
                     let mut names = operands.filter(|word| is_name(word));
                     let word = names.find(|word| {
-                        !after.contains(&word.at) && !word.text.contains(['=', '~'])
+                        after.binary_search(&word.at).is_err() && !word.text.contains(['=', '~'])
                     })?;
                     Some((UNPINNED_APK, word, "write `NAME=VERSION`"))
                 }
@@ -203,7 +203,7 @@ fn pip(command: &Command, skip: usize) -> Option<Found<'_>> {
     let is_open = |word: &&Shell| {
         let is_file = is_path(word) || word.text.ends_with(".whl") || word.text.ends_with(".gz");
         is_name(word)
-            && !after.contains(&word.at)
+            && after.binary_search(&word.at).is_err()
             && !is_file
             && !word.text.contains("==")
             && !word.text.contains(" @ ")
@@ -216,7 +216,7 @@ fn pip(command: &Command, skip: usize) -> Option<Found<'_>> {
     ))
 }
 
-/// Places of the words that are values of these flags.
+/// Places of the words that are values of these flags, in order.
 fn after_value(command: &Command, flags: &[&str]) -> Vec<usize> {
     let pairs = command.words.windows(2);
     let values = pairs.filter(|pair| flags.contains(&&pair[0].text[..]));

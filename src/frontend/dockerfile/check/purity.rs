@@ -8,6 +8,7 @@ use super::rule::*;
 use super::{CheckInput, Finding, download, find, package};
 use crate::frontend::dockerfile::expand::Expander;
 use crate::frontend::dockerfile::syntax::*;
+use crate::frontend::suggest;
 
 pub(super) fn check(file: &Dockerfile, input: &CheckInput<'_>, findings: &mut Vec<Finding>) {
     let stages: Vec<_> = file.stages.iter().map(|stage| &stage.from.kind).collect();
@@ -29,6 +30,7 @@ pub(super) fn check(file: &Dockerfile, input: &CheckInput<'_>, findings: &mut Ve
         if let Ok(expanded) = expander.word(&image.raw, &arguments)
             && is_image(at, &expanded.text)
         {
+            misspelt(&expanded.text, &image.span, &stages[..at], findings);
             base(&expanded.text, &image.span, findings);
         }
         for node in &stage.instructions {
@@ -37,6 +39,7 @@ pub(super) fn check(file: &Dockerfile, input: &CheckInput<'_>, findings: &mut Ve
                     if let Some(from) = &copy.from
                         && is_image(at, &from.value)
                     {
+                        misspelt(&from.value, &from.span, &stages[..at], findings);
                         base(&from.value, &from.span, findings);
                     }
                 }
@@ -71,6 +74,20 @@ fn arguments(
         }
     }
     known
+}
+
+/// An image whose name is almost that of a stage above.
+fn misspelt(name: &str, span: &Span, above: &[&From], findings: &mut Vec<Finding>) {
+    // Names of stages have none of these.
+    if name.contains(['/', ':', '@']) {
+        return;
+    }
+    let names = above.iter().filter_map(|from| from.name.as_ref());
+    let names = names.map(|name| &name.value[..]);
+    if let Some(hint) = suggest::near(name, names) {
+        let message = format!("`{name}` is no stage above, and so an image");
+        find(findings, MISSPELT_STAGE, span, message, hint);
+    }
 }
 
 fn base(name: &str, span: &Span, findings: &mut Vec<Finding>) {

@@ -127,7 +127,7 @@ fn from(
         for unset in &expanded.unset {
             let message = format!("`${unset}` is not declared before the first FROM");
             let names = globals.keys().map(String::as_str);
-            let hint = near(unset, names)
+            let hint = suggest::near(unset, names)
                 .unwrap_or_else(|| format!("declare it with `ARG {unset}` before the first FROM"));
             find(findings, UNDEFINED_ARG_IN_FROM, &word.span, message, hint);
         }
@@ -175,12 +175,6 @@ fn from(
     }
 }
 
-/// The known name that `word` is a slip away from.
-fn near<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let hint = suggest::hint(word, known, "")?;
-    hint.starts_with("did you mean").then_some(hint)
-}
-
 struct Reader<'a> {
     expander: &'a Expander,
     globals: &'a Variables,
@@ -205,7 +199,10 @@ impl Reader<'_> {
 
     fn unset(&mut self, names: &BTreeSet<String>, span: &Span) {
         for name in names {
-            let near = near(name, self.variables.keys().map(String::as_str));
+            if self.findings.len() >= super::MOST_FINDINGS {
+                return;
+            }
+            let near = suggest::near(name, self.variables.keys().map(String::as_str));
             let hint = match (near, self.globals.contains_key(name)) {
                 (_, true) => format!("write `ARG {name}` in this stage"),
                 (Some(near), _) => near,

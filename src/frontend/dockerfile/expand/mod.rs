@@ -142,6 +142,30 @@ pub enum Error {
     TooMuch,
 }
 
+impl Error {
+    /// The way out, where there is one to name.
+    pub fn way_out(&self) -> Option<String> {
+        Some(match self {
+            Error::Quote(quote) => {
+                format!("close it, or write `\\{quote}` for the character itself")
+            }
+            Error::Brace => "end it with `}`, and quote what has blanks in it".to_owned(),
+            Error::Slash(name) => format!("write `${{{name}/PATTERN/REPLACEMENT}}`"),
+            Error::Name => "write `\\$` where a dollar is meant".to_owned(),
+            Error::Operator { .. } => {
+                "there are `:-` `-` `:+` `+` `:?` `?` `#` `##` `%` `%%` `/` `//`".to_owned()
+            }
+            Error::Required { name, .. } => {
+                format!("set it with ARG or ENV before, or give it with `--build-arg {name}=…`")
+            }
+            Error::Pattern(_) => return None,
+            Error::TooLong | Error::TooDeep | Error::TooMuch => {
+                "put what is large into a file".to_owned()
+            }
+        })
+    }
+}
+
 /// Expands words of one recipe.
 #[derive(Debug)]
 pub struct Expander {

@@ -2,6 +2,7 @@
 //!
 //! In: `ENV`, `LABEL`, `CMD`, …. Out: changes of the stage's state.
 
+use super::scope::Scope;
 use super::stage::{Lowered, Lowering, State, problem};
 use crate::frontend::dockerfile::syntax::{
     Argument, CommandLine, Healthcheck, HealthcheckCommand, Kind, Pair, Span, Word,
@@ -19,8 +20,9 @@ impl Lowering<'_> {
                 }
             }
             Kind::Env(pairs) => {
-                for (name, value) in self.pairs(state, pairs)? {
+                for (pair, (name, value)) in pairs.iter().zip(self.pairs(state, pairs)?) {
                     state.scope.set(&name, &value);
+                    few(&state.scope, &pair.key.span)?;
                     let env = &mut state.change.env;
                     match env.iter_mut().find(|(other, _)| *other == name) {
                         Some((_, old)) => *old = value,
@@ -69,8 +71,9 @@ impl Lowering<'_> {
                 if value::signal(&signal).is_err()
                     && value::signal(&format!("SIG{signal}")).is_err()
                 {
+                    let fault = value::signal(&signal).err();
+                    let hint = fault.map(|fault| fault.hint).unwrap_or_default();
                     let signal = signal.escape_debug();
-                    let hint = "write its name, such as `SIGTERM`, or its number";
                     let message = format!("`{signal}` is no signal");
                     return Err(problem(&word.span, message, hint));
                 }
@@ -85,7 +88,7 @@ impl Lowering<'_> {
                 for word in words {
                     let volume = self.word(state, word)?;
                     if volume.is_empty() {
-                        return Err(problem(&word.span, "a volume's path is empty", ""));
+                        return Err(problem(&word.span, "a volume's path is empty", "name it"));
                     }
                     insert(&mut state.change.volumes, volume);
                 }
@@ -118,7 +121,7 @@ impl Lowering<'_> {
         ) {
             state.scope.set(&name, &value);
         }
-        Ok(())
+        few(&state.scope, &argument.name.span)
     }
 
     /// All are expanded with what is known before the instruction.
@@ -126,7 +129,7 @@ impl Lowering<'_> {
         let pair = |pair: &Pair| {
             let key = self.word(state, &pair.key)?;
             if key.is_empty() {
-                return Err(problem(&pair.key.span, "the name is empty", ""));
+                return Err(problem(&pair.key.span, "the name is empty", "name it"));
             }
             Ok((key, self.word(state, &pair.value)?))
         };
@@ -143,6 +146,20 @@ impl Lowering<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Most variables of a stage: looking one up takes time with their number.
+const MOST_VARIABLES: usize = 10_000;
+
+fn few(scope: &Scope, span: &Span) -> Lowered<()> {
+    match scope.len() > MOST_VARIABLES {
+        true => Err(problem(
+            span,
+            format!("a stage has more than {MOST_VARIABLES} variables"),
+            "put them into a file",
+        )),
+        false => Ok(()),
     }
 }
 

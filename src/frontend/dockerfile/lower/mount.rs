@@ -36,7 +36,10 @@ impl Lowering<'_> {
                 format!("/run/secrets/{id}")
             }
             (None, Said::Ssh { .. }) => format!("/run/buildkit/ssh_agent.{number}"),
-            (None, _) => return Err(problem(span, "the mount has no `target`", "")),
+            (None, _) => {
+                let hint = "add where it is to be: `target=/PATH`";
+                return Err(problem(span, "the mount has no `target`", hint));
+            }
         };
         let target = entry_path(&target, span)?;
         if target.is_root() {

@@ -3,7 +3,7 @@
 //! In: a tree, what the caller chose, what is known of base images. Out: [`Needs`]. A stage only
 //! ever needs stages above it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::scope::{self, Scope};
 use super::{BaseQuestion, Bases};
@@ -174,21 +174,41 @@ impl<'a> Needs<'a> {
         {
             return Ok((base, platform, true));
         }
+        let lacking = self.lacking(&image.unset);
         if image.text.is_empty() {
             let problem = Problem::new("`FROM` names no image, once its variables are expanded");
             let problem = problem.at(from.image.span.clone());
-            let unset: Vec<_> = image.unset.iter().map(|name| format!("`{name}`")).collect();
-            return Err(Box::new(problem.hint(format!(
-                "{} {} no value: give one with `ARG` above the first `FROM`, or `--build-arg`",
-                unset.join(", "),
-                if unset.len() == 1 { "has" } else { "have" },
-            ))));
+            return Err(Box::new(match lacking {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            }));
         }
-        let base = self.base(&image.text, self.stages.len(), &from.image.span)?;
+        let base = self.base(&image.text, self.stages.len(), &from.image.span);
+        let base = base.map_err(|mut problem| {
+            problem.hint = lacking.or(problem.hint.take());
+            problem
+        })?;
         if let Base::Stage(place) = base {
             platform = self.stages[place].platform.clone();
         }
         Ok((base, platform, false))
+    }
+
+    /// What to do about variables of `FROM` that have no value.
+    fn lacking(&self, unset: &BTreeSet<String>) -> Option<String> {
+        let first = unset.first()?;
+        let known = self.globals.all();
+        let known = known.iter().map(|(name, _)| &name[..]);
+        let near = suggest::near(first, known);
+        let names: Vec<_> = unset.iter().map(|name| format!("`{name}`")).collect();
+        Some(match near {
+            Some(near) => format!("`{first}` has no value: {near}"),
+            None => format!(
+                "{} {} no value: give one with `ARG` above the first `FROM`, or `--build-arg`",
+                names.join(", "),
+                if unset.len() == 1 { "has" } else { "have" },
+            ),
+        })
     }
 
     /// What `name` means in the stage of that place: a stage above it, a named context, an image.

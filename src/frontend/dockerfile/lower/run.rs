@@ -48,10 +48,11 @@ impl Lowering<'_> {
                 }
             }
         };
+        self.copies(state, span)?;
         let network = run.network.as_ref().map(|network| network.value);
         let command = Command {
             arguments,
-            env: state.scope.all().to_vec(),
+            env: state.scope.all(),
             workdir: entry_path(&state.workdir, span)?,
             user: state.user.clone(),
             mounts,

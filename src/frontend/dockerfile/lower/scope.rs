@@ -3,31 +3,60 @@
 //! In: arguments of the caller and the recipe, platforms. Out: [`Scope`], in the order in which
 //! they were set: a name that is set again moves to the end.
 
+use std::collections::BTreeMap;
+
 use crate::canon::{Platform, Problem};
 use crate::frontend::Options;
-use crate::frontend::dockerfile::expand::{Expanded, Expander, Variables};
+use crate::frontend::dockerfile::expand::{self, Expanded, Expander, Variables};
 use crate::frontend::dockerfile::syntax::{Dockerfile, Span, Word};
 
 /// Variables, in order.
 #[derive(Debug, Clone, Default)]
-pub struct Scope(Vec<(String, String)>);
+pub struct Scope {
+    /// Of each name when it was set last, and to what.
+    values: BTreeMap<String, (u64, String)>,
+    /// How often something was set.
+    sets: u64,
+    /// Bytes of all names and values.
+    bytes: usize,
+}
 
 impl Scope {
     /// Sets a variable.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.0.retain(|(other, _)| other != name);
-        self.0.push((name.to_owned(), value.to_owned()));
+        self.sets += 1;
+        let entry = (self.sets, value.to_owned());
+        match self.values.insert(name.to_owned(), entry) {
+            Some((_, old)) => self.bytes -= old.len(),
+            None => self.bytes += name.len(),
+        }
+        self.bytes += value.len();
     }
 
     /// All of them.
-    pub fn all(&self) -> &[(String, String)] {
-        &self.0
+    pub fn all(&self) -> Vec<(String, String)> {
+        let mut all: Vec<_> = self.values.iter().collect();
+        all.sort_by_key(|(_, (set, _))| *set);
+        let pairs = all.into_iter();
+        pairs
+            .map(|(name, (_, value))| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// About how much memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.bytes + 64 * self.values.len()
     }
 }
 
 impl Variables for Scope {
     fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name)
+        self.values.get(name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -86,6 +115,10 @@ pub fn word(expander: &Expander, word: &Word, scope: &Scope) -> Result<Expanded,
 }
 
 /// The problem of a word that can't be expanded.
-pub fn unexpanded(error: &dyn std::error::Error, span: &Span) -> Box<Problem> {
-    Box::new(Problem::new(error.to_string()).at(span.clone()))
+pub fn unexpanded(error: &expand::Error, span: &Span) -> Box<Problem> {
+    let problem = Problem::new(error.to_string()).at(span.clone());
+    Box::new(match error.way_out() {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    })
 }

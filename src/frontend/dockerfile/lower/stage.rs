@@ -18,6 +18,9 @@ use crate::plan::{ConfigChange, Operation, Plan, Selection, Step, StepId};
 /// Where programs are looked for when nothing else is said (BuildKit's and Docker's default).
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Most bytes that commands and stages get as copies of their variables.
+const MOST_COPIED: usize = 256 << 20;
+
 /// How far a stage has come.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -51,6 +54,8 @@ pub struct Lowering<'a> {
     problems: Vec<Problem>,
     /// The stage under way.
     pub(super) place: usize,
+    /// Bytes that commands and stages got as copies of their variables.
+    copied: usize,
     /// Where what is done stands, when it is not written in this file: a base image's trigger.
     foreign: Option<Span>,
 }
@@ -86,6 +91,7 @@ impl<'a> Lowering<'a> {
             done: BTreeMap::new(),
             problems: Vec::new(),
             place: 0,
+            copied: 0,
             foreign: None,
         }
     }
@@ -128,10 +134,24 @@ impl<'a> Lowering<'a> {
         self.done.insert(place, state);
     }
 
+    /// Counts a copy of the variables, of which a hostile recipe has many in many places.
+    pub(super) fn copies(&mut self, state: &State, span: &Span) -> Lowered<()> {
+        self.copied += state.scope.bytes();
+        match self.copied > MOST_COPIED {
+            true => Err(problem(
+                span,
+                "the commands and stages of this recipe have too many variables",
+                "set fewer, or set them where they are needed",
+            )),
+            false => Ok(()),
+        }
+    }
+
     fn begun(&mut self, base: &Base<'_>, platform: &Platform, span: &Span) -> Lowered<State> {
         if let Base::Stage(below) = base {
             let below = self.done.get(below).cloned();
             let mut state = below.ok_or_else(|| problem(span, "its base has problems", ""))?;
+            self.copies(&state, span)?;
             let change = std::mem::take(&mut state.change);
             if !change.on_build.is_empty() {
                 state.change.unset = vec![crate::plan::config::Unset::All(

@@ -138,7 +138,8 @@ impl Lowering<'_> {
             )
         {
             let message = "`--checksum` is for one download or Git repository";
-            return Err(problem(span, message, ""));
+            let hint = "leave it out, or give each of them an ADD of its own";
+            return Err(problem(span, message, hint));
         }
         self.put(state, taken, (to, ownership, transfer.link), &from, span);
         Ok(())
@@ -440,5 +441,10 @@ fn path(text: &str, parents: bool, span: &Span) -> Lowered<String> {
         }
         _ => pattern::source(&clean(text)),
     };
-    read.map_err(|fault| problem(span, fault.message, fault.hint))
+    // What was meant for JSON and is none falls into words.
+    let hint = |hint| match text.starts_with("[\"") {
+        true => "an array ends with `]`, and has strings in double quotes".into(),
+        false => hint,
+    };
+    read.map_err(|fault| problem(span, fault.message, hint(fault.hint)))
 }

@@ -238,3 +238,24 @@ fn clock_chance_and_host() {
         ],
     );
 }
+
+#[test]
+fn misspelt_stages() {
+    must_find(
+        "MisspeltStage",
+        &[
+            ("FROM a:1 AS build\nFROM biuld", &["biuld"]),
+            (
+                "FROM a:1 AS build\nFROM scratch\nCOPY --from=bild a b",
+                &["bild"],
+            ),
+            ("FROM a:1 AS build\nFROM build", &[]),
+            (
+                "FROM a:1 AS build\nFROM biuld:1\nCOPY --from=x/build a b",
+                &[],
+            ),
+            ("FROM a:1 AS build\nFROM debian", &[]),
+            ("FROM biuld\nFROM a AS build", &[]),
+        ],
+    );
+}
