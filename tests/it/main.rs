@@ -4,6 +4,7 @@
 
 mod blobs;
 mod caches;
+mod checks;
 mod command_line;
 mod commits;
 mod conformance;
@@ -22,6 +23,7 @@ mod interop_schema;
 mod interop_unpack;
 mod layers;
 mod members;
+mod mutations;
 mod owners;
 mod readings;
 mod real;
