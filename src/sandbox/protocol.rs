@@ -39,7 +39,7 @@ pub(super) enum Operation {
     ),
     /// With what the folder's files can't say of their owners.
     List(#[serde(with = "wire::host_path")] PathBuf, Links),
-    /// The answer comes with the file.
+    /// The answer comes with the file; another one may be asked for on the same channel.
     Read(
         #[serde(with = "wire::host_path")] PathBuf,
         #[serde(with = "wire::entry_path")] EntryPath,

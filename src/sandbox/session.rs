@@ -106,6 +106,8 @@ pub struct Outcome {
 #[derive(Debug)]
 pub struct Session {
     identity: Identity,
+    /// Channels whose workers wait for the next file to open.
+    readers: Mutex<Vec<Channel>>,
     agent: Agent,
     /// By the upper folder: owners that its files can't say.
     links: Mutex<BTreeMap<PathBuf, Links>>,
@@ -160,6 +162,7 @@ impl Session {
         let identity = speak().map_err(Error::Start)?.map_err(Error::from)?;
         Ok(Session {
             identity,
+            readers: Mutex::default(),
             agent,
             links: Mutex::default(),
         })
@@ -298,10 +301,21 @@ impl Session {
     pub fn read(&self, folder: &Path, path: &EntryPath) -> Result<File, Error> {
         absolute([folder])?;
         let operation = Operation::Read(folder.to_owned(), path.clone());
-        let channel = self.ask(&operation, &[])?;
+        // A process for each file would take longer than most files.
+        let readers = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = readers().pop();
+        let channel = match idle {
+            Some(channel) => {
+                let asked = channel.send(&operation, &[]);
+                asked.map_err(|_| Error::Ended)?;
+                channel
+            }
+            None => self.ask(&operation, &[])?,
+        };
         let (told, descriptors) = channel
             .receive::<Result<(), Told>>()
             .map_err(|_| Error::Ended)?;
+        readers().push(channel);
         told.map_err(Error::from)?;
         let file = descriptors.into_iter().next().ok_or(Error::Ended)?;
         Ok(File::from(file))

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -24,6 +25,7 @@ use super::request::Network;
 use super::session::{Exit, Identity, Outcome};
 use super::sys::{self, Alone, Forked};
 use super::{Request, list, unpack};
+use crate::canon::EntryPath;
 
 /// Most entries of one answer to `List`.
 const BATCH: usize = 1000;
@@ -64,11 +66,25 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
                 channel.send(&Ok::<[super::Found; 0], Told>([]), &[])
             }
         },
-        Operation::Read(folder, path) => match folder::open(&folder, &path) {
-            Ok(file) => channel.send(&told(Ok(())), &[file.as_fd()]),
-            Err(error) => channel.send(&told(Err(error)), &[]),
-        },
+        Operation::Read(folder, path) => read(channel, folder, path),
         Operation::Remove(folder) => channel.send(&told(folder::remove(&folder)), &[]),
+    }
+}
+
+/// Opens a file, and then what else the channel asks for, until it ends.
+fn read(channel: &Channel, folder: PathBuf, path: EntryPath) -> io::Result<()> {
+    let mut wanted = (folder, path);
+    loop {
+        match folder::open(&wanted.0, &wanted.1) {
+            Ok(file) => channel.send(&Ok::<(), Told>(()), &[file.as_fd()])?,
+            Err(error) => channel.send(&Err::<(), Told>(error.into()), &[])?,
+        }
+        wanted = match channel.receive_plain::<Operation>() {
+            Ok(Operation::Read(folder, path)) => (folder, path),
+            Ok(_) => return Err(io::ErrorKind::InvalidData.into()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
     }
 }
 
@@ -77,7 +93,7 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
 struct Heard {
     failed: Option<Told>,
     exit: Option<Exit>,
-    stubs: Vec<crate::canon::EntryPath>,
+    stubs: Vec<EntryPath>,
     listener: Option<OwnedFd>,
 }
 
