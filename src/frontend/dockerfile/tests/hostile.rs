@@ -126,6 +126,9 @@ proptest! {
     ) {
         let mut chars: Vec<char> = REAL.chars().collect();
         for (index, what, with) in &changes {
+            if chars.is_empty() {
+                break;
+            }
             let at = index.index(chars.len());
             match what {
                 0..3 => drop(chars.remove(at)),
