@@ -92,8 +92,8 @@ impl Runner<'_> {
             MountKind::Bind { source, writable } => {
                 Some(self.bind(source, *writable, input.ok_or(no_input)?)?)
             }
-            MountKind::Cache { id, read_only, .. } => {
-                let cache = all.caches.get(id);
+            MountKind::Cache { read_only, .. } => {
+                let cache = cache_name(kind).and_then(|name| all.caches.get(&name));
                 let cache = cache.ok_or(Error::Bug("a cache was not opened"))?;
                 cache.fill(|folder| self.fill(folder, kind, input))?;
                 Some(Source::Bind {
@@ -204,11 +204,11 @@ impl Runner<'_> {
     /// in the order of their names.
     fn caches(&self, command: &Command) -> Result<BTreeMap<String, Cache>, Error> {
         let caches = command.mounts.iter().filter_map(|mount| match &mount.kind {
-            MountKind::Cache { id, sharing, .. } => Some((id, *sharing)),
+            kind @ MountKind::Cache { sharing, .. } => Some((cache_name(kind)?, *sharing)),
             _ => None,
         });
         // Of one that stands there twice the strictest counts.
-        let mut wanted: BTreeMap<&String, Sharing> = BTreeMap::new();
+        let mut wanted: BTreeMap<String, Sharing> = BTreeMap::new();
         for (id, sharing) in caches {
             let there = wanted.entry(id).or_insert(sharing);
             *there = sharing.max(*there);
@@ -217,13 +217,14 @@ impl Runner<'_> {
             return Ok(BTreeMap::new());
         }
         let users = self.users()?;
-        let open = |(id, sharing): (&String, Sharing)| {
+        let open = |(name, sharing): (String, Sharing)| {
             let sharing = match sharing {
                 Sharing::Shared => store::Sharing::Shared,
                 Sharing::Private => store::Sharing::Private,
                 Sharing::Locked => store::Sharing::Locked,
             };
-            Ok((id.clone(), self.store.cache(id, &users, sharing)?))
+            let cache = self.store.cache(&name, &users, sharing)?;
+            Ok((name, cache))
         };
         wanted.into_iter().map(open).collect()
     }
@@ -275,6 +276,23 @@ impl Runner<'_> {
 
 const SSH: &str = "SSH_AUTH_SOCK";
 const LONG: Error = Error::Bug("a mount's source has too long a path");
+
+/// What a cache goes by: as BuildKit has it, one `id` with another owner or mode is another cache.
+fn cache_name(kind: &MountKind) -> Option<String> {
+    match kind {
+        MountKind::Cache {
+            id,
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+            ..
+        } => Some(id.clone()),
+        MountKind::Cache {
+            id, mode, uid, gid, ..
+        } => Some(format!("{id} {mode:04o} {uid}:{gid}")),
+        _ => None,
+    }
+}
 
 /// What the source of files is called in its snapshot.
 fn held_name() -> EntryPath {

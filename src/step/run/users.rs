@@ -45,20 +45,30 @@ pub fn find(user: Option<&str>, rootfs: &Rootfs, read: &Read) -> Result<User, Er
         Some(table) => table.lines(read),
         None => Ok(Vec::new()),
     };
-    let is_name = user != "root" && !user.contains(':') && user.parse::<u32>().is_err();
-    let groups = match is_name {
-        true => lines(&group)?,
-        false => Vec::new(),
-    };
-    let is_in = |fields: &&Vec<String>| {
-        let members = fields.get(3).map_or("", String::as_str);
-        members.split(',').any(|member| member == user)
-    };
-    let groups = groups.iter().filter(is_in);
-    let groups = groups.filter_map(|fields| fields.get(2)?.parse().ok());
     let users = lines(&passwd)?;
     let number = uid.to_string();
     let own = users.iter().find(|fields| fields.get(2) == Some(&number));
+    // A bare number is the user that has it, in its group, or else in root's.
+    let (gid, name) = match user.parse::<u32>() {
+        Ok(_) if uid != 0 => (
+            own.and_then(|fields| fields.get(3)?.parse().ok())
+                .unwrap_or(0),
+            own.and_then(|fields| fields.first()).map(String::as_str),
+        ),
+        Ok(_) => (gid, None),
+        Err(_) => (gid, Some(user)),
+    };
+    let name = name.filter(|_| user != "root" && !user.contains(':'));
+    let groups = match name {
+        Some(_) => lines(&group)?,
+        None => Vec::new(),
+    };
+    let is_in = |fields: &&Vec<String>| {
+        let members = fields.get(3).map_or("", String::as_str);
+        members.split(',').any(|member| Some(member) == name)
+    };
+    let groups = groups.iter().filter(is_in);
+    let groups = groups.filter_map(|fields| fields.get(2)?.parse().ok());
     let home = own.and_then(|fields| fields.get(5));
     let home = home.filter(|home| !home.is_empty()).cloned();
     Ok(User {
@@ -135,7 +145,8 @@ mod tests {
         assert_eq!(found(Some("root")), "0 0 [] /root");
         assert_eq!(found(Some("web")), "33 34 [4] /srv");
         assert_eq!(found(Some("web:adm")), "33 4 [] /srv");
-        assert_eq!(found(Some("33")), "33 33 [] /srv");
+        assert_eq!(found(Some("33")), "33 34 [4] /srv");
+        assert_eq!(found(Some("10")), "10 0 [] /");
         assert_eq!(found(Some("7:9")), "7 9 [] /");
         assert!(find(Some("nobody"), &rootfs, &read).is_err());
         let nothing = Rootfs::default();

@@ -27,6 +27,7 @@ pub struct Case {
     pub about: String,
     /// What it needs of the machine besides: `run`, `debian`.
     #[serde(default)]
+    #[expect(dead_code, reason = "for who reads the case: every machine has it")]
     pub needs: Vec<Need>,
     /// Further arguments; `{folders}` in them is where `folders` are.
     #[serde(default)]

@@ -262,7 +262,11 @@ impl<'a> Lowering<'a> {
     fn workdir(&mut self, state: &mut State, word: &Word, span: &Span) -> Lowered<()> {
         let text = self.word(state, word)?;
         state.workdir = joined(&state.workdir, &text);
-        state.change.workdir = Some(state.workdir.clone());
+        // The config has what is absolute to the letter (BuildKit, `system.NormalizeWorkdir`).
+        state.change.workdir = Some(match text.starts_with('/') {
+            true => text,
+            false => state.workdir.clone(),
+        });
         let path = entry_path(&state.workdir, &word.span)?;
         if path.is_root() {
             return Ok(());
@@ -299,10 +303,9 @@ impl<'a> Lowering<'a> {
         name: String,
         span: &Span,
     ) -> StepId {
-        let is_last = self.place + 1 == self.needs.stages.len();
-        let stage = self.needs.stages.get(self.place);
-        let has_name = stage.is_some_and(|stage| stage.syntax.from.kind.name.is_some());
-        let stage = (has_name || !is_last).then(|| self.needs.name(self.place));
+        // A stage without a name goes by its number, the last one, too: `--no-cache-filter` names
+        // it so.
+        let stage = Some(self.needs.name(self.place));
         self.plan.add(Step {
             operation,
             inputs,
