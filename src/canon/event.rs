@@ -3,7 +3,7 @@
 //! In: calls from any room. Out: [`Event`]s to the one listener that `cli` hands down. No event
 //! may change what is built.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::Serialize;
 
@@ -75,6 +75,7 @@ pub enum Outcome {
 #[derive(Clone)]
 pub struct Events {
     listener: Arc<dyn Fn(Event) + Send + Sync>,
+    gate: Arc<RwLock<()>>,
     next_id: Arc<std::sync::atomic::AtomicU64>,
 }
 
@@ -83,8 +84,20 @@ impl Events {
     pub fn new(listener: impl Fn(Event) + Send + Sync + 'static) -> Events {
         Events {
             listener: Arc::new(listener),
+            gate: Arc::default(),
             next_id: Arc::default(),
         }
+    }
+
+    fn send(&self, event: Event) {
+        let _open = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        (self.listener)(event);
+    }
+
+    /// Nothing is told until what this gives is dropped: whoever has something to tell waits. The
+    /// thread that holds it must tell nothing meanwhile.
+    pub fn hold(&self) -> impl Drop {
+        self.gate.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nobody listens.
@@ -97,7 +110,7 @@ impl Events {
         let id = self
             .next_id
             .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        (self.listener)(Event::Started {
+        self.send(Event::Started {
             id,
             name: name.into(),
         });
@@ -110,21 +123,21 @@ impl Events {
 
     /// Tells the user why it takes its time.
     pub fn note(&self, message: impl Into<String>) {
-        (self.listener)(Event::Note {
+        self.send(Event::Note {
             message: message.into(),
         });
     }
 
     /// Tells the user something.
     pub fn warn(&self, message: impl Into<String>) {
-        (self.listener)(Event::Warning {
+        self.send(Event::Warning {
             message: message.into(),
         });
     }
 
     /// Tells whoever looks for a fault something.
     pub fn debug(&self, message: impl Into<String>) {
-        (self.listener)(Event::Debug {
+        self.send(Event::Debug {
             message: message.into(),
         });
     }
@@ -140,7 +153,7 @@ pub struct Work {
 impl Work {
     /// Says how many bytes are done, of how many.
     pub fn progress(&self, bytes: u64, total: Option<u64>) {
-        (self.events.listener)(Event::Progress {
+        self.events.send(Event::Progress {
             id: self.id,
             bytes,
             total,
@@ -149,7 +162,7 @@ impl Work {
 
     /// Passes on a line that a command wrote.
     pub fn output(&self, line: impl Into<String>) {
-        (self.events.listener)(Event::Output {
+        self.events.send(Event::Output {
             id: self.id,
             line: line.into(),
         });
@@ -163,7 +176,7 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        (self.events.listener)(Event::Finished {
+        self.events.send(Event::Finished {
             id: self.id,
             outcome: self.outcome,
         });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::flags::{self, Allow, Call, Secret, Ssh};
+use super::flags::{self, Allow, Call, Resources, Secret, Ssh};
 use crate::canon::Platform;
 use crate::layer::Codec;
 use crate::plan::command::Ulimit;
@@ -196,6 +196,9 @@ pub struct Commands {
     /// Bytes of memory for each RUN
     #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
     pub memory: Option<u64>,
+    /// Resources of each RUN, as BuildKit has them: `memory=512m`
+    #[arg(long, value_name = "SPEC", value_parser = flags::resources, conflicts_with = "memory")]
+    pub resource: Option<Resources>,
     /// Processes for each RUN
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     pub processes: Option<u64>,

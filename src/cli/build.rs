@@ -12,7 +12,7 @@ use super::exit::{Code, Failure};
 use super::output::{self, Destination, Output, Spec};
 use super::recipe::{self, Planned};
 use super::writable::{self, cant_write};
-use super::{call, interrupt, print};
+use super::{call, commands, interrupt, print};
 use crate::build::{Built, Settings, build};
 use crate::canon::event::Outcome;
 use crate::canon::{Problem, Reference};
@@ -23,7 +23,7 @@ use crate::frontend::NamedContext;
 use crate::inputs::BaseImage;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
-use crate::step::run::CommandSettings;
+use crate::ui::progress::Mode;
 
 /// Builds, names and exports.
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
@@ -34,13 +34,23 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         return call::run(&asked, &arguments, environment);
     }
     let wanted = Wanted::read(&arguments)?;
-    let mode = arguments.progress.mode();
+    // What is drawn again and again can't share the terminal with a shell.
+    let mode = match (arguments.progress.mode(), arguments.commands.debug_shell) {
+        (Mode::Auto | Mode::Tty, true) => Mode::Plain,
+        (mode, _) => mode,
+    };
     // Fetching a context may take its time.
     interrupt::install(mode, environment.start);
     let fetching = || environment.events(mode);
     let recipe = recipe::read(&arguments.recipe, environment, fetching)?;
     wanted.judge(&arguments, recipe.images(), environment)?;
+    let commands = commands::settings(
+        &arguments.commands,
+        &arguments.recipe.dockerfile,
+        environment,
+    )?;
     let events = environment.events(mode);
+    let on_failure = commands::debug_shell(&arguments.commands, &events)?;
     let engine = match arguments.load {
         true => Some(Engine::find(
             recipe.images() > 1,
@@ -56,7 +66,7 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         context: recipe.context.clone(),
         ignore_file: recipe.ignore_file.clone(),
         known: BTreeMap::new(),
-        epoch: environment.epoch()?,
+        epoch: environment.epoch(recipe.epoch())?,
         codec: wanted.codec,
         threads: environment.threads,
         expansion: Expansion {
@@ -64,9 +74,9 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         },
         pull: arguments.pull,
         no_cache: arguments.no_cache,
-        no_cache_filter: Vec::new(),
-        commands: CommandSettings::default(),
-        on_failure: None,
+        no_cache_filter: arguments.commands.no_cache_filter.clone(),
+        commands,
+        on_failure,
         search_path: environment.search_path.clone(),
         events,
     };

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -128,9 +129,9 @@ impl Environment {
         })
     }
 
-    /// The build's timestamp.
-    pub fn epoch(&self) -> Result<Epoch, Failure> {
-        match self.source_date_epoch.as_deref() {
+    /// The build's timestamp: what `--build-arg` says, else the environment.
+    pub fn epoch(&self, given: Option<&str>) -> Result<Epoch, Failure> {
+        match given.or(self.source_date_epoch.as_deref()) {
             None | Some("") => Ok(Epoch::default()),
             Some(text) => text.parse().map_err(|error| {
                 Failure::usage(
@@ -175,6 +176,18 @@ impl Environment {
     )]
     pub fn for_programs(&self) -> Vec<(OsString, OsString)> {
         std::env::vars_os().collect()
+    }
+
+    /// SOURCE_DATE_EPOCH as it is set, for an `ARG` of that name.
+    pub fn source_date_epoch(&self) -> Option<&str> {
+        self.source_date_epoch
+            .as_deref()
+            .filter(|text| !text.is_empty())
+    }
+
+    /// What a variable holds that a secret is in.
+    pub fn secret_variable(&self, name: &str) -> Option<Vec<u8>> {
+        variable(name).map(OsString::into_vec)
     }
 
     /// A variable that the caller names: for `--build-arg NAME`.

@@ -7,6 +7,7 @@ mod arguments;
 mod build;
 mod call;
 mod check;
+mod commands;
 mod csv;
 mod environment;
 mod exit;

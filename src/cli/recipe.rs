@@ -126,6 +126,14 @@ fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<O
             options.build_args.insert(name.clone(), value);
         }
     }
+    // `--build-arg SOURCE_DATE_EPOCH` goes before it.
+    if let Some(epoch) = environment.source_date_epoch() {
+        let name = "SOURCE_DATE_EPOCH".to_owned();
+        options
+            .build_args
+            .entry(name)
+            .or_insert_with(|| epoch.to_owned());
+    }
     options.hosts.clone_from(&given.add_host);
     options.ulimits.clone_from(&given.ulimit);
     options.shm_size = given.shm_size;
@@ -138,6 +146,12 @@ fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<O
 }
 
 impl Recipe {
+    /// SOURCE_DATE_EPOCH as the arguments and the environment have it.
+    pub fn epoch(&self) -> Option<&str> {
+        let given = self.options.build_args.get("SOURCE_DATE_EPOCH");
+        given.map(String::as_str)
+    }
+
     /// How many images it makes.
     pub fn images(&self) -> usize {
         match &self.content {

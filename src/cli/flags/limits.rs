@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::cli::csv;
 use crate::plan::command::Ulimit;
 
 /// What a recipe's commands may do besides, once the caller allows it.
@@ -93,6 +94,30 @@ pub fn ulimit(text: &str) -> Result<Ulimit, String> {
         soft,
         hard,
     })
+}
+
+/// What `--resource` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+}
+
+/// Reads one `--resource`: BuildKit's fields, of which cairn has `memory`.
+pub fn resources(text: &str) -> Result<Resources, String> {
+    let mut resources = Resources::default();
+    for field in csv::fields(text)? {
+        match field.split_once('=') {
+            Some(("memory", size)) => resources.memory = Some(bytes(size)?),
+            Some((name, _)) => {
+                return Err(format!(
+                    "cairn limits `memory` alone, and not `{name}`: cores never change an image"
+                ));
+            }
+            None => return Err("it has to be memory=BYTES".to_owned()),
+        }
+    }
+    Ok(resources)
 }
 
 /// Reads a size in bytes: `512`, `64m`, `1.5g`, `2GiB`; a step is 1024.
@@ -220,6 +245,15 @@ mod tests {
         ] {
             let expected = milliseconds.map(Duration::from_millis);
             assert_eq!(duration(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn resources_are_memory_alone() {
+        let memory = Some(64 << 20);
+        assert_eq!(resources("memory=64m"), Ok(Resources { memory }));
+        for text in ["", "memory", "memory=x", "memory=1g,cpu-quota=5"] {
+            assert!(resources(text).is_err(), "{text}");
         }
     }
 

@@ -10,7 +10,7 @@ pub mod secret;
 
 pub use call::{Call, call};
 pub use context::ContextValue;
-pub use limits::{Allow, add_host, allow, bytes, duration, ulimit};
+pub use limits::{Allow, Resources, add_host, allow, bytes, duration, resources, ulimit};
 pub use secret::{Secret, Ssh, secret, ssh};
 
 /// `--build-arg NAME=VALUE`, or `NAME`, whose value the environment has.

@@ -261,6 +261,9 @@ impl Reader<'_> {
                 return self.lacks(keyword, "a command", "name a program in the array");
             }
             CommandLine::Exec(words) => RunCommand::Exec(words),
+            CommandLine::Shell(_) if rest.is_empty() => {
+                return self.lacks(keyword, "a command", "write one behind it, or remove it");
+            }
             CommandLine::Shell(_) if is_script(rest) && !self.heredocs.is_empty() => {
                 RunCommand::Script(self.heredocs[0].clone())
             }

@@ -8,7 +8,7 @@ mod log;
 mod sources;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
 use std::os::fd::OwnedFd;
@@ -55,7 +55,31 @@ pub struct CommandSettings {
     /// Whether a command may have all capabilities: `--allow security.insecure`.
     pub allow_insecure: bool,
     /// Whether a command may have devices of the host: `--allow device`.
-    pub allow_devices: bool,
+    pub allow_devices: Devices,
+}
+
+/// Devices of the host that commands may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Devices {
+    /// These; by default none.
+    Named(BTreeSet<String>),
+    /// Any.
+    All,
+}
+
+impl Default for Devices {
+    fn default() -> Devices {
+        Devices::Named(BTreeSet::new())
+    }
+}
+
+impl Devices {
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Devices::Named(names) => names.contains(name),
+            Devices::All => true,
+        }
+    }
 }
 
 /// Called with what is left where a command failed.
@@ -97,6 +121,12 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// The command that failed, as one line.
+    pub fn command(&self) -> String {
+        let line = self.request.arguments.join(" ");
+        line.escape_debug().to_string()
+    }
+
     /// Runs a shell there until it ends, on a terminal of its own that is joined to `input` and
     /// `output`.
     pub fn shell(&self, input: OwnedFd, output: OwnedFd) -> Result<Outcome, Error> {
@@ -288,7 +318,8 @@ impl<'a> Runner<'a> {
         if command.security == command::Security::Insecure && !self.settings.allow_insecure {
             return refused("every capability", "security.insecure");
         }
-        if !command.devices.is_empty() && !self.settings.allow_devices {
+        let allowed = &self.settings.allow_devices;
+        if command.devices.iter().any(|name| !allowed.has(name)) {
             return refused("a device of the host", "device");
         }
         let unknown = command
