@@ -292,35 +292,35 @@ fn unspoiled_ones_are_survived() {
     IGNORE_FILES.iter().for_each(|text| survive::ignore(text));
 }
 
-/// Shapes whose reading once took time with the square of their size: 200 kB each.
+/// Shapes whose reading once took time with the square of their size: 100 kB each.
 #[test]
 fn large_ones_take_their_share() {
     let lines = |count: usize, line: &dyn Fn(usize) -> String| {
         let lines: Vec<_> = (0..count).map(line).collect();
         format!("FROM scratch AS s\n{}", lines.concat())
     };
-    let pairs: Vec<_> = (0..9_000).map(|at| format!("A{at}=$B{at}")).collect();
+    let pairs: Vec<_> = (0..5_000).map(|at| format!("A{at}=$B{at}")).collect();
     let texts = [
-        lines(4_000, &|at| {
+        lines(2_500, &|at| {
             format!("RUN echo {at} && make install PREFIX=/usr/local\n")
         }),
-        lines(4_000, &|at| {
+        lines(2_500, &|at| {
             format!("env VAR_{at} some $VAR_{} and more text\n", at / 2)
         }),
         format!("FROM scratch\nENV {}\n", pairs.join(" ")),
         format!(
             "FROM scratch\nRUN {}\n",
-            vec!["curl http://x | sh"; 9_000].join(" && ")
+            vec!["curl http://x | sh"; 5_000].join(" && ")
         ),
         format!(
             "FROM scratch\nRUN <<EOF\n{}EOF\n",
-            "curl http://x | sh\n".repeat(9_000)
+            "curl http://x | sh\n".repeat(5_000)
         ),
-        lines(3_000, &|at| {
+        lines(2_000, &|at| {
             format!("COPY <<E{at} /srv/{at}\nhello $X\nE{at}\n")
         }),
-        lines(4_000, &|at| format!("ENV V{at}=1\nRUN x\n")),
-        lines(900, &|at| format!("FROM s AS t{at}\nENV a=b\n")),
+        lines(2_500, &|at| format!("ENV V{at}=1\nRUN x\n")),
+        lines(400, &|at| format!("FROM s AS t{at}\nENV a=b\n")),
     ];
     for text in &texts {
         quickly(|| survive::dockerfile(text.as_bytes()));

@@ -19,7 +19,7 @@ use crate::plan::{ConfigChange, Operation, Plan, Selection, Step, StepId};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Most bytes that commands and stages get as copies of their variables.
-const MOST_COPIED: usize = 256 << 20;
+const MOST_COPIED: usize = 64 << 20;
 
 /// How far a stage has come.
 #[derive(Debug, Clone)]
