@@ -22,7 +22,7 @@ use super::protocol::{Ended, Operation, Report};
 use super::request::Network;
 use super::session::{Exit, Identity, Outcome};
 use super::sys::{self, Alone, Forked};
-use super::{Request, list, unpack};
+use super::{Request, links, list, unpack};
 
 /// Most entries of one answer to `List`.
 const BATCH: usize = 1000;
@@ -84,6 +84,9 @@ fn run(
     streams: Streams,
     identity: Identity,
 ) -> Result<(Outcome, Links), Error> {
+    let upper = folder::open_folder(&request.upper);
+    let upper = upper.doing(|| format!("open the folder `{}`", request.upper.display()))?;
+    let links = links::read(&request.lowers)?.with_upper(upper);
     let group = Group::make(&request.limits);
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
     let mut namespaces = UnshareFlags::NEWPID
@@ -117,7 +120,7 @@ fn run(
     }
     let start = Instant::now();
     let mut heard = Heard::default();
-    let mut answers = Answers::new(request, identity);
+    let mut answers = Answers::new(request, identity, links);
     let mut handlers = Some(answers.handlers());
     let mut supervisor: Option<Supervisor<'_>> = None;
     let is_late = loop {
