@@ -67,7 +67,8 @@ pub(super) fn remove(folder: &Path) -> Result<(), Error> {
     let parent = folder.parent().unwrap_or(Path::new("/"));
     let name = folder.file_name().unwrap_or_default();
     let parent = open_folder(parent).doing(doing)?;
-    rustix::fs::unlinkat(&parent, name.as_bytes(), AtFlags::REMOVEDIR).doing(doing)
+    rustix::fs::unlinkat(&parent, name.as_bytes(), AtFlags::REMOVEDIR).doing(doing)?;
+    super::links::remove(folder)
 }
 
 /// Removes the directory `name` and all that it holds.

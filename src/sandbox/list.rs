@@ -131,6 +131,11 @@ fn look(
         FileType::Socket => FoundKind::Socket,
         FileType::Unknown => return Err(std::io::ErrorKind::InvalidData.into()),
     };
+    // Who could be given it truly has it, whatever was kept before.
+    let (uid, gid) = match kept {
+        Some(kept) if (stat.st_uid, stat.st_gid) == (0, 0) => (kept.uid, kept.gid),
+        _ => (stat.st_uid, stat.st_gid),
+    };
     let kind = match (kind, kept.and_then(|kept| kept.device)) {
         (FoundKind::File { .. }, Some(kept)) => match kept.is_block {
             true => FoundKind::BlockDevice(kept.device),
@@ -142,8 +147,8 @@ fn look(
         path,
         kind,
         mode: (stat.st_mode & 0o7777) as u16,
-        uid: kept.map_or(stat.st_uid, |kept| kept.uid),
-        gid: kept.map_or(stat.st_gid, |kept| kept.gid),
+        uid,
+        gid,
         mtime: (stat.st_mtime, stat.st_mtime_nsec as u32),
         inode: stat.st_ino,
         links: names(&stat),

@@ -16,6 +16,7 @@ mod found;
 mod identity;
 mod init;
 mod limits;
+mod links;
 mod list;
 mod mounts;
 pub mod network;

@@ -13,6 +13,8 @@ use rustix::io::Errno;
 
 use super::error::{Doing as _, Error};
 use super::folder;
+use super::links;
+use super::notify::owner::record::{self, Owner, Table};
 use super::owner::{self, Kept, KeptDevice};
 use crate::canon::EntryPath;
 use crate::layer::Meta;
@@ -38,6 +40,7 @@ pub(super) fn unpack(tar: impl Read, folder: &Path, lowers: &[PathBuf]) -> Resul
             top.try_clone().doing(|| "unpack".to_owned())?,
         ),
         directories: Vec::new(),
+        links: Table::new(),
         top,
     };
     let mut reader = Reader::new(io::BufReader::with_capacity(256 << 10, tar));
@@ -59,6 +62,7 @@ pub(super) fn unpack(tar: impl Read, folder: &Path, lowers: &[PathBuf]) -> Resul
                 source,
             })?;
     }
+    links::write(folder, std::mem::take(&mut unpacking.links))?;
     unpacking
         .finish()
         .doing(|| "finish the layer's directories".to_owned())
@@ -72,6 +76,8 @@ struct Unpacking {
     parent: (EntryPath, OwnedFd),
     /// Metadata of directories, which what comes into them changes: set at the end.
     directories: Vec<(EntryPath, Meta)>,
+    /// Owners of what can't say it.
+    links: Table,
 }
 
 fn invalid(error: crate::canon::path::Error) -> io::Error {
@@ -142,7 +148,12 @@ impl Unpacking {
             }
         }
         let is_symlink = matches!(member.kind, MemberKind::Symlink(_));
-        set_meta(&parent, name, meta, device, is_symlink)
+        if !set_meta(&parent, name, meta, device, is_symlink)? {
+            let (uid, gid) = (meta.uid, meta.gid);
+            let inode = record::inode_in(&parent, name)?;
+            self.links.insert(inode, Owner { uid, gid })?;
+        }
+        Ok(())
     }
 
     /// The directory `path`, made as the layers below have it if this layer has none.
@@ -227,7 +238,9 @@ impl Unpacking {
                 false => path.as_bytes(),
             };
             match rustix::fs::openat2(&self.top, name, flags, Mode::empty(), resolve) {
-                Ok(directory) => set_meta(&directory, b".", meta, None, false)?,
+                Ok(directory) => {
+                    set_meta(&directory, b".", meta, None, false)?;
+                }
                 // A later member took its place.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
                 Err(error) => return Err(error.into()),
@@ -325,13 +338,14 @@ fn place(parent: &OwnedFd, name: &[u8]) -> Vec<u8> {
     place
 }
 
+/// Whether the file has all of it, its owner too, which some can't have.
 fn set_meta(
     parent: &OwnedFd,
     name: &[u8],
     meta: &Meta,
     device: Option<KeptDevice>,
     is_symlink: bool,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let (uid, gid) = (meta.uid, meta.gid);
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     // The numbers that mean "leave it" are no owners.
@@ -343,20 +357,21 @@ fn set_meta(
         }
         false => Err(Errno::INVAL),
     };
-    let is_kept = match owned {
+    let (is_kept, kept) = match owned {
         // Somebody whom this session doesn't have.
-        Err(Errno::INVAL | Errno::PERM) => true,
+        Err(Errno::INVAL | Errno::PERM) => (true, Kept { uid, gid, device }),
         other => {
             other?;
-            device.is_some()
+            let (uid, gid) = (0, 0);
+            (device.is_some(), Kept { uid, gid, device })
         }
     };
     // Symlinks have no such attributes.
+    let mut says_owner = !(is_kept && is_symlink);
     if is_kept && !is_symlink {
-        let kept = Kept { uid, gid, device };
         match set_xattr(parent, name, owner::NAME, kept.text().as_bytes()) {
             // Nor have pipes and devices.
-            Err(error) if error.raw_os_error() == Some(libc::EPERM) => {}
+            Err(error) if error.raw_os_error() == Some(libc::EPERM) => says_owner = false,
             other => other?,
         }
     }
@@ -384,5 +399,6 @@ fn set_meta(
         last_access: time,
         last_modification: time,
     };
-    Ok(rustix::fs::utimensat(parent, name, &times, flags)?)
+    rustix::fs::utimensat(parent, name, &times, flags)?;
+    Ok(says_owner)
 }

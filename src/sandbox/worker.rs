@@ -24,7 +24,7 @@ use super::protocol::{Ended, Operation, Report};
 use super::request::Network;
 use super::session::{Exit, Identity, Outcome};
 use super::sys::{self, Alone, Forked};
-use super::{Request, list, unpack};
+use super::{Request, links, list, unpack};
 use crate::canon::EntryPath;
 
 /// Most entries of one answer to `List`.
@@ -104,6 +104,9 @@ fn run(
     (streams, control): (Streams, Option<OwnedFd>),
     identity: Identity,
 ) -> Result<(Outcome, Links), Error> {
+    let upper = folder::open_folder(&request.upper);
+    let upper = upper.doing(|| format!("open the folder `{}`", request.upper.display()))?;
+    let links = links::read(&request.lowers)?.with_upper(upper);
     let group = Group::make(&request.limits);
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
     let mut namespaces = UnshareFlags::NEWPID
@@ -131,7 +134,7 @@ fn run(
         Forked::Parent(child) => child,
     };
     drop((theirs, streams));
-    let mut answers = Answers::new(request, identity);
+    let mut answers = Answers::new(request, identity, links);
     let left = carried.map_or(Ok(()), |(wiring, ports)| {
         answers.connect_by(ports);
         wiring.leave()

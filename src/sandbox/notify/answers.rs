@@ -4,7 +4,7 @@
 //! made of the same, so that nothing is asked that nobody answers.
 
 use super::bpf::{Error, Word};
-use super::owner::record::{Inode, Owner};
+use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::{Handler, program};
 use crate::sandbox::network::{Ports, connect::Connects};
@@ -30,12 +30,12 @@ enum Owners {
 }
 
 impl Answers {
-    pub(in crate::sandbox) fn new(request: &Request, identity: Identity) -> Answers {
+    /// `links` are the owners that the layers below can't say; the filter needs none.
+    pub(in crate::sandbox) fn new(request: &Request, identity: Identity, links: Table) -> Answers {
         let owners = match identity {
             Identity::Single => {
                 let groups = request.groups.clone();
-                let table = std::collections::BTreeMap::new();
-                let ownership = Ownership::new(request.uid, request.gid, groups, table);
+                let ownership = Ownership::new(request.uid, request.gid, groups, links);
                 Owners::Emulated(Box::new(ownership))
             }
             _ => Owners::Real(Devices),

@@ -146,6 +146,11 @@ calls! {
     Mknodat 259 33;
     Symlink 88 -;
     Symlinkat 266 36;
+    Link 86 -;
+    Linkat 265 37;
+    Rename 82 -;
+    Renameat 264 38;
+    Renameat2 316 276;
     Listxattr 194 11;
     Llistxattr 195 12;
     Flistxattr 196 13;

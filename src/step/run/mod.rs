@@ -242,7 +242,8 @@ impl<'a> Runner<'a> {
         }
         let made = upper.metadata();
         let made = made.map_err(crate::store::io_error("read", &upper))?;
-        let began = (made.mtime(), u32::try_from(made.mtime_nsec()).unwrap_or(0));
+        // The whole second: who copies a time often drops what is below seconds, as useradd does.
+        let began = (made.mtime(), 0);
         let mut left = Left {
             session: session.clone(),
             folder: folder.clone(),

@@ -16,6 +16,7 @@ mod exec;
 mod identify;
 mod identity;
 mod list;
+mod moved;
 pub mod record;
 mod show;
 #[cfg(test)]
@@ -77,6 +78,11 @@ const ALWAYS: &[Call] = &[
     Call::Statx,
     Call::Symlink,
     Call::Symlinkat,
+    Call::Link,
+    Call::Linkat,
+    Call::Rename,
+    Call::Renameat,
+    Call::Renameat2,
 ];
 
 impl Ownership {
@@ -135,6 +141,9 @@ impl Handler for Ownership {
             | Call::Symlink
             | Call::Symlinkat => {
                 create::answer(call, caller, &self.identities, &mut self.table).into()
+            }
+            Call::Link | Call::Linkat | Call::Rename | Call::Renameat | Call::Renameat2 => {
+                moved::answer(call, caller, &mut self.table)
             }
             _ => identify::answer(call, caller, &mut self.identities).into(),
         }

@@ -5,9 +5,9 @@
 //! sockets can have none: for them there is a [`Table`].
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags, XattrFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags, XattrFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +37,82 @@ pub struct Inode {
     pub birth: (i64, u32),
 }
 
-/// Owners of files that can't have the attribute. An upper directory's own inodes are those that
-/// its overlay shows, so it is looked up by inode alone.
-pub type Table = BTreeMap<Inode, Owner>;
+/// Owners of files that can't have the attribute, by the inodes that an overlay shows: of what it
+/// copied up those are the layer's or the upper directory's, so that both are kept.
+#[derive(Debug, Default)]
+pub struct Table {
+    by_inode: BTreeMap<Inode, Owner>,
+    upper: Option<OwnedFd>,
+}
+
+impl Table {
+    /// An empty one.
+    pub fn new() -> Table {
+        Table::default()
+    }
+
+    /// For an overlay on this upper directory.
+    pub fn with_upper(self, upper: OwnedFd) -> Table {
+        Table {
+            upper: Some(upper),
+            ..self
+        }
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.by_inode.is_empty()
+    }
+
+    /// What is recorded of an inode.
+    pub fn get(&self, inode: &Inode) -> Option<Owner> {
+        self.by_inode.get(inode).copied()
+    }
+
+    /// Records an owner.
+    ///
+    /// # Errors
+    /// `ENOSPC`: there are too many.
+    pub fn insert(&mut self, inode: Inode, owner: Owner) -> Result<(), Errno> {
+        if self.by_inode.len() >= MOST_FILES && !self.by_inode.contains_key(&inode) {
+            return Err(Errno::NOSPC);
+        }
+        self.by_inode.insert(inode, owner);
+        Ok(())
+    }
+
+    /// The inode that the upper directory itself has of a file of the overlay; none if it is not
+    /// there.
+    fn in_upper(&self, file: BorrowedFd<'_>, shown: Inode) -> Option<Inode> {
+        let upper = self.upper.as_ref()?;
+        let path = rustix::fs::readlink(link(file), Vec::new()).ok()?;
+        let path = path.to_bytes().strip_prefix(b"/")?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let there = rustix::fs::openat2(upper, path, flags, Mode::empty(), resolve).ok()?;
+        let there = inode(there.as_fd()).ok()?;
+        // What is mounted over the upper directory has paths there, too.
+        (there.birth == shown.birth).then_some(there)
+    }
+}
+
+impl FromIterator<(Inode, Owner)> for Table {
+    fn from_iter<I: IntoIterator<Item = (Inode, Owner)>>(owners: I) -> Table {
+        Table {
+            by_inode: owners.into_iter().collect(),
+            upper: None,
+        }
+    }
+}
+
+impl IntoIterator for Table {
+    type Item = (Inode, Owner);
+    type IntoIter = std::collections::btree_map::IntoIter<Inode, Owner>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.by_inode.into_iter()
+    }
+}
 
 impl Owner {
     fn as_kept(self) -> Kept {
@@ -61,12 +134,25 @@ pub fn inode(file: BorrowedFd<'_>) -> Result<Inode, Errno> {
     })
 }
 
-/// What a table has of `name` in a directory.
-pub fn linked(directory: impl AsFd, name: &[u8], table: &Table) -> std::io::Result<Option<Kept>> {
+/// As [`inode`], of `name` in a directory.
+pub fn inode_in(directory: impl AsFd, name: &[u8]) -> std::io::Result<Inode> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::openat(directory, name, flags, Mode::empty())?;
-    let owner = table.get(&inode(file.as_fd())?);
-    Ok(owner.map(|owner| owner.as_kept()))
+    Ok(inode(file.as_fd())?)
+}
+
+/// What a table has of `name` in a directory.
+pub fn linked(directory: impl AsFd, name: &[u8], table: &Table) -> std::io::Result<Option<Kept>> {
+    let owner = table.get(&inode_in(directory, name)?);
+    Ok(owner.map(Owner::as_kept))
+}
+
+/// What a table has of a file.
+pub fn linked_file(file: BorrowedFd<'_>, table: &Table) -> Result<Option<Kept>, Errno> {
+    match table.is_empty() {
+        true => Ok(None),
+        false => Ok(table.get(&inode(file)?).map(Owner::as_kept)),
+    }
 }
 
 /// What is recorded of a file that is open, if only to be named; none if all is as the kernel says.
@@ -77,11 +163,7 @@ pub fn kept(file: BorrowedFd<'_>, table: &Table) -> Result<Option<Kept>, Errno> 
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM | Errno::RANGE) => {}
         Err(error) => return Err(error),
     }
-    if table.is_empty() {
-        return Ok(None);
-    }
-    let owner = table.get(&inode(file)?);
-    Ok(owner.map(|owner| owner.as_kept()))
+    linked_file(file, table)
 }
 
 /// Who a file belongs to, recorded or not.
@@ -111,12 +193,12 @@ pub fn keep(file: BorrowedFd<'_>, kept: Kept, table: &mut Table) -> Result<(), E
         }
     }
     let inode = inode(file)?;
-    if table.len() >= MOST_FILES && !table.contains_key(&inode) {
-        return Err(Errno::NOSPC);
-    }
     let Kept { uid, gid, .. } = kept;
-    table.insert(inode, Owner { uid, gid });
-    Ok(())
+    let owner = Owner { uid, gid };
+    if let Some(there) = table.in_upper(file, inode) {
+        table.insert(there, owner)?;
+    }
+    table.insert(inode, owner)
 }
 
 /// The path of an open file that any call follows, even of one open to be named only.
@@ -148,6 +230,6 @@ mod tests {
             keep(file.as_fd(), owner, &mut table).unwrap();
             assert_eq!(kept(file.as_fd(), &table), Ok(Some(owner)));
         }
-        assert_eq!(table.len(), 1);
+        assert_eq!(table.into_iter().count(), 1);
     }
 }
