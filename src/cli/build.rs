@@ -27,6 +27,7 @@ use crate::ui::progress::Mode;
 
 /// Builds, names and exports.
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
+    arguments.foreign.refuse()?;
     let wanted = Wanted::read(&arguments)?;
     // What is drawn again and again can't share the terminal with a shell.
     let mode = match (arguments.progress.mode(), arguments.commands.debug_shell) {

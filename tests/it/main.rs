@@ -4,6 +4,7 @@
 
 mod blobs;
 mod caches;
+mod command_flags;
 mod command_line;
 mod commits;
 mod conformance;
