@@ -16,7 +16,7 @@ use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
 use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
-use crate::canon::{Digest, EntryPath, Epoch};
+use crate::canon::{Digest, EntryPath, Epoch, StepKey};
 use crate::inputs::beneath::Folder;
 use crate::inputs::http::Fetched;
 use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
@@ -25,7 +25,7 @@ use crate::plan::name::OWN_CONTEXT;
 use crate::plan::step::{MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
 use crate::step::run::Runner;
-use crate::store::RecordKind;
+use crate::store::{Logged, RecordKind};
 
 /// Of the record of what a commit's files came out as.
 const GIT_FILES: &str = ".files";
@@ -38,6 +38,7 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         contexts: Mutex::default(),
         checkouts: Mutex::default(),
         commits: Mutex::default(),
+        commands: Mutex::default(),
         runner: Runner::new(
             &settings.commands,
             settings.on_failure.as_deref(),
@@ -85,7 +86,9 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         let done = output.and_then(|output| outputs.put(StepId(number), output));
         done.map_err(at(step))
     };
-    schedule::run(&needs.collect::<Vec<_>>(), threads, &job)?;
+    let done = schedule::run(&needs.collect::<Vec<_>>(), threads, &job);
+    evaluation.keep_commands();
+    done?;
     Ok(outputs)
 }
 
@@ -101,9 +104,36 @@ pub(super) struct Evaluation<'a> {
     pub(super) runner: Runner<'a>,
     /// What names of commits mean, by URL and name.
     commits: Mutex<BTreeMap<(String, MovingRef), String>>,
+    /// What came of commands, by the place of their step.
+    commands: Mutex<BTreeMap<usize, Logged>>,
 }
 
 impl Evaluation<'_> {
+    /// Remembers what came of a command, for `cairn log`.
+    pub(super) fn ran(&self, step: &Step, key: &StepKey, outcome: Outcome) {
+        let place = self.plan.steps.iter().position(|s| std::ptr::eq(s, step));
+        let logged = Logged {
+            key: *key,
+            name: step.name.clone(),
+            outcome,
+        };
+        if let (Operation::Run(_), Some(place)) = (&step.operation, place) {
+            locked(&self.commands).insert(place, logged);
+        }
+    }
+
+    fn keep_commands(&self) {
+        let commands: Vec<_> = locked(&self.commands).values().cloned().collect();
+        let kept = match commands.is_empty() {
+            true => Ok(()),
+            false => self.settings.store.put_last_commands(&commands),
+        };
+        if let Err(error) = kept {
+            // The build is none the worse for it.
+            self.settings.events.debug(error.to_string());
+        }
+    }
+
     fn step(&self, step: &Step, outputs: &Outputs) -> Result<Output, Cause> {
         match &step.operation {
             Operation::Scratch => Ok(Output::Layers(Layers::default())),

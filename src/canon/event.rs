@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One thing that happened. In JSON (`--progress=json`) each is an object whose `event` names it.
 #[derive(Debug, Clone, Serialize)]
@@ -60,7 +60,7 @@ pub enum Event {
 }
 
 /// How a piece of work ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It was done.

@@ -18,6 +18,8 @@ pub struct Problem {
     pub others: Vec<(Range<usize>, String)>,
     /// What made it so, outermost first.
     pub causes: Vec<String>,
+    /// What a command wrote last, by lines.
+    pub output: Vec<String>,
     /// The way out.
     pub hint: Option<String>,
 }
@@ -31,6 +33,7 @@ impl Problem {
             label: String::new(),
             others: Vec::new(),
             causes: Vec::new(),
+            output: Vec::new(),
             hint: None,
         }
     }

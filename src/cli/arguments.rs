@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::flags::{self, Allow, Call, Resources, Secret, Ssh};
+use super::flags::{self, Allow, Call, Format, Resources, Secret, Ssh};
+use super::foreign::Foreign;
 use crate::canon::Platform;
 use crate::layer::Codec;
 use crate::plan::command::Ulimit;
@@ -65,6 +66,12 @@ pub enum Command {
     Plan(Box<Plan>),
     /// Say why a file of the context is in an image or not
     Explain(Explain),
+    /// Show all that a command wrote, or list the commands of the last build
+    Log(Log),
+    /// Say what this machine lets commands do, what is slower for it, and how to mend it
+    ///
+    /// Each is really tried. The exit code is 1 where commands can't be run as they should.
+    Doctor(Doctor),
     /// Send an image to a registry
     Push(Push),
     /// Fetch an image from a registry
@@ -126,7 +133,7 @@ pub struct Recipe {
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub label: Vec<(String, String)>,
     /// An annotation of the manifest
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = flags::annotation)]
     pub annotation: Vec<(String, String)>,
     #[command(flatten, next_help_heading = "Dockerfiles")]
     pub dockerfile: Dockerfile,
@@ -256,6 +263,8 @@ pub struct Build {
     pub max_expansion: u64,
     #[command(flatten)]
     pub progress: Progress,
+    #[command(flatten)]
+    pub foreign: Foreign,
 }
 
 /// What is looked at, and nothing built.
@@ -275,18 +284,6 @@ pub struct Look {
     /// The page about a rule of `--check`
     #[arg(long, value_name = "RULE")]
     pub explain: Option<String>,
-}
-
-/// How things are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// For people
-    #[default]
-    Text,
-    /// As `docker buildx build --call` does
-    Json,
-    /// SARIF 2.1.0, of `--check`
-    Sarif,
 }
 
 /// How progress is shown.
@@ -377,6 +374,19 @@ pub struct Explain {
     /// The context
     #[arg(default_value = ".", value_name = "CONTEXT")]
     pub context: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Log {
+    /// The key of a step, or its first four digits or more
+    pub key: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

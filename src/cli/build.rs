@@ -27,6 +27,7 @@ use crate::ui::progress::Mode;
 
 /// Builds, names and exports.
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
+    arguments.foreign.refuse()?;
     if let Some(rule) = &arguments.look.explain {
         return call::explain(rule);
     }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::arguments::{Build, Format, Look};
+use super::arguments::{Build, Look};
 use super::check::{self, Warnings};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
-use super::flags::call::What;
+use super::flags::{Format, call::What};
 use super::print;
 use super::recipe::{self, Recipe};
 use crate::build::bases::{Known, config};

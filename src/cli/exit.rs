@@ -116,8 +116,13 @@ impl Failure {
         let (code, way_out) = (error.kind().into(), error.way_out());
         let problem = problem(&error.cause().to_string(), way_out);
         let what = match error {
-            build::Error::Step { name, span, .. } => {
-                What::Problems(vec![problem.at(span).label(name)], Box::new(source))
+            build::Error::Step { name, span, cause } => {
+                let problem = match *cause {
+                    // The recipe's line says which command it is, as far as it goes.
+                    build::error::Cause::Run(_) => problem.at(shortened(span, source.text())),
+                    _ => problem.at(span).label(name),
+                };
+                What::Problems(vec![problem], Box::new(source))
             }
             build::Error::Other(_) => What::Message(Box::new(problem)),
         };
@@ -150,6 +155,16 @@ impl Failure {
     }
 }
 
+/// A span, of which no more than its first line is drawn where it is a long script.
+fn shortened(span: Range<usize>, text: &str) -> Range<usize> {
+    const MOST_LINES: usize = 8;
+    let lines = text.get(span.clone()).unwrap_or_default();
+    match lines.lines().count() > MOST_LINES {
+        true => span.start..span.start + lines.find('\n').unwrap_or(lines.len()),
+        false => span,
+    }
+}
+
 /// The problem that an error's text tells, with `way_out` where it tells none itself.
 fn problem(text: &str, way_out: Option<&str>) -> Problem {
     let (hints, lines): (Vec<_>, Vec<_>) =
@@ -157,6 +172,13 @@ fn problem(text: &str, way_out: Option<&str>) -> Problem {
     let mut lines = lines.into_iter();
     let mut problem = Problem::new(lines.next().unwrap_or_default());
     for line in lines {
+        if let Some(output) = line.strip_prefix("    ") {
+            problem.output.push(output.to_owned());
+            continue;
+        }
+        if line == "what it wrote last:" {
+            continue;
+        }
         problem = problem.cause(line.trim().trim_start_matches("cause: "));
     }
     let hints = hints.iter().map(|hint| hint.trim_start_matches("hint: "));

@@ -9,14 +9,17 @@ mod call;
 mod check;
 mod commands;
 mod csv;
+mod doctor;
 mod environment;
 mod exit;
 mod explain;
 mod fetched;
 mod flags;
+mod foreign;
 mod images;
 mod inspect;
 mod interrupt;
+mod log;
 mod opened;
 mod output;
 mod plan;
@@ -70,6 +73,8 @@ fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failu
         Command::Build(arguments) => build::run(*arguments, environment),
         Command::Plan(arguments) => plan::run(*arguments, environment),
         Command::Explain(arguments) => explain::run(&arguments, environment),
+        Command::Log(arguments) => log::run(&arguments, environment),
+        Command::Doctor(arguments) => doctor::run(&arguments, environment),
         Command::Push(arguments) => transfer::push(&arguments, environment),
         Command::Pull(arguments) => transfer::pull(&arguments, environment),
         Command::Images(arguments) => images::list(&arguments, environment),

@@ -135,6 +135,12 @@ fn in_folder(
             std::fs::File::open(&path).and_then(|file| file.take(largest).read_to_end(&mut bytes))
         }
     };
+    if read.is_err() && name.contains("://") {
+        return Err(Failure::usage(
+            format!("`{name}` is an address, and `-f` names a file of the context or `-`"),
+            "fetch it, and hand it on: `curl -fsSL URL | cairn build -f - .`",
+        ));
+    }
     read.map_err(|error| {
         let problem = Problem::new(format!("can't read the recipe `{name}`: {error}"));
         let hint = "name the recipe with `-f FILE`, and its context as the last argument";

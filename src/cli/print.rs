@@ -12,8 +12,13 @@ use crate::ui::progress::{self, Mode};
 
 /// A result.
 pub fn to_stdout(text: &str) -> Result<(), Failure> {
+    bytes_to_stdout(text.as_bytes())
+}
+
+/// A result that need not be text.
+pub fn bytes_to_stdout(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(bytes).and_then(|()| out.flush());
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             let problem = Problem::new(format!("can't write to standard output: {error}"));

@@ -5,7 +5,7 @@
 //! namespace and a mount namespace of its own, as root there.
 
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::mount::MountPropagationFlags;
@@ -129,32 +129,41 @@ fn map(of: Pid, wanted: Wanted, uid: u32, gid: u32) -> Result<Identity, Error> {
     }
     if wanted == Wanted::Best
         && let Some(maps) = subordinate(uid, gid)
+        && let Some([newuidmap, newgidmap]) = mappers()
     {
-        let program = |name: &str| {
-            let mut places = PROGRAM_FOLDERS
+        run_mapper(&newgidmap, of, &maps.groups)?;
+        run_mapper(&newuidmap, of, &maps.users)?;
+        let count = |spans: &[Span]| {
+            spans
                 .iter()
-                .map(|folder| Path::new(folder).join(name));
-            places.find(|place| place.is_file())
+                .fold(0u32, |sum, s| sum.saturating_add(s.count))
         };
-        if let (Some(newuidmap), Some(newgidmap)) = (program("newuidmap"), program("newgidmap")) {
-            run_mapper(&newgidmap, of, &maps.groups)?;
-            run_mapper(&newuidmap, of, &maps.users)?;
-            let count = |spans: &[Span]| {
-                spans
-                    .iter()
-                    .fold(0u32, |sum, s| sum.saturating_add(s.count))
-            };
-            return Ok(Identity::Range {
-                users: count(&maps.users),
-                groups: count(&maps.groups),
-            });
-        }
+        return Ok(Identity::Range {
+            users: count(&maps.users),
+            groups: count(&maps.groups),
+        });
     }
     // Without this a user could leave a group that keeps them out of something.
     write("setgroups", "deny").map_err(|cause| no_namespace(&cause))?;
     write("uid_map", &format!("0 {uid} 1\n")).map_err(|cause| no_namespace(&cause))?;
     write("gid_map", &format!("0 {gid} 1\n")).map_err(|cause| no_namespace(&cause))?;
     Ok(Identity::Single)
+}
+
+/// The programs that write maps of users and of groups for others.
+fn mappers() -> Option<[PathBuf; 2]> {
+    let program = |name: &str| {
+        let mut places = PROGRAM_FOLDERS
+            .iter()
+            .map(|folder| Path::new(folder).join(name));
+        places.find(|place| place.is_file())
+    };
+    Some([program("newuidmap")?, program("newgidmap")?])
+}
+
+/// Whether these programs are installed.
+pub(super) fn has_mappers() -> bool {
+    mappers().is_some()
 }
 
 /// What this process's own namespace has, each as itself.

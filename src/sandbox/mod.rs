@@ -9,6 +9,7 @@
 pub mod agent;
 mod channel;
 mod child;
+pub mod doctor;
 mod error;
 mod etc;
 mod folder;

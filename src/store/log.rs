@@ -1,13 +1,56 @@
 //! Logs: all that commands wrote, as they wrote it.
 //!
-//! In: bytes. Out: a file by step key, whole, also where the command failed.
+//! In: bytes. Out: a file by step key, whole, also where the command failed; and the list of the
+//! last build's commands.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use super::{Error, Store, publish};
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Store, io_error, publish};
 use crate::canon::StepKey;
+use crate::canon::event::Outcome;
+
+/// A command of the last build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// Its step's key, by which its log is found.
+    pub key: StepKey,
+    /// Its step's name, for people.
+    pub name: String,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// Largest list of commands that is read, in bytes.
+const LARGEST_LIST: u64 = 16 << 20;
 
 impl Store {
+    /// The commands of the last build, in its order; none where there was none, or the list is
+    /// damaged: it is for people alone.
+    pub fn last_commands(&self) -> Vec<Logged> {
+        let mut text = Vec::new();
+        let file = File::open(self.last_path());
+        let read = file.and_then(|file| file.take(LARGEST_LIST).read_to_end(&mut text));
+        let list = read.ok().and_then(|_| serde_json::from_slice(&text).ok());
+        list.unwrap_or_default()
+    }
+
+    /// Keeps the commands of a build, in place of those of the one before.
+    pub fn put_last_commands(&self, commands: &[Logged]) -> Result<(), Error> {
+        let mut file = self.temporary()?;
+        let text = serde_json::to_vec(commands).unwrap_or_default();
+        file.write_all(&text)
+            .map_err(io_error("write", file.path()))?;
+        publish(file, &self.last_path())
+    }
+
+    fn last_path(&self) -> PathBuf {
+        self.root.join("logs").join("last.json")
+    }
+
     /// Where the log of the step is, or would be.
     pub fn log_path(&self, key: &StepKey) -> PathBuf {
         self.root.join("logs").join(key.0.hex())

@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 pub use blob::{Blob, BlobWriter, Verified};
 pub use cache::{Cache, Sharing};
 pub(crate) use lock::bare;
+pub use log::Logged;
 pub use record::Kind as RecordKind;
 pub use refs::Named;
 

@@ -114,9 +114,14 @@ fn group(title: Title<'_>, problem: &Problem, source: Option<&Source>, colour: b
 fn with_notes<'a>(group: Group<'a>, problem: &'a Problem) -> Group<'a> {
     let causes = problem.causes.iter();
     let causes = causes.map(|cause| Level::NOTE.with_name("cause").message(words(cause)));
+    let output = (!problem.output.is_empty()).then(|| {
+        let lines = problem.output.iter().map(|line| words(line));
+        let lines: Vec<_> = lines.collect();
+        Level::NOTE.message(format!("it wrote last:\n{}", lines.join("\n")))
+    });
     let hint = problem.hint.iter();
     let hint = hint.map(|hint| Level::HELP.with_name("hint").message(words(hint)));
-    group.elements(causes).elements(hint)
+    group.elements(causes).elements(output).elements(hint)
 }
 
 /// Text of a problem: printable, and cut where a hostile name would fill the screen.

@@ -2,9 +2,8 @@
 //!
 //! In: `check,format=json`, as `docker buildx build` has it. Out: [`Call`].
 
-use clap::ValueEnum as _;
+use clap::ValueEnum;
 
-use crate::cli::arguments::Format;
 use crate::cli::csv;
 
 /// What is done with a recipe.
@@ -30,6 +29,18 @@ pub enum What {
     Outline,
     /// Told are its stages.
     Targets,
+}
+
+/// How things are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// As `docker buildx build --call` does
+    Json,
+    /// SARIF 2.1.0, of `--check`
+    Sarif,
 }
 
 /// The value of `--call`.

@@ -8,7 +8,7 @@ pub mod context;
 pub mod limits;
 pub mod secret;
 
-pub use call::{Call, call};
+pub use call::{Call, Format, call};
 pub use context::ContextValue;
 pub use limits::{Allow, Resources, add_host, allow, bytes, duration, resources, ulimit};
 pub use secret::{Secret, Ssh, secret, ssh};
@@ -25,9 +25,52 @@ pub fn build_argument(text: &str) -> Result<(String, Option<String>), String> {
     }
 }
 
+/// `--annotation [manifest:]KEY=VALUE`; cairn annotates manifests alone.
+pub fn annotation(text: &str) -> Result<(String, String), String> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err("it has to be KEY=VALUE".to_owned());
+    };
+    let key = match key.split_once(':') {
+        Some(("manifest", key)) => key,
+        Some((kind, _)) if is_annotated_elsewhere(kind) => {
+            return Err(format!(
+                "cairn annotates manifests alone, and no `{kind}`: leave that out, or write `manifest:`"
+            ));
+        }
+        _ => key,
+    };
+    match key.is_empty() {
+        true => Err("it has to be KEY=VALUE".to_owned()),
+        false => Ok((key.to_owned(), value.to_owned())),
+    }
+}
+
+/// Whether buildx annotates by `kind` something besides the manifest of every platform.
+fn is_annotated_elsewhere(kind: &str) -> bool {
+    let kinds = ["index", "index-descriptor", "manifest-descriptor"];
+    kinds.contains(&kind) || kind.split(',').any(|kind| kinds.contains(&kind)) || kind.contains('[')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn annotations_are_of_manifests() {
+        for (text, expected) in [
+            ("a=1", Some(("a", "1"))),
+            ("manifest:a=1=2", Some(("a", "1=2"))),
+            ("org.test:a=1", Some(("org.test:a", "1"))),
+            ("index:a=1", None),
+            ("manifest[linux/amd64]:a=1", None),
+            ("manifest,index:a=1", None),
+            ("manifest:=1", None),
+            ("a", None),
+        ] {
+            let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            assert_eq!(annotation(text).ok(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn arguments_have_a_value_or_take_it_from_the_environment() {

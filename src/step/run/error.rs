@@ -11,9 +11,10 @@ use crate::{layer, step, store};
 pub enum Error {
     /// The command said so, or was ended.
     #[error(
-        "the command {}{}\nhint: `cairn log {log}` shows all that it wrote, `--debug-shell` opens a shell where it failed",
+        "the command {}{}\nhint: {}`cairn log {log}` shows all that it wrote, `--debug-shell` opens a shell where it failed",
         ending(exit),
-        lines(last)
+        lines(last),
+        limit(exit)
     )]
     Failed {
         /// How it ended.
@@ -108,6 +109,14 @@ fn signal_name(signal: i32) -> Option<&'static str> {
 fn lines(last: &[String]) -> String {
     match last {
         [] => ", and wrote nothing".to_owned(),
-        last => format!("; what it wrote last:\n    {}", last.join("\n    ")),
+        last => format!("\nwhat it wrote last:\n    {}", last.join("\n    ")),
+    }
+}
+
+fn limit(exit: &Exit) -> &'static str {
+    match exit {
+        Exit::TimedOut => "`--timeout` gives it more time; ",
+        Exit::OutOfMemory => "`--memory` gives it more; ",
+        Exit::Code(_) | Exit::Signal(_) => "",
     }
 }

@@ -14,6 +14,7 @@ use std::io::{self, BufWriter, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
@@ -95,6 +96,8 @@ pub struct Runner<'a> {
     expansion: Expansion,
     session: OnceLock<Arc<Session>>,
     opening: Mutex<()>,
+    /// Whether it was said that commands reach the network.
+    has_told: AtomicBool,
 }
 
 /// The source of a mount.
@@ -191,6 +194,7 @@ impl<'a> Runner<'a> {
             expansion,
             session: OnceLock::new(),
             opening: Mutex::new(()),
+            has_told: AtomicBool::new(false),
         }
     }
 
@@ -230,6 +234,7 @@ impl<'a> Runner<'a> {
         work: &Work,
     ) -> Result<Ran, Error> {
         self.check(command)?;
+        self.tell(command);
         let session = self.session()?;
         let lowers = self.lowers(below)?;
         let rootfs = below.rootfs(self.store, self.expansion)?;
@@ -308,6 +313,31 @@ impl<'a> Runner<'a> {
                 last,
                 log: key.0.hex()[..12].to_owned(),
             }),
+        }
+    }
+
+    /// Says what makes the result depend on more than the recipe.
+    fn tell(&self, command: &Command) {
+        let line = command.arguments.join(" ");
+        let impure = [
+            (
+                command.network == command::Network::Host,
+                "has the host's network",
+            ),
+            (
+                command.security == command::Security::Insecure,
+                "has every capability",
+            ),
+            (!command.devices.is_empty(), "has devices of the host"),
+        ];
+        for (_, what) in impure.into_iter().filter(|(is_so, _)| *is_so) {
+            self.events.warn(format!("a command {what}: `{line}`"));
+        }
+        let has_network = command.network == command::Network::Default;
+        if has_network && !self.has_told.swap(true, Ordering::Relaxed) {
+            self.events.note(
+                "commands reach the network (`--network none` keeps them off it): what they fetch may differ from build to build",
+            );
         }
     }
 

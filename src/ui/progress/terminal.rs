@@ -1,7 +1,8 @@
 //! Progress on a terminal, drawn by `indicatif`.
 //!
 //! In: events. Out: above, a line that stays for each piece of work that has ended; below, a line
-//! for each running one, with its time, bytes and rate, drawn again until it ends.
+//! for each running one, with its time, bytes and rate, drawn again until it ends. Of what a command
+//! writes the last lines stand below its own, and go when it ends.
 //!
 //! ```text
 //! ✓ copy src → /app  1.2s, 45.0 MB
@@ -10,7 +11,7 @@
 //! ⠹ copy node_modules → /app  3.1s  120 MB of 574 MB, 38.7 MB/s
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -37,7 +38,18 @@ struct Running {
     start: Duration,
     bytes: u64,
     line: Option<ProgressBar>,
+    tail: Tail,
 }
+
+/// What a command wrote last, below its line.
+#[derive(Default)]
+struct Tail {
+    texts: VecDeque<String>,
+    lines: Vec<ProgressBar>,
+}
+
+/// Lines of output that are shown of a running command.
+const TAIL: usize = 4;
 
 impl Terminal {
     /// Draws on standard error.
@@ -74,6 +86,7 @@ impl Terminal {
             start: elapsed,
             bytes: 0,
             line,
+            tail: Tail::default(),
         };
         self.running.insert(id, running);
     }
@@ -89,10 +102,28 @@ impl Terminal {
         }
     }
 
-    fn output(&self, id: u64, line: &str) {
-        let name = self.running.get(&id).map_or("", |running| &running.name);
-        let name = painted(&shortened(name), "2", self.colour);
-        self.say(&format!("  {name}  {}", printable(line)));
+    fn output(&mut self, id: u64, line: &str) {
+        let Some(Running {
+            line: Some(head),
+            tail,
+            ..
+        }) = self.running.get_mut(&id)
+        else {
+            return;
+        };
+        let text = printable(line).replace('\n', " ");
+        tail.texts.push_back(painted(&text, "2", self.colour));
+        if tail.texts.len() > TAIL {
+            tail.texts.pop_front();
+        } else {
+            let above = tail.lines.last().unwrap_or(head);
+            let below = self.lines.insert_after(above, ProgressBar::no_length());
+            below.set_style(tail_style());
+            tail.lines.push(below);
+        }
+        for (line, text) in tail.lines.iter().zip(&tail.texts) {
+            line.set_message(text.clone());
+        }
     }
 
     fn finished(&mut self, id: u64, outcome: Outcome, elapsed: Duration) {
@@ -100,7 +131,7 @@ impl Terminal {
         let Some(running) = self.running.remove(&id) else {
             return;
         };
-        if let Some(line) = running.line {
+        for line in running.tail.lines.into_iter().chain(running.line) {
             line.finish_and_clear();
             self.lines.remove(&line);
         }
@@ -135,6 +166,12 @@ fn style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
+/// A line of output, cut at the terminal's width.
+fn tail_style() -> ProgressStyle {
+    ProgressStyle::with_template("    {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
 impl Show for Terminal {
     fn event(&mut self, event: Event, elapsed: Duration) {
         match event {
@@ -155,7 +192,7 @@ impl Show for Terminal {
 
     fn end(&mut self, elapsed: Duration) {
         for running in std::mem::take(&mut self.running).into_values() {
-            if let Some(line) = running.line {
+            for line in running.tail.lines.into_iter().chain(running.line) {
                 line.finish_and_clear();
             }
         }
