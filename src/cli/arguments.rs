@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::flags::{self, Allow, Secret, Ssh};
+use super::flags::{self, Allow, Call, Secret, Ssh};
 use crate::canon::Platform;
 use crate::layer::Codec;
 use crate::plan::command::Ulimit;
@@ -216,18 +216,8 @@ pub struct Build {
     pub recipe: Recipe,
     #[command(flatten, next_help_heading = "Dockerfiles")]
     pub commands: Commands,
-    /// Check a Dockerfile, and build nothing; short for `--call check`
-    #[arg(long)]
-    pub check: bool,
-    /// What to do with a Dockerfile
-    #[arg(
-        long,
-        value_enum,
-        value_name = "WHAT",
-        default_value_t,
-        conflicts_with = "check"
-    )]
-    pub call: Call,
+    #[command(flatten, next_help_heading = "Looking, in place of building")]
+    pub look: Look,
     /// A name for the image
     #[arg(short, long, value_name = "NAME[:TAG]")]
     pub tag: Vec<String>,
@@ -265,18 +255,35 @@ pub struct Build {
     pub progress: Progress,
 }
 
-/// What to do with a Dockerfile.
+/// What is looked at, and nothing built.
+#[derive(Debug, Args)]
+pub struct Look {
+    /// Tell what should be otherwise in the recipe; fails where something has to. Short for
+    /// `--call check`
+    #[arg(long)]
+    pub check: bool,
+    /// What to do with a recipe: `build`, `check`, `outline` (arguments, secrets), `targets`
+    /// (stages); `,format=json` and `,ignorestatus=true` may follow
+    #[arg(long, value_name = "WHAT", value_parser = flags::call, conflicts_with = "check")]
+    pub call: Option<Call>,
+    /// How that is told
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// The page about a rule of `--check`
+    #[arg(long, value_name = "RULE")]
+    pub explain: Option<String>,
+}
+
+/// How things are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Call {
-    /// Build it
+pub enum Format {
+    /// For people
     #[default]
-    Build,
-    /// Tell what should be otherwise
-    Check,
-    /// Tell its stages, arguments and secrets
-    Outline,
-    /// Tell its stages
-    Targets,
+    Text,
+    /// As `docker buildx build --call` does
+    Json,
+    /// SARIF 2.1.0, of `--check`
+    Sarif,
 }
 
 /// How progress is shown.

@@ -4,6 +4,7 @@
 
 mod blobs;
 mod caches;
+mod checks;
 mod command_line;
 mod commits;
 mod conformance;
@@ -22,8 +23,10 @@ mod interop_schema;
 mod interop_unpack;
 mod layers;
 mod members;
+mod mutations;
 mod owners;
 mod readings;
+mod real;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;
@@ -38,3 +41,4 @@ mod serve;
 mod serve_names;
 mod serve_peers;
 mod support;
+mod users;

@@ -138,7 +138,7 @@ fn links_are_in_the_table_at_the_end() {
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW;
     let link = rustix::fs::open(folder.path().join("l"), flags, rustix::fs::Mode::empty());
     let inode = super::record::inode(std::os::fd::AsFd::as_fd(&link.unwrap())).unwrap();
-    assert_eq!(table.get(&inode), Some(&Owner { uid: 5, gid: 6 }));
+    assert_eq!(table.get(&inode), Some(Owner { uid: 5, gid: 6 }));
 }
 
 #[test]
