@@ -42,3 +42,4 @@ mod serve;
 mod serve_names;
 mod serve_peers;
 mod support;
+mod users;
