@@ -37,7 +37,7 @@ pub struct Circumstances<'a> {
     /// The time of all that it made.
     pub epoch: Epoch,
     /// When it began, by the clock of the file system, as [`Found::mtime`] has it: no time from
-    /// then on was set, as far as can be told.
+    /// that second on was set, as far as can be told.
     pub began: (i64, u32),
     /// What was made to mount something on, and the directories above that.
     pub stubs: &'a [EntryPath],
@@ -261,7 +261,7 @@ impl Differ<'_> {
         // A link's mode means nothing, and of a directory that no layer names nothing is known.
         let has_mode = !matches!(kind, Kind::Symlink(_));
         let is_time_known = below.inode.is_some();
-        let was_set = found.mtime < self.circumstances.began;
+        let was_set = self.was_set(found);
         *kind == below.kind
             && (!has_mode || found.mode == meta.mode)
             && (found.uid, found.gid) == (meta.uid, meta.gid)
@@ -269,8 +269,18 @@ impl Differ<'_> {
             && kept_xattrs(&found.xattrs).eq(meta.xattrs.iter().flat_map(|all| kept_xattrs(all)))
     }
 
+    /// Whether the time of `found` was set to one before the command. Programs also set the present
+    /// one, in whole seconds (utime(2)), by a clock that may be a tick (10 ms) behind the file
+    /// system's: all of the second in which the command began is the present.
+    fn was_set(&self, found: &Found) -> bool {
+        const TICK: u32 = 10_000_000;
+        let (seconds, nanoseconds) = self.circumstances.began;
+        let present = seconds.saturating_sub(i64::from(nanoseconds < TICK));
+        found.mtime.0 < present
+    }
+
     fn meta(&self, found: &Found, below: Option<&Node>) -> Meta {
-        let was_set = found.mtime < self.circumstances.began;
+        let was_set = self.was_set(found);
         let is_unknown = |below: &Node| below.inode.is_none() && below.is_directory();
         let mtime = match was_set && !below.is_some_and(is_unknown) {
             true => found.mtime.0,

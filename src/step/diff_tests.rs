@@ -148,6 +148,17 @@ fn times_that_were_set_stay_and_those_that_came_about_are_the_epoch() {
 }
 
 #[test]
+fn a_time_set_to_the_present_second_is_the_epoch() {
+    let set = |seconds| {
+        let file = FoundKind::File { size: 1 };
+        let upper = [(found("new", file, 0o600, (seconds, 0), 3), "n")];
+        shown(&base(), &upper, &[])
+    };
+    assert_eq!(set(BEGAN.0), ["f 0600 7 new"]);
+    assert_eq!(set(BEGAN.0 - 2), ["f 0600 998 new"]);
+}
+
+#[test]
 fn metadata_alone_is_a_change() {
     let capability = found("f", FoundKind::File { size: 1 }, 0o644, (100, 0), 2);
     let capability = with_xattr(capability, b"security.capability", b"v2");

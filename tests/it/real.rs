@@ -6,9 +6,11 @@
 //! `cairn serve` in the place of Docker Hub. `check` of each holds lines `$ ARGUMENTS` for the
 //! container, as a shell reads them, and below each what it must print.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::support::engines::{Containers, drivers};
 use crate::support::programs::program;
@@ -22,30 +24,15 @@ struct Project {
     bases: &'static [(&'static str, &'static str)],
 }
 
+/// Those that take longest come first, so that none is left over at the end.
 const PROJECTS: &[Project] = &[
     Project {
-        name: "static",
-        bases: &[],
-    },
-    Project {
-        name: "cpp",
-        bases: &[],
+        name: "node",
+        bases: &[("node", "node:18-bookworm-slim")],
     },
     Project {
         name: "go",
         bases: &[("golang", "golang:1.19-bookworm")],
-    },
-    Project {
-        name: "rust",
-        bases: &[("rust", "rust:1.78-bookworm")],
-    },
-    Project {
-        name: "python",
-        bases: &[("python", "python:3.11-slim-bookworm")],
-    },
-    Project {
-        name: "node",
-        bases: &[("node", "node:18-bookworm-slim")],
     },
     Project {
         name: "java",
@@ -55,16 +42,32 @@ const PROJECTS: &[Project] = &[
         ],
     },
     Project {
+        name: "rust",
+        bases: &[("rust", "rust:1.78-bookworm")],
+    },
+    Project {
+        name: "cpp",
+        bases: &[],
+    },
+    Project {
+        name: "postgres",
+        bases: &[("postgres", "postgres:15-bookworm")],
+    },
+    Project {
+        name: "python",
+        bases: &[("python", "python:3.11-slim-bookworm")],
+    },
+    Project {
+        name: "static",
+        bases: &[],
+    },
+    Project {
         name: "php",
         bases: &[("php", "php:8.2-cli-bookworm")],
     },
     Project {
         name: "nginx",
         bases: &[("nginx", "nginx:1.22")],
-    },
-    Project {
-        name: "postgres",
-        bases: &[("postgres", "postgres:15-bookworm")],
     },
 ];
 
@@ -256,7 +259,11 @@ fn real_dockerfiles_build_and_their_images_do_their_job() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(project) = next() {
-                    if let Err(why) = workshop.check(project) {
+                    let begin = Instant::now();
+                    let checked = workshop.check(project);
+                    let seconds = begin.elapsed().as_secs();
+                    let _ = writeln!(std::io::stderr(), "real: {} {seconds} s", project.name);
+                    if let Err(why) = checked {
                         failures
                             .lock()
                             .unwrap()
