@@ -146,6 +146,8 @@ calls! {
     Mknodat 259 33;
     Symlink 88 -;
     Symlinkat 266 36;
+    Setrlimit 160 164;
+    Prlimit64 302 261;
     Link 86 -;
     Linkat 265 37;
     Rename 82 -;

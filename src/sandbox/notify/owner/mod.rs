@@ -115,6 +115,10 @@ impl Handler for Ownership {
         }
         let keep = Is::OneOf(vec![libc::PR_SET_KEEPCAPS.cast_unsigned()]);
         rules.push(Rule::when(Call::Prctl, 0, !0, keep, notify));
+        for (call, argument) in [(Call::Setrlimit, 0), (Call::Prlimit64, 1)] {
+            let is = Is::OneOf(vec![libc::RLIMIT_LOCKS]);
+            rules.push(Rule::when(call, argument, !0, is, notify));
+        }
         rules
     }
 
@@ -142,11 +146,25 @@ impl Handler for Ownership {
             | Call::Symlinkat => {
                 create::answer(call, caller, &self.identities, &mut self.table).into()
             }
+            Call::Setrlimit | Call::Prlimit64 => limit(call, caller),
             Call::Link | Call::Linkat | Call::Rename | Call::Renameat | Call::Renameat2 => {
                 moved::answer(call, caller, &mut self.table)
             }
             _ => identify::answer(call, caller, &mut self.identities).into(),
         }
+    }
+}
+
+/// Who sets all limits, as PAM does, sets the one that says who a process is, too: that one stays.
+fn limit(call: Call, caller: &Caller<'_>) -> Answer {
+    let sets = call == Call::Setrlimit || caller.argument(2) != 0;
+    match (sets, caller.argument(3)) {
+        (false, _) => Answer::Continue,
+        (true, old) if call == Call::Prlimit64 && old != 0 => {
+            let none = [u8::MAX; size_of::<libc::rlimit>()];
+            caller.write(old, &none).map(|()| Answer::Value(0)).into()
+        }
+        (true, _) => Answer::Value(0),
     }
 }
 
