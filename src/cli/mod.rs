@@ -5,6 +5,7 @@
 
 mod arguments;
 mod build;
+mod convert;
 mod csv;
 mod environment;
 mod exit;
@@ -63,6 +64,7 @@ fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failu
     match arguments.command {
         Command::Build(arguments) => build::run(*arguments, environment),
         Command::Plan(arguments) => plan::run(*arguments, environment),
+        Command::Convert(arguments) => convert::run(*arguments, environment),
         Command::Explain(arguments) => explain::run(&arguments, environment),
         Command::Push(arguments) => transfer::push(&arguments, environment),
         Command::Pull(arguments) => transfer::pull(&arguments, environment),

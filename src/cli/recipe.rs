@@ -135,6 +135,16 @@ fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<O
 }
 
 impl Recipe {
+    /// Its text.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What the caller chose.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// How many images it makes.
     pub fn images(&self) -> usize {
         match &self.content {

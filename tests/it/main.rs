@@ -8,6 +8,7 @@ mod command_line;
 mod commits;
 mod conformance;
 mod contexts;
+mod convert;
 mod dependencies;
 mod determinism;
 mod dockerfiles;
