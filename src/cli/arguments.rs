@@ -64,6 +64,11 @@ pub enum Command {
     Build(Box<Build>),
     /// Show what would be built, and touch nothing
     Plan(Box<Plan>),
+    /// Write the cairn.toml that says what a Dockerfile says
+    ///
+    /// What was expanded, such as arguments, stands there as what it came out as, and a command has
+    /// its whole environment. What can't be said there is told with its place.
+    Convert(Box<Convert>),
     /// Say why a file of the context is in an image or not
     Explain(Explain),
     /// Show all that a command wrote, or list the commands of the last build
@@ -361,6 +366,16 @@ pub struct Plan {
     /// As a graph in DOT
     #[arg(long)]
     pub graph: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Convert {
+    // The context may be the Dockerfile itself.
+    #[command(flatten)]
+    pub recipe: Recipe,
+    /// The file to write; else standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

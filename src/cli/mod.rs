@@ -8,6 +8,7 @@ mod build;
 mod call;
 mod check;
 mod commands;
+mod convert;
 mod csv;
 mod doctor;
 mod environment;
@@ -72,6 +73,7 @@ fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failu
     match arguments.command {
         Command::Build(arguments) => build::run(*arguments, environment),
         Command::Plan(arguments) => plan::run(*arguments, environment),
+        Command::Convert(arguments) => convert::run(*arguments, environment),
         Command::Explain(arguments) => explain::run(&arguments, environment),
         Command::Log(arguments) => log::run(&arguments, environment),
         Command::Doctor(arguments) => doctor::run(&arguments, environment),

@@ -29,7 +29,10 @@ pub fn run(arguments: Plan, environment: &Environment) -> Result<(), Failure> {
 }
 
 /// The plan of a recipe; only a Dockerfile that begins with images needs the store and registries.
-fn planned(recipe: Recipe, environment: &Environment) -> Result<crate::plan::Plan, Failure> {
+pub(super) fn planned(
+    recipe: Recipe,
+    environment: &Environment,
+) -> Result<crate::plan::Plan, Failure> {
     let recipe = match recipe.plan_alone() {
         Ok(plan) => return plan,
         Err(recipe) => *recipe,

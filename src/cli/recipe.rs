@@ -152,6 +152,16 @@ impl Recipe {
         given.map(String::as_str)
     }
 
+    /// Its text.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// What the caller chose.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// How many images it makes.
     pub fn images(&self) -> usize {
         match &self.content {

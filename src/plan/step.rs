@@ -297,6 +297,21 @@ impl Operation {
     }
 }
 
+/// The pattern of a [`Selection`] that means this path alone.
+pub fn pattern_of(path: &EntryPath) -> String {
+    if path.is_root() {
+        return ".".to_owned();
+    }
+    let mut pattern = String::new();
+    for character in path.lossy().chars() {
+        if matches!(character, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
 fn as_text<S: serde::Serializer>(value: &Reference, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }

@@ -10,6 +10,7 @@ mod command_line;
 mod commits;
 mod conformance;
 mod contexts;
+mod convert;
 mod dependencies;
 mod determinism;
 mod dockerfiles;

@@ -51,6 +51,16 @@ pub struct Config {
     /// How a running container is checked; `"none"` turns the base's check off.
     #[serde(default)]
     pub healthcheck: Field<At<TextOr<Healthcheck>>>,
+    /// What a Dockerfile that begins with the image does first: `ONBUILD`'s instructions.
+    #[serde(default)]
+    pub on_build: Field<List<At<String>>>,
+    /// What runs the text commands of a Dockerfile that begins with the image: `SHELL`.
+    #[serde(default)]
+    #[schemars(extend("minItems" = 1))]
+    pub shell: Field<At<List<At<String>>>>,
+    /// `ArgsEscaped`, an old mark that builders of Dockerfiles set with each command.
+    #[serde(default)]
+    pub args_escaped: Field<bool>,
     /// Annotations of the image's manifest.
     #[serde(default)]
     pub annotations: Field<Table<String>>,

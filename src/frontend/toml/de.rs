@@ -340,6 +340,15 @@ impl<'de, 'a> Deserializer<'de> for Value<'a> {
             let value = self;
             return self.tell(visitor.visit_enum(Variant { variant, value }));
         }
+        if name == magic::TEXT_OR_LIST {
+            let variant = match self.value {
+                DeValue::String(_) => "Text",
+                DeValue::Array(_) => "Other",
+                _ => return Err(self.told(self.wrong_type("text or a list"))),
+            };
+            let value = self;
+            return self.tell(visitor.visit_enum(Variant { variant, value }));
+        }
         let (key, value) = self.verb(variants)?;
         let variant = key.get_ref();
         let value = self.member(key, value);

@@ -66,8 +66,10 @@ pub struct Step {
     pub span: Range<usize>,
     /// What it adds to the layers.
     pub operation: Operation,
-    /// What it copies, where it copies.
-    pub files: Option<Files>,
+    /// What it copies, or its mounts need: its inputs after the first.
+    pub files: Vec<Files>,
+    /// Whether its layer doesn't depend on those below (`COPY --link`).
+    pub is_linked: bool,
 }
 
 /// What is copied.
@@ -77,4 +79,6 @@ pub enum Files {
     Source(Operation),
     /// Of layers.
     Of(Layers, Selection),
+    /// Layers themselves.
+    Whole(Layers),
 }

@@ -19,6 +19,8 @@ pub mod magic {
     pub const KEYED: &str = "$keyed";
     /// Of an enum: text or anything else.
     pub const TEXT_OR: &str = "$text-or";
+    /// Of an enum: text or a list.
+    pub const TEXT_OR_LIST: &str = "$text-or-list";
 }
 
 /// One key of a table.
@@ -67,6 +69,16 @@ pub enum TextOr<T> {
     // Without documentation, which would stand before the key's own in the schema.
     Text(String),
     Other(T),
+}
+
+/// Text, or a list.
+#[derive(Debug, Clone, serde::Deserialize, JsonSchema)]
+#[serde(rename = "$text-or-list")]
+#[schemars(untagged, inline)]
+pub enum TextOrList<T> {
+    // Without documentation, as above.
+    Text(String),
+    Other(List<T>),
 }
 
 impl<T> Field<T> {

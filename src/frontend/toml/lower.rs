@@ -23,6 +23,9 @@ pub fn lower(draft: &Draft, options: &Options) -> Result<Plan, Vec<Problem>> {
             plan: &mut plan,
             built: BTreeMap::new(),
         };
+        for place in needed(draft, target) {
+            planner.stage(place);
+        }
         let root = planner.stage(target).ok_or_else(|| {
             // `stages::draft` has said whatever can lead here.
             let message = "this is a bug in cairn: a recipe without problems can't be planned";
@@ -36,6 +39,18 @@ pub fn lower(draft: &Draft, options: &Options) -> Result<Plan, Vec<Problem>> {
     }
     plan.contexts = contexts(draft, &plan, options);
     Ok(plan)
+}
+
+/// The stages that the target needs, in the recipe's order, as those of a Dockerfile come.
+fn needed(draft: &Draft, target: usize) -> Vec<usize> {
+    let mut found = std::collections::BTreeSet::new();
+    let mut open = vec![target];
+    while let Some(place) = open.pop() {
+        if let Some(stage) = draft.stages.get(place).filter(|_| found.insert(place)) {
+            open.extend(super::stages::needs(stage).map(|(place, _)| place));
+        }
+    }
+    found.into_iter().collect()
 }
 
 fn target(draft: &Draft, options: &Options) -> Result<usize, Box<Problem>> {
@@ -150,12 +165,26 @@ impl Planner<'_> {
         let (base, span) = stage.base.as_ref()?;
         let mut top = self.layers(base, stage, span)?;
         for step in &stage.steps {
-            let mut inputs = vec![top];
-            if let Some(files) = &step.files {
-                inputs.push(self.files(files, stage, step)?);
+            // In the order of a Dockerfile's plan: files before the nothing that a link is over.
+            let mut files = Vec::new();
+            for from in &step.files {
+                files.push(self.files(from, stage, step)?);
             }
+            let below = match step.is_linked {
+                false => top,
+                true => self.layers(&Layers::Scratch, stage, &step.span)?,
+            };
+            let inputs = std::iter::once(below).chain(files).collect();
             let operation = step.operation.clone();
-            top = self.add(operation, inputs, step.name.clone(), stage, &step.span);
+            let name = step.name.clone();
+            let made = self.add(operation, inputs, name.clone(), stage, &step.span);
+            top = match step.is_linked {
+                false => made,
+                true => {
+                    let (inputs, name) = (vec![top, made], name::link(&name));
+                    self.add(Operation::Merge, inputs, name, stage, &step.span)
+                }
+            };
         }
         self.built.insert(place, top);
         Some(top)
@@ -182,6 +211,7 @@ impl Planner<'_> {
     fn files(&mut self, files: &Files, stage: &Stage, step: &super::draft::Step) -> Option<StepId> {
         let (operation, inputs) = match files {
             Files::Source(operation) => (operation.clone(), Vec::new()),
+            Files::Whole(layers) => return self.layers(layers, stage, &step.span),
             Files::Of(layers, selection) => {
                 let input = self.layers(layers, stage, &step.span)?;
                 let selection = selection.clone();
@@ -264,14 +294,14 @@ mod tests {
         }
         insta::assert_snapshot!(print::tree(&plan), @r#"
         image linux/amd64
-        ├─ 0 image docker.io/library/alpine@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+        ├─ 5 image docker.io/library/alpine@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
         ├─ 7 copy out → /usr/bin/ from stage build
         │  └─ 6 select out
-        │     ├─ 1 scratch  [tools]
-        │     ├─ 3 git https://a.example/t 012345678901 → /t  [tools]
-        │     │  └─ 2 fetch https://a.example/t 0123456789012345678901234567890123456789  [tools]
-        │     └─ 5 copy src → /src  [build]
-        │        └─ 4 read src  [build]
+        │     ├─ 0 scratch  [tools]
+        │     ├─ 2 git https://a.example/t 012345678901 → /t  [tools]
+        │     │  └─ 1 fetch https://a.example/t 0123456789012345678901234567890123456789  [tools]
+        │     └─ 4 copy src → /src  [build]
+        │        └─ 3 read src  [build]
         ├─ 9 http https://a.example/b%2Ac.tgz?x → /opt/
         │  └─ 8 fetch https://a.example/b%2Ac.tgz?x
         └─ config user = app

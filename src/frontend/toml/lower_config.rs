@@ -70,9 +70,9 @@ pub fn lower(checker: &mut Checker, config: &Config) -> ConfigChange {
         labels: map(checker, "labels", &config.labels),
         stop_signal: checker.optional(&config.stop_signal, value::signal),
         healthcheck: healthcheck(checker, &config.healthcheck),
-        on_build: Vec::new(),
-        shell: None,
-        args_escaped: false,
+        on_build: checker.items(config.on_build.items(), text),
+        shell: checker.list("shell", &config.shell, empty, text),
+        args_escaped: config.args_escaped.given().copied().unwrap_or_default(),
         author: config.author.given().cloned(),
         annotations: map(checker, "annotations", &config.annotations),
     }
@@ -144,7 +144,8 @@ fn volume(text: &str) -> Result<String, value::Fault> {
     Ok(format!("/{}", path.lossy()))
 }
 
-fn env(checker: &mut Checker, table: &Field<Table<String>>) -> Vec<(String, String)> {
+/// The variables of a table, in order.
+pub fn env(checker: &mut Checker, table: &Field<Table<String>>) -> Vec<(String, String)> {
     let mut env = Vec::new();
     for (name, value) in table.members() {
         if name.value.is_empty() {

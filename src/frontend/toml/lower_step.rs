@@ -9,7 +9,7 @@ use super::draft::{Files, Layers, Step};
 use super::field::{At, Field, Keyed, List};
 use super::recipe::{Base, Origin};
 use super::step::{Copy, Git, Http, Unpack, Verb};
-use super::{address, pattern, value};
+use super::{address, lower_run, pattern, value};
 use crate::canon::{Problem, Reference};
 use crate::frontend::suggest;
 use crate::plan::name::{self, OWN_CONTEXT};
@@ -70,12 +70,14 @@ impl Lowering<'_> {
             Verb::Unpack(_) => "unpack",
             Verb::Http(_) => "http",
             Verb::Git(_) => "git",
+            Verb::Run(_) => "run",
         };
         match verb {
             Verb::Copy(copy) => self.copy(copy),
             Verb::Unpack(unpack) => self.unpack(unpack),
             Verb::Http(http) => self.http(http),
             Verb::Git(git) => self.git(git),
+            Verb::Run(run) => lower_run::lower(self.checker, &self.owner, run),
             Verb::File(file) => {
                 let path = self.required("path", &file.path, value::absolute_name);
                 let ownership = self.ownership(&file.mode, &file.owner);
@@ -130,7 +132,9 @@ impl Lowering<'_> {
             unpack: copy.unpack.given().copied().unwrap_or_default(),
             ownership,
         };
-        self.step(Some(chosen), operation)
+        let mut step = self.step(Some(chosen), operation)?;
+        step.is_linked = copy.link.given().copied().unwrap_or_default();
+        Some(step)
     }
 
     fn unpack(&mut self, unpack: &Unpack) -> Option<Step> {
@@ -237,6 +241,7 @@ impl Lowering<'_> {
             None => (None, ""),
             Some(Chosen { files, from }) => match files {
                 Files::Source(operation) => (Some(operation), from.as_str()),
+                Files::Whole(_) => (None, from.as_str()),
                 Files::Of(_, selection) => {
                     let selection = selection.clone();
                     select = Operation::Select { selection };
@@ -248,7 +253,8 @@ impl Lowering<'_> {
             name: name::step(&operation, copied.as_slice(), from),
             span: self.owner.span.clone(),
             operation,
-            files: chosen.map(|chosen| chosen.files),
+            files: chosen.map(|chosen| chosen.files).into_iter().collect(),
+            is_linked: false,
         })
     }
 
@@ -339,18 +345,12 @@ impl Lowering<'_> {
         selection: Option<Selection>,
     ) -> Option<(Files, String)> {
         let origin = &from.value;
-        let parts = [
-            ("stage", &origin.stage),
-            ("image", &origin.image),
-            ("context", &origin.context),
-            ("oci", &origin.oci),
-        ];
-        if let (Some(name), true) = (origin.context.given(), given(&parts).len() == 1) {
-            let known = self.context_name(name)?;
+        let parts = parts(origin);
+        let Some(layers) = one_origin(self.checker, from)? else {
+            let known = context_name(self.checker, origin.context.given()?)?;
             let from = name::from_context(&known);
             return Some((context(known, selection?), from));
-        }
-        let layers = layers(self.checker, &parts, &origin.name, &from.span)?;
+        };
         let from = match (&layers, given(&parts).as_slice()) {
             (Layers::Stage(_), [(_, name)]) => name::from_stage(&name.value),
             (Layers::Image(source), _) => name::from_image(source),
@@ -358,20 +358,39 @@ impl Lowering<'_> {
         };
         Some((Files::Of(layers, selection?), from))
     }
+}
 
-    fn context_name(&mut self, name: &At<String>) -> Option<String> {
-        if self.checker.contexts.contains(&name.value) {
-            return Some(name.value.clone());
-        }
-        let message = format!("there is no context `{}`", name.value);
-        let problem = Problem::new(message).at(name.span.clone());
-        let known = self.checker.contexts.iter().map(String::as_str);
-        let hint = suggest::hint(&name.value, known, "the contexts are").unwrap_or_else(|| {
-            "name its folder in `[contexts]`, or give `--build-context NAME=FOLDER`".to_owned()
-        });
-        self.checker.say(problem.hint(hint));
-        None
+/// The name of a context that there is.
+pub fn context_name(checker: &mut Checker, name: &At<String>) -> Option<String> {
+    if checker.contexts.contains(&name.value) {
+        return Some(name.value.clone());
     }
+    let message = format!("there is no context `{}`", name.value);
+    let problem = Problem::new(message).at(name.span.clone());
+    let known = checker.contexts.iter().map(String::as_str);
+    let hint = suggest::hint(&name.value, known, "the contexts are").unwrap_or_else(|| {
+        "name its folder in `[contexts]`, or give `--build-context NAME=FOLDER`".to_owned()
+    });
+    checker.say(problem.hint(hint));
+    None
+}
+
+fn parts(origin: &Origin) -> [Part<'_>; 4] {
+    [
+        ("stage", &origin.stage),
+        ("image", &origin.image),
+        ("context", &origin.context),
+        ("oci", &origin.oci),
+    ]
+}
+
+/// The layers that an origin names; inside, nothing where it names a context alone.
+pub fn one_origin(checker: &mut Checker, from: &At<Origin>) -> Option<Option<Layers>> {
+    let parts = parts(&from.value);
+    if let [("context", _)] = given(&parts)[..] {
+        return Some(None);
+    }
+    layers(checker, &parts, &from.value.name, &from.span).map(Some)
 }
 
 fn context(name: String, selection: Selection) -> Files {

@@ -16,19 +16,24 @@ mod draft;
 mod field;
 mod lower;
 mod lower_config;
+mod lower_run;
 mod lower_step;
 pub(super) mod pattern;
 mod recipe;
+mod run;
 mod schema;
 mod stages;
 mod step;
 
 pub(super) mod value;
+mod write;
+mod written;
 
 use std::cell::RefCell;
 
 pub use schema::schema;
 use toml::de::{DeTable, DeValue};
+pub use write::write;
 
 use super::{Options, Problem, Source};
 use crate::canon::{format, problem};

@@ -12,6 +12,7 @@ use super::recipe::{Base, Recipe};
 use super::step::Verb;
 use super::{lower_config, lower_step, value};
 use crate::canon::{Platform, Problem};
+use crate::plan::Operation;
 
 /// Most steps of a recipe, those of all stages together.
 pub const MOST_STEPS: usize = 10_000;
@@ -189,6 +190,8 @@ fn steps(
         };
         let work = (step.operation.clone(), step.files.clone());
         match known.get(&work) {
+            // A command may well be run again.
+            Some(_) if matches!(step.operation, Operation::Run(_)) => {}
             Some(first) => {
                 let problem = Problem::new("the same step is there twice").at(step.span.clone());
                 let problem = problem.other(Range::clone(first), "the first");
@@ -214,9 +217,11 @@ fn config(
 /// The stages that a stage needs, by their places, each with where that is said.
 pub fn needs(stage: &Stage) -> impl Iterator<Item = (usize, &Range<usize>)> {
     let base = stage.base.iter().map(|(layers, span)| (layers, span));
-    let copied = stage.steps.iter().filter_map(|step| match &step.files {
-        Some(Files::Of(layers, _)) => Some((layers, &step.span)),
-        _ => None,
+    let files = stage.steps.iter();
+    let files = files.flat_map(|step| step.files.iter().map(|files| (files, &step.span)));
+    let copied = files.filter_map(|(files, span)| match files {
+        Files::Of(layers, _) | Files::Whole(layers) => Some((layers, span)),
+        Files::Source(_) => None,
     });
     base.chain(copied)
         .filter_map(|(layers, span)| match layers {

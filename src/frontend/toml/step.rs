@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::field::{At, Field, List};
 use super::recipe::Origin;
+use super::run::Run;
 
 /// One step: a table with exactly one verb.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -29,6 +30,8 @@ pub enum Verb {
     Http(Http),
     /// Fetches the files of a git commit.
     Git(Git),
+    /// Runs a command in the sandbox.
+    Run(Run),
 }
 
 /// Copies files and folders, as Docker's `COPY` does: of a folder, what it holds is copied.
@@ -69,6 +72,10 @@ pub struct Copy {
     /// Whether a source that is an archive is unpacked, as Docker's `ADD` does.
     #[serde(default)]
     pub unpack: Field<bool>,
+    /// Whether the layer doesn't depend on those below, as with Docker's `--link`: no link of
+    /// theirs is followed, and no owner is known by name.
+    #[serde(default)]
+    pub link: Field<bool>,
 }
 
 /// Writes one file whose content stands in the recipe.

@@ -82,7 +82,7 @@ error: `config` has no key `colour`
 15 | colour = "blue"
    | ^^^^^^
    |
-   = hint: its keys are `unset`, `entrypoint`, `cmd`, `env`, `user`, `workdir`, `ports`, `volumes`, `labels`, `stop-signal`, `healthcheck`, `annotations`, `author`, `architecture`, `os`, `variant`
+   = hint: its keys are `unset`, `entrypoint`, `cmd`, `env`, `user`, `workdir`, `ports`, `volumes`, `labels`, `stop-signal`, `healthcheck`, `on-build`, `shell`, `args-escaped`, `annotations`, `author`, `architecture`, `os`, `variant`
 "#);
 }
 
@@ -93,7 +93,7 @@ from = "scratch"
 [[steps]]
 cpoy = { paths = ["."], to = "/" }
 [[steps]]
-run = "make"
+exec = "make"
 [[steps]]
 "#), @r#"
 error: there is no step `cpoy`
@@ -104,13 +104,13 @@ error: there is no step `cpoy`
   |
   = hint: did you mean `copy`?
 
-error: there is no step `run`
+error: there is no step `exec`
  --> cairn.toml:6:1
   |
-6 | run = "make"
-  | ^^^
+6 | exec = "make"
+  | ^^^^
   |
-  = hint: the steps are `copy`, `file`, `directory`, `symlink`, `remove`, `unpack`, `http`, `git`
+  = hint: the steps are `copy`, `file`, `directory`, `symlink`, `remove`, `unpack`, `http`, `git`, `run`
 
 error: the step does nothing
  --> cairn.toml:7:1
@@ -118,7 +118,7 @@ error: the step does nothing
 7 | [[steps]]
   | ^^^^^^^^^
   |
-  = hint: give it one of `copy`, `file`, `directory`, `symlink`, `remove`, `unpack`, `http`, `git`
+  = hint: give it one of `copy`, `file`, `directory`, `symlink`, `remove`, `unpack`, `http`, `git`, `run`
 "#);
 }
 

@@ -10,6 +10,7 @@ use crate::frontend::dockerfile::mount::{self, MountKind as Said, Owner};
 use crate::frontend::dockerfile::syntax::{Span, Spanned, Word};
 use crate::plan::command::{Mount, MountKind};
 use crate::plan::name::OWN_CONTEXT;
+use crate::plan::step::pattern_of;
 use crate::plan::{Operation, Selection, StepId};
 
 type Text = Option<Spanned<String>>;
@@ -144,10 +145,7 @@ impl Lowering<'_> {
         };
         // What is meant is the path itself: no character of it is a wildcard.
         let selection = Selection {
-            sources: vec![match path.is_root() {
-                true => ".".to_owned(),
-                false => escaped(&path.lossy()),
-            }],
+            sources: vec![pattern_of(&path)],
             ..Selection::default()
         };
         match base {
@@ -186,15 +184,4 @@ fn cleaned(path: &str) -> String {
         true => clean,
         false => clean.trim_start_matches('/').to_owned(),
     }
-}
-
-fn escaped(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    for character in path.chars() {
-        if matches!(character, '*' | '?' | '[' | '\\') {
-            out.push('\\');
-        }
-        out.push(character);
-    }
-    out
 }
