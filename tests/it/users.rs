@@ -1,6 +1,7 @@
 //! The same images whoever builds them: root, a user who has a range of others, a user who has
 //! none. Both users are made for the tests, and removed again.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -163,4 +164,71 @@ fn files_have_the_same_owners_whoever_builds() {
     ground.builds_the_same(&[&context]);
     // Each step by itself, as a last stage might hide what those before it are like.
     ground.builds_the_same(&["--target", "busy", &context]);
+}
+
+/// Packages whose scripts make users, set-user-ID programs, capabilities and caches.
+const PACKAGES: &[&str] = &["dbus", "libcap2-bin", "man-db", "openssh-client", "sudo"];
+
+const INSTALLS: &str = r#"
+FROM base
+RUN apt-get update && apt-get install -y --no-install-recommends openssh-client man-db dbus \
+  && rm -r /var/log/* /var/lib/dbus/machine-id /var/cache/apt/*.bin /var/cache/ldconfig/aux-cache
+RUN dpkg -i /repo/libcap2-bin*.deb /repo/sudo*.deb && rm -r /var/log/* /var/cache/ldconfig/aux-cache
+RUN useradd -m -u 1234 ann && useradd -r service && groupadd -g 77 people && usermod -aG people ann
+RUN install -o ann -g service -m 2755 /bin/true /t && setcap cap_net_raw=ep /t && getcap /t >/seen \
+  && cp -a /usr/bin/ssh-agent /usr/lib/dbus-1.0/dbus-daemon-launch-helper /srv/ \
+  && mv /t /t2 && getcap /t2 >>/seen && chown 9:9 /t2 && getcap /t2 >>/seen
+RUN su ann -c 'id; touch ~/su' >>/seen && setpriv --reuid 55 --regid 66 --groups 7,77 \
+  sh -c 'id -u; id -G; umask 0; mkdir /tmp/m; touch /tmp/m/k; ln -s x /tmp/m/l' >>/seen && cp -a /tmp/m /home/ann/ \
+  && tar cf /m.tar --mtime=@0 --sort=name -C /home ann && tar xf /m.tar -C /srv && perl -e 'chown 3, 4, "/tmp/m/k"; \
+  @s = stat "/tmp/m/k"; print "@s[4,5]\n"; $> = 55; print "$<,$>\n"; $> = 0; unlink "/tmp/m/k" or die' >>/seen
+RUN find / -xdev ! -path '/proc*' \( ! -user root -o ! -group root -o -perm /7000 \) -printf '%p %u %g %m %y\n' | sort >>/seen
+"#;
+
+#[test]
+fn packages_are_installed_the_same_whoever_builds() {
+    if !(require("mmdebstrap") && require("dpkg-scanpackages")) {
+        return;
+    }
+    let Some(ground) = Ground::new() else {
+        return;
+    };
+    let [sources, list] = ["debian.sources", ""].map(|name| match name {
+        "" => "/etc/apt/sources.list".to_owned(),
+        name => format!("/etc/apt/sources.list.d/{name}"),
+    });
+    let mirrors = if Path::new(&sources).exists() {
+        sources
+    } else {
+        list
+    };
+    ground.write("base/Dockerfile", "FROM scratch\nADD debian.tar /\n");
+    let packages = PACKAGES.join(" ");
+    let download = format!(
+        "chroot \"$1\" apt-get -qq -y --no-install-recommends --download-only install {packages} >/dev/null"
+    );
+    // What is downloaded is the repository that the builds install from.
+    let repository = "mkdir \"$1/repo\" && mv \"$1\"/var/cache/apt/archives/*.deb \"$1/repo/\" \
+        && cd \"$1\" && dpkg-scanpackages -m repo >repo/Packages 2>/dev/null \
+        && rm -f etc/apt/sources.list.d/* && echo 'deb [trusted=yes] file:/ repo/' >etc/apt/sources.list";
+    let [download, repository] =
+        [download.as_str(), repository].map(|hook| format!("--customize-hook={hook}"));
+    let tar = ground.text("base/debian.tar");
+    let arguments = [
+        "--variant=minbase",
+        "--quiet",
+        "--skip=cleanup/apt/cache",
+        &download,
+        &repository,
+    ];
+    run(program("mmdebstrap", &arguments).args(["bookworm", &tar, &mirrors]));
+    let layout = ground.text("layout");
+    let output = format!("type=oci,tar=false,dest={layout}");
+    run(ground
+        .command("root")
+        .args(["build", "-o", &output, &ground.text("base")]));
+    run(&mut program("chmod", &["-R", "a+rX", &layout]));
+    ground.write("context/Dockerfile", INSTALLS);
+    let base = format!("base=oci-layout://{layout}");
+    ground.builds_the_same(&["--build-context", &base, &ground.text("context")]);
 }
