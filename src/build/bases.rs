@@ -56,7 +56,7 @@ pub fn plan(
 }
 
 /// What of a config reaches the stages above.
-fn config(image: &ImageConfig) -> BaseConfig {
+pub fn config(image: &ImageConfig) -> BaseConfig {
     let execution = image.config.clone().unwrap_or_default();
     let texts = |name: &str| -> Option<Vec<String>> {
         serde_json::from_value(execution.foreign.get(name)?.clone()).ok()

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::flags::{self, Allow, Resources, Secret, Ssh};
+use super::flags::{self, Allow, Call, Resources, Secret, Ssh};
 use super::foreign::Foreign;
+use super::progress::Progress;
 use crate::canon::Platform;
 use crate::layer::Codec;
 use crate::plan::command::Ulimit;
@@ -226,18 +227,8 @@ pub struct Build {
     pub recipe: Recipe,
     #[command(flatten, next_help_heading = "Dockerfiles")]
     pub commands: Commands,
-    /// Check a Dockerfile, and build nothing; short for `--call check`
-    #[arg(long)]
-    pub check: bool,
-    /// What to do with a Dockerfile
-    #[arg(
-        long,
-        value_enum,
-        value_name = "WHAT",
-        default_value_t,
-        conflicts_with = "check"
-    )]
-    pub call: Call,
+    #[command(flatten, next_help_heading = "Looking, in place of building")]
+    pub look: Look,
     /// A name for the image
     #[arg(short, long, value_name = "NAME[:TAG]")]
     pub tag: Vec<String>,
@@ -277,62 +268,35 @@ pub struct Build {
     pub foreign: Foreign,
 }
 
-/// What to do with a Dockerfile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Call {
-    /// Build it
-    #[default]
-    Build,
-    /// Tell what should be otherwise
-    Check,
-    /// Tell its stages, arguments and secrets
-    Outline,
-    /// Tell its stages
-    Targets,
-}
-
-/// How progress is shown.
+/// What is looked at, and nothing built.
 #[derive(Debug, Args)]
-pub struct Progress {
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
-    progress: ProgressMode,
-    /// Show nothing but warnings and errors
-    #[arg(short, long)]
-    quiet: bool,
+pub struct Look {
+    /// Tell what should be otherwise in the recipe; fails where something has to. Short for
+    /// `--call check`
+    #[arg(long)]
+    pub check: bool,
+    /// What to do with a recipe: `build`, `check`, `outline` (arguments, secrets), `targets`
+    /// (stages); `,format=json` and `,ignorestatus=true` may follow
+    #[arg(long, value_name = "WHAT", value_parser = flags::call, conflicts_with = "check")]
+    pub call: Option<Call>,
+    /// How that is told
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<Format>,
+    /// The page about a rule of `--check`
+    #[arg(long, value_name = "RULE")]
+    pub explain: Option<String>,
 }
 
-impl Progress {
-    pub fn mode(&self) -> Mode {
-        match self.progress {
-            ProgressMode::Json | ProgressMode::Rawjson if self.quiet => Mode::QuietJson,
-            _ if self.quiet => Mode::Quiet,
-            ProgressMode::Auto => Mode::Auto,
-            ProgressMode::Tty => Mode::Tty,
-            ProgressMode::Plain => Mode::Plain,
-            ProgressMode::Quiet | ProgressMode::None => Mode::Quiet,
-            ProgressMode::Json | ProgressMode::Rawjson => Mode::Json,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum ProgressMode {
-    /// `tty` on a terminal, else `plain`
+/// How things are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people
     #[default]
-    Auto,
-    /// Lines that are drawn again and again
-    Tty,
-    /// A line for each thing that happens
-    Plain,
-    /// Warnings alone
-    Quiet,
-    /// JSON, an object a line
+    Text,
+    /// As `docker buildx build --call` does
     Json,
-    #[value(hide = true)]
-    None,
-    #[value(hide = true)]
-    Rawjson,
+    /// SARIF 2.1.0, of `--check`
+    Sarif,
 }
 
 /// How layers are compressed.

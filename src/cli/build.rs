@@ -12,7 +12,7 @@ use super::exit::{Code, Failure};
 use super::output::{self, Destination, Output, Spec};
 use super::recipe::{self, Planned};
 use super::writable::{self, cant_write};
-use super::{commands, interrupt, print};
+use super::{call, commands, interrupt, print};
 use crate::build::{Built, Settings, build};
 use crate::canon::event::Outcome;
 use crate::canon::{Problem, Reference};
@@ -28,6 +28,12 @@ use crate::ui::progress::Mode;
 /// Builds, names and exports.
 pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     arguments.foreign.refuse()?;
+    if let Some(rule) = &arguments.look.explain {
+        return call::explain(rule);
+    }
+    if let Some(asked) = call::Asked::of(&arguments.look)? {
+        return call::run(&asked, &arguments, environment);
+    }
     let wanted = Wanted::read(&arguments)?;
     // What is drawn again and again can't share the terminal with a shell.
     let mode = match (arguments.progress.mode(), arguments.commands.debug_shell) {
@@ -80,9 +86,11 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         source,
         known,
         kept,
+        warnings,
     } = recipe.plan(&settings.bases())?;
+    let source = warnings.judge(source)?;
     settings.known = known;
-    let built = build(&plan, &settings).map_err(|error| Failure::build(error, source))?;
+    let built = build(&plan, &settings).map_err(|error| Failure::build(error, source.clone()))?;
     if wanted.names.is_empty() {
         settings.store.name_image(None, &built.descriptor)?;
     }
@@ -115,8 +123,15 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         )?;
     }
     drop(kept);
+    if mode.is_json() {
+        warnings.tell(&source, &settings.events);
+    }
     // The summary belongs before the result.
     drop(settings);
+    let text = warnings.text(&source, environment.colour);
+    if !mode.is_json() && !text.is_empty() {
+        print::to_stderr(&text);
+    }
     let line = format!("{}\n", built.descriptor.digest);
     if wanted.uses_stdout() {
         print::to_stderr(&line);

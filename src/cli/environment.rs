@@ -20,7 +20,10 @@ use crate::ui::progress::{self, Mode};
 
 /// What the environment says.
 pub struct Environment {
+    /// Whether standard error takes colours.
     pub colour: bool,
+    /// Whether standard output does.
+    pub colours_stdout: bool,
     pub debug: bool,
     /// When the program began.
     pub start: Instant,
@@ -81,15 +84,16 @@ impl Environment {
             .collect(),
             extra_ca: path("SSL_CERT_FILE"),
         };
-        let is_terminal = std::io::stderr().is_terminal();
         let no_colour = variable("NO_COLOR").is_some_and(|value| !value.is_empty());
         let is_dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        let colours = |is_terminal: bool| match global.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => is_terminal && !no_colour && !is_dumb,
+        };
         Environment {
-            colour: match global.color {
-                Colour::Always => true,
-                Colour::Never => false,
-                Colour::Auto => is_terminal && !no_colour && !is_dumb,
-            },
+            colour: colours(std::io::stderr().is_terminal()),
+            colours_stdout: colours(std::io::stdout().is_terminal()),
             debug: global.debug,
             start: Instant::now(),
             store: global

@@ -59,6 +59,8 @@ enum What {
     /// With the way out, where it tells none.
     Error(Box<dyn std::error::Error>, Option<&'static str>),
     Message(Box<Problem>),
+    /// As it is printed, with colours and without.
+    Text([String; 2]),
 }
 
 impl Failure {
@@ -76,6 +78,20 @@ impl Failure {
         Failure {
             code,
             what: What::Message(Box::new(problem)),
+        }
+    }
+
+    /// A failure that `draw` draws, with colours or without.
+    pub fn drawn(code: Code, draw: impl Fn(bool) -> String) -> Failure {
+        let what = What::Text([draw(false), draw(true)]);
+        Failure { code, what }
+    }
+
+    /// The problems of a recipe, if these are what failed.
+    pub fn problems(&self) -> Option<(&[Problem], &Source)> {
+        match &self.what {
+            What::Problems(problems, source) => Some((problems, source)),
+            _ => None,
         }
     }
 
@@ -119,6 +135,7 @@ impl Failure {
             What::Problems(problems, source) => diagnostic::problems(problems, source, colour),
             What::Error(error, way_out) => diagnostic::chain(&**error, *way_out, colour),
             What::Message(problem) => diagnostic::problem(problem, None, colour),
+            What::Text([plain, coloured]) => if colour { coloured } else { plain }.clone(),
         }
     }
 }

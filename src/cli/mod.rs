@@ -5,6 +5,8 @@
 
 mod arguments;
 mod build;
+mod call;
+mod check;
 mod commands;
 mod csv;
 mod doctor;
@@ -22,6 +24,7 @@ mod opened;
 mod output;
 mod plan;
 mod print;
+mod progress;
 mod recipe;
 mod serve;
 mod shell;
@@ -57,7 +60,10 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = failure.text(environment.colour && !mode.is_json());
-            print::last_words(mode, environment.start, failure.code, &text);
+            // What a check found is told already.
+            if !text.is_empty() {
+                print::last_words(mode, environment.start, failure.code, &text);
+            }
             failure.code.into()
         }
     }

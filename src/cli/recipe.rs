@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::arguments::{self, Network};
+use super::check::Warnings;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::fetched::Kept;
@@ -23,9 +24,9 @@ pub struct Recipe {
     pub context: PathBuf,
     /// The recipe's own rules of what the context leaves out.
     pub ignore_file: Option<PathBuf>,
-    source: Source,
+    pub source: Source,
     kept: Option<Kept>,
-    options: Options,
+    pub options: Options,
     content: Content,
 }
 
@@ -43,6 +44,8 @@ pub struct Planned {
     pub known: Known,
     /// What was fetched, as long as it is needed.
     pub kept: Option<Kept>,
+    /// What is legal in it, and should be otherwise.
+    pub warnings: Warnings,
 }
 
 /// Reads the recipe.
@@ -157,6 +160,14 @@ impl Recipe {
         }
     }
 
+    /// Its tree, if it is a Dockerfile.
+    pub fn dockerfile(&self) -> Option<&Dockerfile> {
+        match &self.content {
+            Content::Toml(_) => None,
+            Content::Dockerfile(file) => Some(file),
+        }
+    }
+
     /// Its plan, or what is wrong with it; itself where images have to be looked up for that.
     pub fn plan_alone(self) -> Result<Result<Plan, Failure>, Box<Recipe>> {
         let file = match self.content {
@@ -180,6 +191,7 @@ impl Recipe {
         };
         match planned {
             Ok((plan, known)) => Ok(Planned {
+                warnings: Warnings::of_build(&self, &known),
                 plan,
                 source: self.source,
                 known,

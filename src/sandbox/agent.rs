@@ -67,6 +67,8 @@ fn anew(alone: &Alone, socket: &Channel, identity: Identity) -> Error {
     let attempt = || -> std::io::Result<std::io::Error> {
         let program = read_only_program().or_else(|_| copied_program())?;
         sys::put_stream(alone, socket.as_fd(), 0)?;
+        // What the caller left open is no step's.
+        sys::close_all_on_exec()?;
         let identity = serde_json::to_string(&identity)?;
         let arguments = ["cairn", ARGUMENT, &identity].map(CString::new);
         let arguments = arguments.into_iter().collect::<Result<Vec<_>, _>>()?;

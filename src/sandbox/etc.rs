@@ -4,15 +4,18 @@
 
 use std::fmt::Write as _;
 
-/// `/etc/resolv.conf` of a step that doesn't use the host's network. Any address would do: where
-/// names are answered at all, questions to every address are heard.
-pub(super) const RESOLVER: &str = "nameserver 192.0.2.53\n";
+use super::network::{HOST_GATEWAY, address as cable};
 
 /// `/etc/hosts`, with the request's names behind the sandbox's own.
 pub(super) fn hosts(names: &[(String, String)]) -> String {
     let mut text =
         "127.0.0.1\tlocalhost cairn\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
     for (name, address) in names {
+        let gateway = cable::GATE_V4.to_string();
+        let address = match address.as_str() {
+            HOST_GATEWAY => &gateway,
+            other => other,
+        };
         let _ = writeln!(text, "{address}\t{name}");
     }
     text

@@ -14,7 +14,7 @@ use super::error::{Doing as _, Error};
 use super::places::{self, Missing, Places};
 use super::request::{Mount, Network, Request, Security, Source};
 use super::session::Identity;
-use super::{etc, root, sys};
+use super::{etc, network, root, sys};
 use crate::canon::EntryPath;
 
 /// Devices that every step has.
@@ -135,7 +135,7 @@ pub(super) fn system(
     let hosts = etc::hosts(&request.hosts);
     let resolver = match request.network {
         Network::Host => std::fs::read("/etc/resolv.conf").unwrap_or_default(),
-        Network::None | Network::Forwarded => etc::RESOLVER.as_bytes().to_vec(),
+        Network::None | Network::Forwarded => network::RESOLV_CONF.as_bytes().to_vec(),
     };
     for (path, content) in [
         ("etc/hosts", hosts.as_bytes()),

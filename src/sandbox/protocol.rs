@@ -27,9 +27,10 @@ pub(super) type Ready = Result<Identity, Told>;
 /// What a channel is opened for, with the descriptors that come along.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Operation {
-    /// With the ends of the command's output and error.
+    /// With the ends of the command's output and error, and of the conversation with the
+    /// forwarder if it has one.
     Run(Box<Request>),
-    /// The answer is preceded by `Result<(), Told>` with a terminal's master end.
+    /// With the end of the conversation with the forwarder, if it has one. The answer is preceded by `Result<(), Told>` with a terminal's master end.
     Interact(Box<Request>),
     /// With the tar to read.
     Unpack(

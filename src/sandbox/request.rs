@@ -29,6 +29,9 @@ pub struct Request {
     pub arguments: Vec<String>,
     /// The whole environment.
     pub env: Vec<(String, String)>,
+    /// Variables that name the caller's proxies (`HTTP_PROXY`, …), for an `env` that doesn't have
+    /// them and a command that reaches anything. Of the host's own services those are reached.
+    pub proxies: Vec<(String, String)>,
     /// Where it starts; made if it isn't there.
     #[serde(with = "wire::entry_path")]
     pub workdir: EntryPath,
@@ -40,7 +43,8 @@ pub struct Request {
     pub groups: Vec<u32>,
     /// In order: a later one may lie in an earlier one.
     pub mounts: Vec<Mount>,
-    /// Lines of `/etc/hosts` after the sandbox's own: a name, an address.
+    /// Lines of `/etc/hosts` after the sandbox's own: a name, an address. The address
+    /// `host-gateway` is one that leads to the host's loopback.
     pub hosts: Vec<(String, String)>,
     /// What it reaches.
     pub network: Network,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::{self, Channel};
 use super::error::{Doing as _, Told};
+use super::network::carried::Carried;
 use super::notify::Links;
 use super::protocol::{Ended, Hello, Operation, Ready};
 use super::{Error, Found, Request, agent, pump};
@@ -169,6 +170,11 @@ impl Session {
         self.identity
     }
 
+    /// The agent's process id.
+    pub fn process(&self) -> u32 {
+        self.agent.process.id()
+    }
+
     /// Unpacks a layer's tar (not compressed) into `folder`, which must be there and empty, as a
     /// [`Request::lowers`] wants it. Nothing is written outside of `folder`, whatever the tar
     /// holds.
@@ -217,9 +223,12 @@ impl Session {
             || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned());
         let (out, their_out) = pipe()?;
         let (err, their_err) = pipe()?;
-        let operation = Operation::Run(Box::new(request.clone()));
-        let channel = self.ask(&operation, &[their_out.as_fd(), their_err.as_fd()])?;
-        drop((their_out, their_err));
+        let mut asked = request.clone();
+        let (_carried, control) = Carried::start(&mut asked)?;
+        let streams = [Some(&their_out), Some(&their_err), control.as_ref()];
+        let descriptors: Vec<_> = streams.iter().flatten().map(|end| end.as_fd()).collect();
+        let channel = self.ask(&Operation::Run(Box::new(asked)), &descriptors)?;
+        drop((their_out, their_err, control));
         let mut pumps = [(Stream::Output, Some(out)), (Stream::Error, Some(err))];
         pump::until_said(&channel, &mut pumps, output).doing(|| "read the output".to_owned())?;
         let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
@@ -250,7 +259,11 @@ impl Session {
         output: OwnedFd,
     ) -> Result<Outcome, Error> {
         check(request)?;
-        let channel = self.ask(&Operation::Interact(Box::new(request.clone())), &[])?;
+        let mut asked = request.clone();
+        let (_carried, control) = Carried::start(&mut asked)?;
+        let descriptors: Vec<_> = control.iter().map(|end| end.as_fd()).collect();
+        let channel = self.ask(&Operation::Interact(Box::new(asked)), &descriptors)?;
+        drop(control);
         let (begun, descriptors) = channel
             .receive::<Result<Option<Outcome>, Told>>()
             .map_err(|_| Error::Ended)?;

@@ -17,6 +17,7 @@ use super::error::{Doing as _, Error, Told};
 use super::folder;
 use super::init::{self, Streams};
 use super::limits::Group;
+use super::network::Ports;
 use super::notify::{Answers, Links, Supervisor};
 use super::protocol::{Ended, Operation, Report};
 use super::request::Network;
@@ -38,11 +39,14 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
                 return Err(io::ErrorKind::InvalidData.into());
             };
             let streams = Streams::Pipes { output, error };
-            let ended: Ended = run(alone, channel, &request, streams, identity).map_err(Told::from);
+            let control = descriptors.next();
+            let ended = run(alone, channel, &request, (streams, control), identity);
+            let ended: Ended = ended.map_err(Told::from);
             channel.send(&ended, &[])
         }
         Operation::Interact(request) => {
-            let ended = run(alone, channel, &request, Streams::Terminal, identity);
+            let streams = (Streams::Terminal, descriptors.next());
+            let ended = run(alone, channel, &request, streams, identity);
             let ended: Ended = ended.map_err(Told::from);
             channel.send(&ended, &[])
         }
@@ -81,7 +85,7 @@ fn run(
     alone: &Alone,
     channel: &Channel,
     request: &Request,
-    streams: Streams,
+    (streams, control): (Streams, Option<OwnedFd>),
     identity: Identity,
 ) -> Result<(Outcome, Links), Error> {
     let group = Group::make(&request.limits);
@@ -91,23 +95,37 @@ fn run(
         | UnshareFlags::NEWIPC
         | UnshareFlags::NEWUTS
         | UnshareFlags::NEWCGROUP;
-    if request.network != Network::Host {
-        namespaces |= UnshareFlags::NEWNET;
+    let carried = match (request.network, control) {
+        (Network::Host, _) => None,
+        (Network::Forwarded, Some(control)) => Some(Ports::lay(control)?),
+        (Network::Forwarded | Network::None, _) => {
+            namespaces |= UnshareFlags::NEWNET;
+            None
+        }
+    };
+    if let Some((wiring, _)) = &carried {
+        wiring.enter()?;
     }
     let forked = sys::clone(alone, namespaces);
     let (pid, descriptor) = match forked.doing(|| "make the step's namespaces".to_owned())? {
         Forked::Child(alone) => {
-            drop(report);
+            drop((report, carried));
             init::run(&alone, request, streams, theirs, identity, group.is_some());
         }
         Forked::Parent(child) => child,
     };
     drop((theirs, streams));
+    let mut answers = Answers::new(request, identity);
+    let left = carried.map_or(Ok(()), |(wiring, ports)| {
+        answers.connect_by(ports);
+        wiring.leave()
+    });
     let end = || {
         let _ = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
     };
     let added = group.as_ref().map_or(Ok(()), |group| group.add(pid));
-    if let Err(error) = added.and_then(|()| {
+    let left = left.map_err(Error::from);
+    if let Err(error) = left.and(added).and_then(|()| {
         let go = report.send(&(), &[]);
         go.doing(|| "begin the step".to_owned())
     }) {
@@ -117,7 +135,6 @@ fn run(
     }
     let start = Instant::now();
     let mut heard = Heard::default();
-    let mut answers = Answers::new(request, identity);
     let mut handlers = Some(answers.handlers());
     let mut supervisor: Option<Supervisor<'_>> = None;
     let is_late = loop {

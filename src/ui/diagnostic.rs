@@ -23,7 +23,7 @@
 use std::error::Error;
 use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, Title};
 
 use super::printable;
 use crate::canon::{Problem, Source};
@@ -47,16 +47,62 @@ pub fn problems(problems: &[Problem], source: &Source, colour: bool) -> String {
     drawn.join("\n")
 }
 
+/// How bad something is that breaks nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// To be mended.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// Something that breaks nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The name of the rule that says so.
+    pub rule: Option<&'static str>,
+    /// What it is, where, and the way out.
+    pub problem: Problem,
+}
+
+/// Remarks on a recipe, one below the other; those beyond the first `most` are counted.
+pub fn remarks(remarks: &[Remark], source: &Source, most: usize, colour: bool) -> String {
+    let mut drawn = Vec::new();
+    for remark in remarks.iter().take(most) {
+        let (level, problem) = match remark.severity {
+            Severity::Warning => (Level::WARNING, &remark.problem),
+            Severity::Note => (Level::NOTE, &remark.problem),
+        };
+        let mut title = level.primary_title(words(&problem.message));
+        if let Some(rule) = remark.rule {
+            title = title.id(rule);
+        }
+        drawn.push(group(title, problem, Some(source), colour));
+    }
+    if let Some(more @ 1..) = remarks.len().checked_sub(most) {
+        let message = format!("and {more} more like these");
+        let title = Level::WARNING.primary_title(message);
+        drawn.push(group(title, &Problem::new(""), None, colour));
+    }
+    drawn.join("\n")
+}
+
 /// One problem, which may be of no recipe.
 pub fn problem(problem: &Problem, source: Option<&Source>, colour: bool) -> String {
     draw(problem, source, colour)
 }
 
 fn draw(problem: &Problem, source: Option<&Source>, colour: bool) -> String {
-    let mut group = Level::ERROR
-        .primary_title(words(&problem.message))
-        .elements(source.and_then(|source| snippet(problem, source)));
-    group = with_notes(group, problem);
+    let title = Level::ERROR.primary_title(words(&problem.message));
+    group(title, problem, source, colour)
+}
+
+/// What stands below a title.
+fn group(title: Title<'_>, problem: &Problem, source: Option<&Source>, colour: bool) -> String {
+    let snippet = source.and_then(|source| snippet(problem, source));
+    let group = with_notes(title.elements(snippet), problem);
     let renderer = if colour {
         Renderer::styled()
     } else {

@@ -9,12 +9,12 @@ pub mod table;
 
 use std::fmt::Write as _;
 
-/// Text without control characters, but for line ends: names come from recipes and archives, and
+/// Text without control characters, but for tabs and line ends: names come from recipes and archives, and
 /// must not move a terminal's cursor or colour its lines.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() && character != '\n' {
+        if character.is_control() && !matches!(character, '\n' | '\t') {
             let _ = write!(out, "{}", character.escape_default());
         } else {
             out.push(character);

@@ -4,6 +4,7 @@
 
 mod blobs;
 mod caches;
+mod checks;
 mod command_flags;
 mod command_line;
 mod commits;
@@ -23,8 +24,10 @@ mod interop_schema;
 mod interop_unpack;
 mod layers;
 mod members;
+mod mutations;
 mod owners;
 mod readings;
+mod real;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;

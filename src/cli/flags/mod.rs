@@ -3,10 +3,12 @@
 //! In: one value of a flag of `cairn build`, as `docker buildx build` takes it. Out: what it
 //! means, or what is wrong with it; nothing is looked at besides the text.
 
+pub mod call;
 pub mod context;
 pub mod limits;
 pub mod secret;
 
+pub use call::{Call, call};
 pub use context::ContextValue;
 pub use limits::{Allow, Resources, add_host, allow, bytes, duration, resources, ulimit};
 pub use secret::{Secret, Ssh, secret, ssh};

@@ -186,8 +186,20 @@ impl Reader<'_> {
             _ if rest.is_empty() => self.lacks(keyword, "a value", "write one behind it"),
             "MAINTAINER" => Some(Kind::Maintainer(rest.spanned())),
             "STOPSIGNAL" => Some(Kind::StopSignal(rest.word())),
-            "USER" => Some(Kind::User(rest.word())),
+            "USER" => self.user(rest).map(Kind::User),
             _ => Some(Kind::Workdir(rest.word())),
+        }
+    }
+
+    /// No user's or group's name has blanks; what quotes and variables come to is not known yet.
+    fn user(&mut self, rest: Part<'_>) -> Option<Word> {
+        let words = words::blank_separated(rest);
+        match words[..] {
+            [_, second, ..] if !rest.text().contains(['$', '"', '\'', self.escape]) => {
+                let hint = "write `USER NAME`, or `USER NAME:GROUP`";
+                self.fail(second.span(), "USER takes one user", hint)
+            }
+            _ => Some(rest.word()),
         }
     }
 

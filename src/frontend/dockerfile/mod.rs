@@ -23,6 +23,7 @@ mod joined;
 mod lines;
 pub mod lower;
 pub mod mount;
+pub mod outline;
 mod parse;
 pub mod syntax;
 #[cfg(test)]
@@ -30,7 +31,7 @@ mod tests;
 mod transfer;
 mod words;
 
-pub use lower::{BaseConfig, BaseQuestion, Bases, bases, plan, remote_context};
+pub use lower::{BaseConfig, BaseQuestion, Bases, StageFacts, bases, plan, remote_context, stages};
 
 use super::{Problem, Source};
 

@@ -40,11 +40,19 @@ pub enum Ask {
 
 /// From the forwarder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dialled {
-    /// The question's.
-    pub id: u64,
-    /// What connect(2) is to say; 0 if it may go on.
-    pub error: i32,
+pub enum Said {
+    /// First of all: what the network is to be.
+    Begin {
+        /// Whether the step gets IPv6.
+        ipv6: bool,
+    },
+    /// How a connection was made.
+    Dialled {
+        /// The question's.
+        id: u64,
+        /// What connect(2) is to say; 0 if it may go on.
+        error: i32,
+    },
 }
 
 /// Both ends of a conversation: the gate's, the forwarder's.

@@ -21,7 +21,7 @@ use tokio::sync::oneshot;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use super::control::{self, Ask, Dialled};
+use super::control::{self, Ask, Said};
 use super::destination::{Reach, Refusal, Route};
 use super::ports::MOST_PORTS;
 use super::relay::{self, Count};
@@ -44,6 +44,8 @@ pub struct Settings {
     pub resolvers: Vec<SocketAddr>,
     /// What is reached of the host.
     pub reach: Reach,
+    /// Whether the step gets IPv6 ([`host_has_ipv6`]).
+    pub ipv6: bool,
 }
 
 /// Carries one step's network.
@@ -65,6 +67,11 @@ impl Forwarder {
     ) -> Result<(Forwarder, OwnedFd), Error> {
         let failed = |what| move |source| Error::Forwarder { what, source };
         let (gate, outside) = control::pair().map_err(failed("socketpair"))?;
+        let begin = Said::Begin {
+            ipv6: settings.ipv6,
+        };
+        let sent = control::send(outside.as_fd(), &begin, None, SendFlags::empty());
+        sent.map_err(failed("send"))?;
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().map_err(failed("runtime"))?;
         let (stop, stopped) = oneshot::channel();
@@ -232,7 +239,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 async fn answer(control: &AsyncFd<OwnedFd>, id: u64, error: i32) -> io::Result<()> {
-    let dialled = Dialled { id, error };
+    let dialled = Said::Dialled { id, error };
     let send = |fd: &OwnedFd| control::send(fd.as_fd(), &dialled, None, SendFlags::DONTWAIT);
     control.async_io(Interest::WRITABLE, send).await
 }

@@ -18,13 +18,16 @@
 //! own namespace, so that nothing of the gate's ever stands in the way of a `bind`, and 127.0.0.1
 //! and ::1 are the step's own.
 //!
-//! Ports are opened as they are asked for: whoever sees a `connect` of the step (the supervisor,
-//! by seccomp user notification) tells [`Ports::connect`], which has the forwarder connect first,
-//! so that what is refused outside is refused inside.
+//! Ports are opened as they are asked for: the step's `connect`s come to [`connect::Connects`]
+//! (seccomp user notification), which has the forwarder connect first, so that what is refused
+//! outside is refused inside. A program that connects without connect(2) (`MSG_FASTOPEN`) finds
+//! only those ports that others have opened.
 //!
 //! Not carried: UDP other than DNS (port 53), ICMP, raw sockets, connections *to* the step.
 //! A datagram is answered with "port unreachable" at once, an echo request not at all.
 
+pub(super) mod carried;
+pub(super) mod connect;
 pub mod destination;
 pub mod dns;
 pub mod event;
@@ -75,14 +78,14 @@ pub mod address {
 /// the host and aren't handed on.
 pub const RESOLV_CONF: &str = "nameserver 192.0.0.3\n";
 
+/// The address that `--add-host NAME:host-gateway` means.
+pub const HOST_GATEWAY: &str = "host-gateway";
+
 /// Why a step has no network.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A namespace could not be made or entered.
-    #[error(
-        "cannot make a network for the step: {what}: {source}\n\
-         hint: `--network=none` runs it without one"
-    )]
+    #[error("{what}: {source}")]
     Namespace {
         /// What was done.
         what: &'static str,
@@ -90,10 +93,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The kernel refused a part of the network's layout.
-    #[error(
-        "cannot lay out the step's network: {what}: {source}\n\
-         hint: `--network=none` runs it without one"
-    )]
+    #[error("{what}: {source}")]
     Layout {
         /// What was asked for.
         what: &'static str,
@@ -101,11 +101,21 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The forwarder could not be started, or its sockets not made.
-    #[error("cannot carry the step's network: {what}: {source}")]
+    #[error("{what}: {source}")]
     Forwarder {
         /// What was done.
         what: &'static str,
         /// What the kernel said.
         source: std::io::Error,
     },
+}
+
+impl From<Error> for super::Error {
+    fn from(error: Error) -> super::Error {
+        super::Error::Unsupported {
+            what: "make a network for the step".to_owned(),
+            cause: error.to_string(),
+            hint: "`--network=none` runs it without one, `--network=host` on the host's".to_owned(),
+        }
+    }
 }

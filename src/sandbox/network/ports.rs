@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use super::control::{self, Ask, Dialled};
+use super::control::{self, Ask, Said};
 use super::{Error, Wiring, address};
 use crate::sandbox::sys_network as sys;
 
@@ -43,13 +43,25 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Of the gate that the calling thread stands in. DNS and those of `usual` are open from the
-    /// start. `control` leads to the forwarder: [`Forwarder::start`](super::Forwarder::start)
-    /// gave it.
+    /// Lays out a network as the forwarder wants it and opens its ports for DNS. The calling
+    /// thread ends up in the gate. `control` leads to the forwarder:
+    /// [`Forwarder::start`](super::Forwarder::start) gave it.
     ///
     /// # Errors
-    /// Where no socket could be made.
-    pub fn new(wiring: &Wiring, control: OwnedFd, usual: &[u16]) -> Result<Ports, Error> {
+    /// Where the kernel refuses a namespace or a socket, or the forwarder is gone.
+    pub fn lay(control: OwnedFd) -> Result<(Wiring, Ports), Error> {
+        let begin = control::receive::<Said>(&control, RecvFlags::empty());
+        let ipv6 = match begin {
+            Ok(Some((Said::Begin { ipv6 }, _))) => ipv6,
+            Ok(_) => return Err(gone(io::ErrorKind::BrokenPipe.into())),
+            Err(source) => return Err(gone(source)),
+        };
+        let wiring = Wiring::lay(ipv6)?;
+        let ports = Ports::new(&wiring, control)?;
+        Ok((wiring, ports))
+    }
+
+    fn new(wiring: &Wiring, control: OwnedFd) -> Result<Ports, Error> {
         let mut ports = Ports {
             control,
             has_ipv6: wiring.has_ipv6(),
@@ -61,8 +73,7 @@ impl Ports {
             if ports.has_ipv6 {
                 ports.resolve(Ipv6Addr::UNSPECIFIED.into())?;
             }
-            ports.ensure(53)?;
-            usual.iter().try_for_each(|port| ports.ensure(*port))
+            ports.ensure(53)
         };
         match open() {
             Ok(()) => Ok(ports),
@@ -73,14 +84,13 @@ impl Ports {
         }
     }
 
-    /// What a `connect` of the step to `to` is to be told, after the port was opened. `is_stream`
-    /// says whether it is for TCP: other sockets learn from the kernel that nobody is there.
-    pub fn connect(&mut self, to: SocketAddr, is_stream: bool) -> Verdict {
+    /// What a `connect` of the step by TCP to `to` is to be told, after the port was opened.
+    pub fn connect(&mut self, to: SocketAddr) -> Verdict {
         let is_own = match to.ip().to_canonical() {
             IpAddr::V4(ip) => ip.is_loopback() || ip.is_unspecified() || ip == address::STEP_V4,
             IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip == address::STEP_V6,
         };
-        if is_own || !is_stream || to.port() == 53 || to.port() == 0 {
+        if is_own || to.port() == 53 || to.port() == 0 {
             return Verdict::Continue;
         }
         if to.is_ipv6() && to.ip().to_canonical().is_ipv6() && !self.has_ipv6 {
@@ -162,9 +172,9 @@ impl Ports {
                 Err(error) => return Err(error.into()),
             }
             // An answer to an earlier question came too late and is of no use any more.
-            match control::receive::<Dialled>(&self.control, RecvFlags::DONTWAIT)? {
-                Some((dialled, _)) if dialled.id == id => {
-                    return Ok(match dialled.error {
+            match control::receive::<Said>(&self.control, RecvFlags::DONTWAIT)? {
+                Some((Said::Dialled { id: other, error }, _)) if other == id => {
+                    return Ok(match error {
                         0 => Verdict::Continue,
                         error => Verdict::Fail(Errno::from_raw_os_error(error)),
                     });
@@ -173,6 +183,13 @@ impl Ports {
                 None => return Err(io::ErrorKind::BrokenPipe.into()),
             }
         }
+    }
+}
+
+fn gone(source: io::Error) -> Error {
+    Error::Forwarder {
+        what: "begin",
+        source,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The layout of a step's network: the step's namespace, the gate, and the cable between them.
 //!
 //! In: a process of one thread with `CAP_SYS_ADMIN` in its user namespace. Out: it stands in the
-//! gate; the step's first process [enters](Wiring::enter) the step's side.
+//! gate, and [enters](Wiring::enter) the step's side to make the step's first process.
 
 use std::fs::File;
 use std::io;
@@ -25,6 +25,7 @@ const INET6: u8 = 10;
 #[derive(Debug)]
 pub struct Wiring {
     step: OwnedFd,
+    gate: OwnedFd,
     ipv6: bool,
 }
 
@@ -35,9 +36,9 @@ impl Wiring {
     /// # Errors
     /// Where the kernel refuses a namespace, or has no `veth`.
     pub fn lay(ipv6: bool) -> Result<Wiring, Error> {
-        let step = new_namespace("unshare")?;
+        let step = new_namespace()?;
         let mut inside = open_netlink()?;
-        let _ = new_namespace("unshare")?;
+        let handle = new_namespace()?;
         let mut gate = open_netlink()?;
         layout("loopback", up(&mut inside, LOOPBACK))?;
         layout("loopback", up(&mut gate, LOOPBACK))?;
@@ -50,7 +51,11 @@ impl Wiring {
         // Kernels without IPv6, or with it switched off, refuse the first address.
         let ipv6 = ipv6 && addresses(&mut gate, &mut inside, v6).is_ok();
         quieten();
-        Ok(Wiring { step, ipv6 })
+        Ok(Wiring {
+            step,
+            gate: handle,
+            ipv6,
+        })
     }
 
     /// Whether the step has IPv6.
@@ -64,32 +69,38 @@ impl Wiring {
     /// Those of setns(2): it needs `CAP_SYS_ADMIN` in the user namespace that [`lay`](Self::lay)
     /// was called in.
     pub fn enter(&self) -> Result<(), Error> {
-        let kind = Some(LinkNameSpaceType::Network);
-        let entered = rustix::thread::move_into_link_name_space(self.step.as_fd(), kind);
-        entered.map_err(|errno| Error::Namespace {
-            what: "setns",
-            source: errno.into(),
-        })
+        enter(&self.step)
+    }
+
+    /// Moves the calling thread back into the gate.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub fn leave(&self) -> Result<(), Error> {
+        enter(&self.gate)
     }
 }
 
-/// The network of a step that has none: a loopback of its own. The calling thread stands in it.
-///
-/// # Errors
-/// Where the kernel refuses a namespace.
-pub fn lay_loopback() -> Result<(), Error> {
-    let _ = new_namespace("unshare")?;
-    layout("loopback", up(&mut open_netlink()?, LOOPBACK))
+fn enter(namespace: &OwnedFd) -> Result<(), Error> {
+    let kind = Some(LinkNameSpaceType::Network);
+    let entered = rustix::thread::move_into_link_name_space(namespace.as_fd(), kind);
+    entered.map_err(|errno| Error::Namespace {
+        what: "setns",
+        source: errno.into(),
+    })
 }
 
 /// Moves into a new namespace and gives a handle on it.
-fn new_namespace(what: &'static str) -> Result<OwnedFd, Error> {
+fn new_namespace() -> Result<OwnedFd, Error> {
     let made = sys::new_network();
     // The thread's own: a process may have threads in several.
     let opened = made.and_then(|()| File::open("/proc/thread-self/ns/net"));
     match opened {
         Ok(file) => Ok(file.into()),
-        Err(source) => Err(Error::Namespace { what, source }),
+        Err(source) => Err(Error::Namespace {
+            what: "unshare",
+            source,
+        }),
     }
 }
 

@@ -7,6 +7,8 @@ use super::bpf::{Error, Word};
 use super::owner::record::{Inode, Owner};
 use super::owner::{Devices, Ownership};
 use super::{Handler, program};
+use crate::sandbox::network::{Ports, connect::Connects};
+use crate::sandbox::request::Network;
 use crate::sandbox::{Identity, Request, Security};
 
 /// Owners of files that can't have the attribute.
@@ -17,6 +19,7 @@ pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
 pub(in crate::sandbox) struct Answers {
     insecure: bool,
     owners: Owners,
+    connects: Option<Connects>,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,13 @@ impl Answers {
         Answers {
             insecure: request.security == Security::Insecure,
             owners,
+            connects: (request.network == Network::Forwarded).then(Connects::default),
         }
+    }
+
+    /// Lets the step's connections be made through `ports`.
+    pub(in crate::sandbox) fn connect_by(&mut self, ports: Ports) {
+        self.connects = Some(Connects { ports: Some(ports) });
     }
 
     /// The filter.
@@ -50,10 +59,15 @@ impl Answers {
 
     /// What answers.
     pub(in crate::sandbox) fn handlers(&mut self) -> Vec<Box<dyn Handler + '_>> {
-        match &mut self.owners {
-            Owners::Real(devices) => vec![Box::new(devices)],
-            Owners::Emulated(ownership) => vec![Box::new(&mut **ownership)],
+        let owners: Box<dyn Handler + '_> = match &mut self.owners {
+            Owners::Real(devices) => Box::new(devices),
+            Owners::Emulated(ownership) => Box::new(&mut **ownership),
+        };
+        let mut handlers = vec![owners];
+        if let Some(connects) = &mut self.connects {
+            handlers.push(Box::new(connects));
         }
+        handlers
     }
 
     /// What the step gave away of what can't say so itself.

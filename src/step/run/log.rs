@@ -86,15 +86,18 @@ impl<'a> Log<'a> {
         let text = String::from_utf8_lossy(&line);
         // A bar that is drawn again over itself has its last state last.
         let text = text.trim_end_matches(['\n', '\r']);
-        let text = text.rsplit('\r').next().unwrap_or(text);
-        (self.line)(text);
+        let text = shown(text.rsplit('\r').next().unwrap_or(text));
+        // Sequences may have stood in the middle of a secret.
+        let text = self.masked(text.as_bytes());
+        let text = String::from_utf8_lossy(&text);
+        (self.line)(&text);
         if self.last.len() == LAST_LINES {
             self.last.pop_front();
         }
         let end = (0..=LAST_LINE)
             .rev()
             .find(|&end| text.is_char_boundary(end));
-        let shown = end.and_then(|end| text.get(..end)).unwrap_or(text);
+        let shown = end.and_then(|end| text.get(..end)).unwrap_or(&text);
         self.last.push_back(shown.to_owned());
     }
 
@@ -135,6 +138,36 @@ impl<'a> Log<'a> {
             None => Ok(self.last.into()),
         }
     }
+}
+
+/// What a command wrote, fit to be shown: tabs stay, and of a terminal's sequences (colours,
+/// titles, moves of the cursor: ECMA-48, section 5.4, and strings to OSC) nothing is left.
+fn shown(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line.chars().peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '\t' => out.push('\t'),
+            '\u{1b}' => match rest.next() {
+                Some('[') => {
+                    while rest.next_if(|next| matches!(next, ' '..='?')).is_some() {}
+                    let _ = rest.next_if(|next| matches!(next, '@'..='~'));
+                }
+                // Up to the bell, or to the sequence that ends a string.
+                Some(']') => {
+                    while rest.next_if(|next| !next.is_control()).is_some() {}
+                    if rest.next_if_eq(&'\u{7}').is_none() && rest.next_if_eq(&'\u{1b}').is_some() {
+                        let _ = rest.next_if_eq(&'\\');
+                    }
+                }
+                Some('(' | ')') => drop(rest.next()),
+                Some(_) | None => {}
+            },
+            other if other.is_control() => {}
+            other => out.push(other),
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -178,6 +211,15 @@ mod tests {
                 !text.contains("hunter22") && text.len() == before + 103,
                 "{before}"
             );
+        }
+    }
+
+    #[test]
+    fn tabs_stay_and_what_moves_a_terminal_goes() {
+        let line = "\u{1b}[1;31merror\u{1b}[0m:\ta\u{1b}]0;title\u{7}b\u{1b}]8;;x\u{1b}\\c\u{8}\u{1b}(B\u{9b}2Jd";
+        assert_eq!(shown(line), "error:\tabc2Jd");
+        for cut in ["\u{1b}", "\u{1b}[", "\u{1b}]", "\u{1b}(", "\u{1b}[12"] {
+            assert_eq!(shown(cut), "");
         }
     }
 }

@@ -381,7 +381,7 @@ impl<'a> Runner<'a> {
         env.extend(mounted.iter().cloned());
         let defaults = [("PATH", PATH), ("HOME", &user.home)];
         let defaults = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        for (name, value) in self.settings.proxies.iter().cloned().chain(defaults) {
+        for (name, value) in defaults {
             if env.iter().all(|(other, _)| *other != name) {
                 env.push((name, value));
             }
@@ -394,6 +394,7 @@ impl<'a> Runner<'a> {
         Ok(Request {
             arguments: command.arguments.clone(),
             env,
+            proxies: self.settings.proxies.clone(),
             workdir: command.workdir.clone(),
             uid: user.uid,
             gid: user.gid,

@@ -10,6 +10,7 @@
 
 mod commands;
 mod context;
+mod directive;
 mod download;
 mod package;
 mod purity;
@@ -75,6 +76,7 @@ pub struct Base {
 /// Everything that the rules find, sorted by place.
 pub fn check(file: &Dockerfile, input: &CheckInput<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
+    directive::check(file, &mut findings);
     style::check(file, input, &mut findings);
     variable::check(file, input, &mut findings);
     context::check(file, input, &mut findings);

@@ -1,37 +1,67 @@
 //! Findings for programs.
 //!
-//! In: findings, and the file. Out: JSON: in the shape of `docker build --call=check,format=json`
+//! In: findings, what breaks the recipe, the file. Out: JSON: in the shape of `docker build --call=check,format=json`
 //! ([`docker`]), and SARIF 2.1.0 ([`sarif`], OASIS sarif-v2.1.0).
 
 use serde_json::{Value, json};
 
 use super::{Finding, Level, RULES};
-use crate::canon::Source;
 use crate::canon::source::Place;
+use crate::canon::{Problem, Source};
+use crate::frontend::dockerfile::syntax::Span;
 
-fn places(finding: &Finding, source: &Source) -> (Place, Place) {
-    let start = source.position(finding.span.start);
-    let end = source.position(finding.span.end.max(finding.span.start));
+fn places(span: &Span, source: &Source) -> (Place, Place) {
+    let start = source.position(span.start);
+    let end = source.position(span.end.max(span.start));
     (start, end)
 }
 
+/// As BuildKit's `pb.Location`, with lines from 1 and characters from 0.
+fn location(span: &Span, source: &Source) -> Value {
+    let (start, end) = places(span, source);
+    json!({
+        "sourceIndex": 0,
+        "ranges": [{
+            "start": { "line": start.line, "character": start.column - 1 },
+            "end": { "line": end.line, "character": end.column - 1 },
+        }],
+    })
+}
+
+/// As SARIF's locations.
+fn region(span: &Span, source: &Source) -> Value {
+    let (start, end) = places(span, source);
+    json!([{
+        "physicalLocation": {
+            "artifactLocation": { "uri": uri(source.name()) },
+            "region": {
+                "startLine": start.line,
+                "startColumn": start.column,
+                "endLine": end.line,
+                "endColumn": end.column,
+            },
+        },
+    }])
+}
+
+/// A message and its way out on one line.
+fn sentence(message: &str, hint: Option<&String>) -> String {
+    match hint {
+        Some(hint) => format!("{message}; {hint}"),
+        None => message.to_owned(),
+    }
+}
+
 /// As Docker's own report has it: warnings with their lines, and the file. `level` and `hint` are
-/// cairn's.
-pub fn docker(findings: &[Finding], source: &Source) -> Value {
+/// cairn's. Of what breaks the recipe Docker tells one thing, and so does this.
+pub fn docker(findings: &[Finding], problems: &[Problem], source: &Source) -> Value {
     let warnings = findings.iter().map(|finding| {
-        let (start, end) = places(finding, source);
         let mut warning = json!({
             "ruleName": finding.rule.name,
             "description": finding.rule.description,
             "detail": finding.message,
             "level": level(finding.rule.level),
-            "location": {
-                "sourceIndex": 0,
-                "ranges": [{
-                    "start": { "line": start.line, "character": start.column - 1 },
-                    "end": { "line": end.line, "character": end.column - 1 },
-                }],
-            },
+            "location": location(&finding.span, source),
         });
         if let Some(url) = finding.rule.url() {
             warning["url"] = url.into();
@@ -41,18 +71,36 @@ pub fn docker(findings: &[Finding], source: &Source) -> Value {
         }
         warning
     });
-    json!({
+    let mut report = json!({
         "warnings": warnings.collect::<Vec<_>>(),
         "sources": [{
             "fileName": source.name(),
-            "language": "Dockerfile",
+            "language": language(source),
             "data": base64(source.text().as_bytes()),
         }],
-    })
+    });
+    if let Some(first) = problems.first() {
+        let span = first.span.clone().unwrap_or(0..0);
+        report["buildError"] = json!({
+            "message": sentence(&first.message, first.hint.as_ref()),
+            "location": location(&span, source),
+        });
+    }
+    report
 }
 
+fn language(source: &Source) -> &'static str {
+    match source.name().ends_with(".toml") {
+        true => "TOML",
+        false => "Dockerfile",
+    }
+}
+
+/// The rule of what breaks a recipe, in SARIF, where every result has one.
+const BROKEN: &str = "InvalidRecipe";
+
 /// A SARIF log of one run.
-pub fn sarif(findings: &[Finding], source: &Source) -> Value {
+pub fn sarif(findings: &[Finding], problems: &[Problem], source: &Source) -> Value {
     let rules = RULES.iter().map(|rule| {
         let mut value = json!({
             "id": rule.name,
@@ -65,29 +113,29 @@ pub fn sarif(findings: &[Finding], source: &Source) -> Value {
         }
         value
     });
+    let broken = json!({
+        "id": BROKEN,
+        "shortDescription": { "text": "the recipe can be built" },
+        "defaultConfiguration": { "level": "error", "enabled": true },
+    });
     let results = findings.iter().map(|finding| {
-        let (start, end) = places(finding, source);
         let index = RULES.iter().position(|rule| rule.name == finding.rule.name);
-        let text = match &finding.hint {
-            Some(hint) => format!("{}; {hint}", finding.message),
-            None => finding.message.clone(),
-        };
         json!({
             "ruleId": finding.rule.name,
             "ruleIndex": index,
             "level": level(finding.rule.level),
-            "message": { "text": text },
-            "locations": [{
-                "physicalLocation": {
-                    "artifactLocation": { "uri": uri(source.name()) },
-                    "region": {
-                        "startLine": start.line,
-                        "startColumn": start.column,
-                        "endLine": end.line,
-                        "endColumn": end.column,
-                    },
-                },
-            }],
+            "message": { "text": sentence(&finding.message, finding.hint.as_ref()) },
+            "locations": region(&finding.span, source),
+        })
+    });
+    let errors = problems.iter().map(|problem| {
+        let span = problem.span.clone().unwrap_or(0..0);
+        json!({
+            "ruleId": BROKEN,
+            "ruleIndex": RULES.len(),
+            "level": "error",
+            "message": { "text": sentence(&problem.message, problem.hint.as_ref()) },
+            "locations": region(&span, source),
         })
     });
     json!({
@@ -97,10 +145,10 @@ pub fn sarif(findings: &[Finding], source: &Source) -> Value {
             "tool": { "driver": {
                 "name": "cairn",
                 "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules.collect::<Vec<_>>(),
+                "rules": rules.chain([broken]).collect::<Vec<_>>(),
             } },
             "columnKind": "unicodeCodePoints",
-            "results": results.collect::<Vec<_>>(),
+            "results": errors.chain(results).collect::<Vec<_>>(),
         }],
     })
 }
@@ -127,7 +175,7 @@ fn uri(path: &str) -> String {
 }
 
 /// RFC 4648, as Go's JSON writes bytes.
-fn base64(bytes: &[u8]) -> String {
+pub fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {

@@ -113,6 +113,8 @@ rules! {
         "protocols of EXPOSE are in lower case"
     EXPOSE_INVALID_FORMAT "ExposeInvalidFormat" Warning docker
         "EXPOSE has ports, and no addresses"
+    INVALID_CHECK_DIRECTIVE "InvalidCheckDirective" Warning own
+        "`# check=` names settings and rules that there are"
     UNPINNED_BASE "UnpinnedBase" Note own
         "images are named by digest"
     UNPINNED_GIT "UnpinnedGit" Warning own

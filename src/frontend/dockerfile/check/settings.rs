@@ -72,7 +72,7 @@ impl Settings {
     /// Reads the value of `# check=`, or of the build argument `BUILDKIT_DOCKERFILE_CHECK`.
     pub fn parse(text: &str) -> Result<Settings, Error> {
         let mut settings = Settings::default();
-        let parts = text.split(';').map(str::trim);
+        let parts = without_reason(text).split(';').map(str::trim);
         for part in parts.filter(|part| !part.is_empty()) {
             let Some((key, value)) = part.split_once('=') else {
                 return Err(Error::NoValue(part.to_owned()));
@@ -94,17 +94,26 @@ impl Settings {
     }
 }
 
+/// Settings without the `// why` behind them.
+pub(super) fn without_reason(text: &str) -> &str {
+    text.split("//").next().unwrap_or(text)
+}
+
 /// What the comments above one instruction skip: `# check=skip=A,B // why`.
 pub(super) fn above(comments: &[Spanned<String>]) -> Vec<Names> {
-    let settings = comments.iter().filter_map(|comment| {
-        let (key, value) = comment.value.split_once('=')?;
-        if !key.trim().eq_ignore_ascii_case("check") {
-            return None;
-        }
-        let value = value.split("//").next().unwrap_or(value);
-        Settings::parse(value).ok()
-    });
+    let values = comments.iter().filter_map(value);
+    let settings = values.filter_map(|value| Settings::parse(&value.value).ok());
     settings.map(|settings| settings.skip).collect()
+}
+
+/// The settings in a comment.
+pub(super) fn value(comment: &Spanned<String>) -> Option<Spanned<String>> {
+    let (key, rest) = comment.value.split_once('=')?;
+    if !key.trim().eq_ignore_ascii_case("check") {
+        return None;
+    }
+    let start = comment.span.start + key.len() + 1;
+    Some(Spanned::new(rest.to_owned(), start..start + rest.len()))
 }
 
 #[cfg(test)]

@@ -88,6 +88,34 @@ pub fn plan(file: &Dockerfile, options: &Options, known: &Bases) -> Result<Plan,
     Ok(plan)
 }
 
+/// What is known of a stage from the file alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageFacts {
+    /// The image that it begins with.
+    pub base: Option<BaseQuestion>,
+    /// What it is built for.
+    pub platform: Platform,
+    /// Whether the target needs it.
+    pub is_needed: bool,
+}
+
+/// Every stage, for the first of the platforms.
+pub fn stages(
+    file: &Dockerfile,
+    options: &Options,
+    known: &Bases,
+) -> Result<Vec<StageFacts>, Vec<Problem>> {
+    let platform = platforms(options).swap_remove(0);
+    let expander = Expander::new(file.directives.escape);
+    let needs = Needs::new(file, options, &platform, known, &expander)?;
+    let facts = needs.stages.iter().map(|stage| StageFacts {
+        base: stage.question(),
+        platform: stage.platform.clone(),
+        is_needed: stage.is_needed,
+    });
+    Ok(facts.collect())
+}
+
 /// The context that an address of git or HTTP names; none where the text is none.
 pub fn remote_context(text: &str) -> Result<Option<NamedContext>, String> {
     Ok(address::read(text)?.map(|address| match address {

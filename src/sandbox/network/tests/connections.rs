@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::{HOST_V4, HOST_V6, become_host, behind_a_gate, code, greet, heard, plain, serve};
 use crate::sandbox::network::destination::Reach;
 use crate::sandbox::network::ports::MOST_PORTS;
-use crate::sandbox::network::{Event, Forwarder, Ports, Settings, Verdict, Wiring};
+use crate::sandbox::network::{Event, Forwarder, Ports, Settings, Verdict};
 
 #[test]
 fn bytes_go_both_ways_to_what_was_meant_and_each_way_ends_by_itself() {
@@ -114,7 +114,12 @@ fn the_hosts_own_services_are_closed_but_for_what_was_asked_for() {
             proxies: [(3128, vec![proxy])].into(),
         };
         let resolvers = Vec::new();
-        (Settings { resolvers, reach }, ())
+        let settings = Settings {
+            resolvers,
+            reach,
+            ..Settings::default()
+        };
+        (settings, ())
     };
     behind_a_gate(host, |step, ()| {
         for to in ["192.0.0.1:7000", "192.0.0.1:7001", "192.0.0.4:3128"] {
@@ -209,10 +214,9 @@ fn a_forwarder_that_ends_ends_what_it_carries() {
         }
         let listener = TcpListener::bind(format!("{HOST_V4}:7000")).unwrap();
         let (forwarder, control) = Forwarder::start(Settings::default(), |_| {}).unwrap();
-        let wiring = Wiring::lay(false).unwrap();
-        let mut ports = Ports::new(&wiring, control, &[]).unwrap();
+        let (wiring, mut ports) = Ports::lay(control).unwrap();
         let to = format!("{HOST_V4}:7000");
-        let verdict = ports.connect(to.parse().unwrap(), true);
+        let verdict = ports.connect(to.parse().unwrap());
         assert_eq!(verdict, Verdict::Continue);
         wiring.enter().unwrap();
         let mut stream = plain(&to).unwrap();
@@ -226,7 +230,7 @@ fn a_forwarder_that_ends_ends_what_it_carries() {
         drop(forwarder);
         assert_eq!(stream.read(&mut byte).unwrap_or(0), 0);
         assert_eq!(outside.read(&mut byte).unwrap_or(0), 0);
-        let verdict = ports.connect(to.parse().unwrap(), true);
+        let verdict = ports.connect(to.parse().unwrap());
         assert_eq!(verdict, Verdict::Fail(Errno::NETUNREACH));
     };
     scope(|scope| scope.spawn(run).join().unwrap());

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::netlink::{Body, Netlink, address, kind};
-use super::{Event, Forwarder, Ports, Settings, Verdict, Wiring};
+use super::{Event, Forwarder, Ports, Settings, Verdict};
 use crate::sandbox::sys_network as sys;
 
 mod connections;
@@ -101,13 +101,13 @@ fn behind_a_gate<T: Send>(
         if !become_host() {
             return;
         }
-        let (settings, kept) = host();
+        let (mut settings, kept) = host();
+        settings.ipv6 = true;
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let told = Arc::clone(&events);
         let tell = move |event| told.lock().unwrap().push(event);
         let (_forwarder, control) = Forwarder::start(settings, tell).unwrap();
-        let wiring = Wiring::lay(true).unwrap();
-        let mut ports = Ports::new(&wiring, control, &[]).unwrap();
+        let (wiring, mut ports) = Ports::lay(control).unwrap();
         let (ask, asked): (_, Receiver<(SocketAddr, Sender<Verdict>)>) = channel();
         scope(|scope| {
             let inside = scope.spawn(|| {
@@ -115,7 +115,7 @@ fn behind_a_gate<T: Send>(
                 step(&Step { ask, events }, kept);
             });
             for (to, answer) in asked {
-                answer.send(ports.connect(to, true)).unwrap();
+                answer.send(ports.connect(to)).unwrap();
             }
             if let Err(panic) = inside.join() {
                 std::panic::resume_unwind(panic);

@@ -59,7 +59,12 @@ fn names_are_resolved_by_the_host_whoever_is_asked() {
         let resolvers = ["127.0.0.9:53", "127.0.0.53:53", "[::1]:53"];
         let resolvers = resolvers.map(|at| at.parse().unwrap()).to_vec();
         let reach = Reach::default();
-        (Settings { resolvers, reach }, ())
+        let settings = Settings {
+            resolvers,
+            reach,
+            ..Settings::default()
+        };
+        (settings, ())
     };
     behind_a_gate(host, |step, ()| {
         for server in ["192.0.0.3:53", "8.8.8.8:53", "[2001:4860:4860::8888]:53"] {
@@ -80,7 +85,12 @@ fn without_a_resolver_questions_fail_at_once() {
     let host = || {
         let resolvers = vec!["127.0.0.9:53".parse().unwrap()];
         let reach = Reach::default();
-        (Settings { resolvers, reach }, ())
+        let settings = Settings {
+            resolvers,
+            reach,
+            ..Settings::default()
+        };
+        (settings, ())
     };
     behind_a_gate(host, |_, ()| {
         let answer = look_up("192.0.0.3:53");

@@ -360,10 +360,39 @@ fn what_the_recipe_skips_is_left_out() {
 }
 
 #[test]
+fn settings_that_mean_nothing_are_told() {
+    must_find(
+        "InvalidCheckDirective",
+        &[
+            ("# check=skip\nFROM scratch", &["skip"]),
+            ("# check=error=maybe\nFROM scratch", &["error=maybe"]),
+            (
+                "# check=skip=UndefinedVar, UndefinedVra;error=true\nFROM scratch",
+                &["UndefinedVra"],
+            ),
+            (
+                "# check=skip=UndefinedVar,UnpinnedBase;error=1;experimental=all\nFROM scratch",
+                &[],
+            ),
+            (
+                "#  Check = skip=Nonsense // why\nFROM scratch",
+                &["Nonsense"],
+            ),
+            ("# check=skip=all\nFROM scratch", &[]),
+            (
+                "FROM scratch\n# check=skip=Ä=b;ß // why\nENV a=b",
+                &["skip=Ä=b;ß // why"],
+            ),
+            ("FROM scratch\n# a check=of nothing\nENV a=b", &[]),
+        ],
+    );
+}
+
+#[test]
 fn reports_have_places() {
     let text = "FROM scratch\nENV ä b\n";
     let findings = findings(text, CheckInput::default());
-    let value = report::docker(&findings, &source(text));
+    let value = report::docker(&findings, &[], &source(text));
     assert_eq!(value["warnings"][0]["ruleName"], "LegacyKeyValueFormat");
     let range = &value["warnings"][0]["location"]["ranges"][0];
     assert_eq!(range["start"]["line"], 2);
@@ -372,7 +401,7 @@ fn reports_have_places() {
         value["sources"][0]["data"],
         "RlJPTSBzY3JhdGNoCkVOViDDpCBiCg=="
     );
-    let value = report::sarif(&findings, &source(text));
+    let value = report::sarif(&findings, &[], &source(text));
     let result = &value["runs"][0]["results"][0];
     assert_eq!(result["ruleId"], "LegacyKeyValueFormat");
     let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();

@@ -1,35 +1,53 @@
-//! The sandbox: what a command sees, how it ends, and that nothing is left of it.
+//! A root to run commands on, and what other tests of the sandbox share.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use cairn::sandbox::{Exit, Outcome, Request, Session, SessionSettings, Stream, Wanted};
+use cairn::sandbox::{Exit, Found, Outcome, Request, Session, SessionSettings, Stream, Wanted};
 
-use super::support::{require, temp};
+use crate::support::{require, temp};
+
+/// What busybox is in the root.
+const TOOLS: &str = "sh ls cat id mkdir rm touch true sleep hostname mv ln chown chmod mknod mount \
+    umount unshare kill ps stat readlink head wc echo dd setpriv grep ip chroot tail env mkfifo";
+
+fn open_to_all(folders: &[&Path], owner: u32) {
+    for folder in folders {
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(folder, all).unwrap();
+        if owner != 0 {
+            std::os::unix::fs::chown(folder, Some(owner), Some(owner)).unwrap();
+        }
+    }
+}
 
 /// A session whose agent is the program that cargo built.
-fn open(identity: Wanted) -> Session {
-    let settings = SessionSettings {
-        program: PathBuf::from(env!("CARGO_BIN_EXE_cairn")),
-        identity,
-    };
-    Session::open(&settings).unwrap()
+pub fn open(program: &Path, identity: Wanted) -> Session {
+    let program = program.to_owned();
+    Session::open(&SessionSettings { program, identity }).unwrap()
 }
 
 /// A root with busybox in it, and room for what runs leave.
-struct Ground {
-    session: Session,
-    folder: tempfile::TempDir,
+pub struct Ground {
+    pub session: Session,
+    pub folder: tempfile::TempDir,
+    owner: u32,
     runs: std::cell::Cell<u32>,
 }
 
 impl Ground {
-    fn new(identity: Wanted) -> Option<Ground> {
+    pub fn new(identity: Wanted) -> Option<Ground> {
+        Ground::with(Path::new(env!("CARGO_BIN_EXE_cairn")), identity, 0)
+    }
+
+    /// With an agent of its own, which is the user `owner`.
+    pub fn with(program: &Path, identity: Wanted, owner: u32) -> Option<Ground> {
         if !require("busybox") {
             return None;
         }
         let folder = temp();
         let base = folder.path().join("base");
         std::fs::create_dir(&base).unwrap();
+        open_to_all(&[folder.path(), &base], owner);
         let mut tar = tar::Builder::new(Vec::new());
         let mut add = |path: &str, kind, mode, content: &[u8], link: Option<&str>| {
             let mut header = tar::Header::new_gnu();
@@ -48,9 +66,7 @@ impl Ground {
         use tar::EntryType::{Directory, Regular, Symlink};
         add("bin", Directory, 0o755, b"", None);
         add("bin/busybox", Regular, 0o755, &busybox, None);
-        for name in [
-            "sh", "ls", "cat", "id", "mkdir", "rm", "touch", "true", "sleep", "hostname",
-        ] {
+        for name in TOOLS.split_whitespace() {
             add(&format!("bin/{name}"), Symlink, 0o777, b"", Some("busybox"));
         }
         add("etc", Directory, 0o755, b"", None);
@@ -63,22 +79,24 @@ impl Ground {
         );
         add("tmp", Directory, 0o1777, b"", None);
         let tar = tar.into_inner().unwrap();
-        let session = open(identity);
+        let session = open(program, identity);
         session.unpack(&mut tar.as_slice(), &base, &[]).unwrap();
         Some(Ground {
             session,
             folder,
+            owner,
             runs: std::cell::Cell::new(0),
         })
     }
 
-    fn request(&self, script: &str) -> Request {
+    pub fn request(&self, script: &str) -> Request {
         let number = self.runs.get();
         self.runs.set(number + 1);
         let folder = self.folder.path().join(format!("run-{number}"));
         let (upper, work) = (folder.join("upper"), folder.join("work"));
         std::fs::create_dir_all(&upper).unwrap();
         std::fs::create_dir(&work).unwrap();
+        open_to_all(&[&folder, &upper, &work], self.owner);
         Request {
             lowers: vec![self.folder.path().join("base")],
             upper,
@@ -89,7 +107,7 @@ impl Ground {
         }
     }
 
-    fn run(&self, request: &Request) -> (Outcome, String, String) {
+    pub fn run(&self, request: &Request) -> (Outcome, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut output = |stream, bytes: &[u8]| match stream {
             Stream::Output => out.extend_from_slice(bytes),
@@ -100,8 +118,15 @@ impl Ground {
         (outcome, text(out), text(err))
     }
 
+    /// What a run left in its upper folder, stubs left out.
+    pub fn changes(&self, request: &Request, outcome: &Outcome) -> Vec<Found> {
+        let mut found = self.session.list(&request.upper).unwrap();
+        found.retain(|found| !outcome.stubs.contains(&found.path));
+        found
+    }
+
     #[track_caller]
-    fn says(&self, script: &str, expected: &str) {
+    pub fn says(&self, script: &str, expected: &str) {
         let (outcome, out, err) = self.run(&self.request(script));
         assert_eq!(
             (outcome.exit, out.as_str()),
@@ -118,20 +143,5 @@ impl Drop for Ground {
             let run = self.folder.path().join(format!("run-{number}"));
             let _ = self.session.remove(&run);
         }
-    }
-}
-
-const BOTH: [Wanted; 2] = [Wanted::Best, Wanted::Single];
-
-#[test]
-fn a_command_runs_and_says_so() {
-    for identity in BOTH {
-        let Some(ground) = Ground::new(identity) else {
-            return;
-        };
-        ground.says(
-            "echo hello; id -u; hostname; echo $$",
-            "hello\n0\ncairn\n2\n",
-        );
     }
 }

@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "../survive.rs"]
+mod survive;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| survive::dockerfile(bytes));

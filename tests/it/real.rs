@@ -1,0 +1,271 @@
+//! Ten Dockerfiles as people write them (`testdata/real`): they build, and their images do their
+//! job in podman.
+//!
+//! The images that they stand on are made here: Debian by mmdebstrap from the mirrors that this
+//! machine has, the others by cairn on top of it (`testdata/real/bases`), and served by
+//! `cairn serve` in the place of Docker Hub. `check` of each holds lines `$ ARGUMENTS` for the
+//! container, as a shell reads them, and below each what it must print.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use crate::support::engines::{Containers, drivers};
+use crate::support::programs::program;
+use crate::support::served::Served;
+use crate::support::{cairn, require, run, temp};
+
+/// A folder of `testdata/real`, and the images that it stands on besides Debian: the file of
+/// `bases` and the name that it is known by.
+struct Project {
+    name: &'static str,
+    bases: &'static [(&'static str, &'static str)],
+}
+
+const PROJECTS: &[Project] = &[
+    Project {
+        name: "static",
+        bases: &[],
+    },
+    Project {
+        name: "cpp",
+        bases: &[],
+    },
+    Project {
+        name: "go",
+        bases: &[("golang", "golang:1.19-bookworm")],
+    },
+    Project {
+        name: "rust",
+        bases: &[("rust", "rust:1.78-bookworm")],
+    },
+    Project {
+        name: "python",
+        bases: &[("python", "python:3.11-slim-bookworm")],
+    },
+    Project {
+        name: "node",
+        bases: &[("node", "node:18-bookworm-slim")],
+    },
+    Project {
+        name: "java",
+        bases: &[
+            ("maven", "maven:3.8-openjdk-17"),
+            ("openjdk", "openjdk:17-jre"),
+        ],
+    },
+    Project {
+        name: "php",
+        bases: &[("php", "php:8.2-cli-bookworm")],
+    },
+    Project {
+        name: "nginx",
+        bases: &[("nginx", "nginx:1.22")],
+    },
+    Project {
+        name: "postgres",
+        bases: &[("postgres", "postgres:15-bookworm")],
+    },
+];
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/real")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Everything that the projects share.
+struct Workshop {
+    folder: tempfile::TempDir,
+    hub: Served,
+    containers: Containers,
+}
+
+impl Workshop {
+    fn new() -> Workshop {
+        let folder = temp();
+        let hub = Served::new(&folder.path().join("hub"));
+        let config = format!(
+            "[[registry]]\nlocation = \"docker.io\"\n[[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
+            hub.name("").trim_end_matches('/')
+        );
+        std::fs::write(folder.path().join("registries.conf"), config).unwrap();
+        // Copies of images are slow; some machines can do no better.
+        let driver = drivers("vfs", "overlay").pop().unwrap();
+        let containers = Containers::new("podman", driver, folder.path());
+        let workshop = Workshop {
+            folder,
+            hub,
+            containers,
+        };
+        workshop.debian();
+        workshop
+    }
+
+    fn cairn(&self, arguments: &[&str]) -> Command {
+        let mut command = cairn(&self.folder.path().join("store"));
+        command.env(
+            "CONTAINERS_REGISTRIES_CONF",
+            self.folder.path().join("registries.conf"),
+        );
+        command.args(arguments);
+        command
+    }
+
+    /// Debian's smallest system, with the authorities that this machine trusts besides Debian's:
+    /// there are networks where nobody gets out without.
+    fn debian(&self) {
+        let context = self.folder.path().join("debian");
+        std::fs::create_dir_all(context.join("authorities")).unwrap();
+        let mirrors = [
+            "/etc/apt/sources.list.d/debian.sources",
+            "/etc/apt/sources.list",
+        ];
+        let mirrors = mirrors
+            .iter()
+            .find(|path| Path::new(path).exists())
+            .unwrap();
+        let tar = context.join("debian.tar");
+        let arguments = [
+            "--variant=minbase",
+            "--quiet",
+            "bookworm",
+            text(&tar),
+            mirrors,
+        ];
+        run(&mut program("mmdebstrap", &arguments));
+        let copy = "cp /usr/local/share/ca-certificates/*.crt \"$0\" 2>/dev/null || true";
+        let authorities = context.join("authorities");
+        run(&mut program("sh", &["-c", copy, text(&authorities)]));
+        let recipe = r#"
+            from = "scratch"
+            [[steps]]
+            unpack = { paths = ["debian.tar"], to = "/" }
+            [[steps]]
+            copy = { paths = ["authorities"], to = "/usr/local/share/ca-certificates" }
+            [config]
+            cmd = ["bash"]
+            [config.env]
+            PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        "#;
+        std::fs::write(context.join("cairn.toml"), recipe).unwrap();
+        let names = ["library/debian:bookworm", "library/debian:bookworm-slim"];
+        let [full, slim] = names.map(|name| self.hub.name(name));
+        let arguments = ["build", "--push", "-t", &full, "-t", &slim, text(&context)];
+        run(&mut self.cairn(&arguments));
+    }
+
+    fn base(&self, file: &str, name: &str) -> Result<(), String> {
+        let folder = data().join("bases");
+        let file = folder.join(format!("{file}.Dockerfile"));
+        let name = self.hub.name(&format!("library/{name}"));
+        let arguments = [
+            "build",
+            "--push",
+            "-t",
+            &name,
+            "-f",
+            text(&file),
+            text(&folder),
+        ];
+        succeeded(self.cairn(&arguments)).map(drop)
+    }
+
+    /// Builds a project and checks its image; else what is wrong.
+    fn check(&self, project: &Project) -> Result<(), String> {
+        for (file, name) in project.bases {
+            self.base(file, name)?;
+        }
+        let folder = data().join(project.name);
+        let archive = self.folder.path().join(format!("{}.tar", project.name));
+        let name = format!("localhost/{}:1", project.name);
+        let output = format!("type=oci,dest={}", text(&archive));
+        let arguments = ["build", "-t", &name, "-o", &output, text(&folder)];
+        succeeded(self.cairn(&arguments))?;
+        succeeded(
+            self.containers
+                .command(&["load", "-q", "-i", text(&archive)]),
+        )?;
+        let checks = std::fs::read_to_string(folder.join("check")).unwrap();
+        let checks = format!("\n{checks}");
+        let checks: Vec<_> = checks.split("\n$").skip(1).collect();
+        assert!(!checks.is_empty(), "`{}` checks nothing", project.name);
+        for check in checks {
+            let (arguments, expected) = check.split_once('\n').unwrap_or((check, ""));
+            let said = succeeded(self.shell(&name, arguments))?;
+            if said.trim_end() != expected.trim_end() {
+                return Err(format!("`{arguments}` printed `{said}`, not `{expected}`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A container of the image, with arguments as a shell reads them.
+    fn shell(&self, image: &str, arguments: &str) -> Command {
+        let limits = "--ulimit nofile=1024:1024 --ulimit nproc=1024:1024";
+        let run = self
+            .containers
+            .command(&["--runtime", "runc", "run", "--rm"]);
+        let mut shell = program(
+            "sh",
+            &[
+                "-c",
+                &format!("exec \"$0\" \"$@\" {limits} --network none {image} {arguments}"),
+            ],
+        );
+        shell.arg(run.get_program()).args(run.get_args());
+        shell
+    }
+}
+
+/// What the command printed, or what it said when it failed.
+fn succeeded(mut command: Command) -> Result<String, String> {
+    let output = command.output().unwrap();
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let from = said.len().saturating_sub(4000);
+            let tail = said.get(from..).unwrap_or(&said);
+            Err(format!("{command:?} ended with {}:\n{tail}", output.status))
+        }
+    }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "to try one alone: REAL=go cargo test"
+)]
+fn real_dockerfiles_build_and_their_images_do_their_job() {
+    if !(require("mmdebstrap") && require("podman") && require("runc")) {
+        return;
+    }
+    let only = std::env::var("REAL").unwrap_or_default();
+    let chosen = |project: &&Project| only.is_empty() || project.name == only;
+    let projects: Vec<_> = PROJECTS.iter().filter(chosen).collect();
+    assert!(!projects.is_empty(), "there is no project `{only}`");
+    let workshop = Workshop::new();
+    let left = Mutex::new(projects.into_iter());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        // Two at a time: while one waits for its packages the other compiles.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(project) = next() {
+                    if let Err(why) = workshop.check(project) {
+                        failures
+                            .lock()
+                            .unwrap()
+                            .push(format!("{}: {why}", project.name));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}

@@ -1,0 +1,100 @@
+//! Commands that would do harm.
+
+use cairn::sandbox::{Exit, Wanted};
+
+use super::ground::Ground;
+
+const BOTH: [Wanted; 2] = [Wanted::Best, Wanted::Single];
+
+#[test]
+fn what_must_not_work_does_not() {
+    for identity in BOTH {
+        let Some(ground) = Ground::new(identity) else {
+            return;
+        };
+        for script in [
+            "mount -t tmpfs none /tmp",
+            "mount -t proc none /tmp",
+            "mount -o remount,rw /proc/sys",
+            "umount /proc/sys",
+            "umount /etc/hosts",
+            "echo b > /proc/sysrq-trigger",
+            "echo 1 > /proc/sys/kernel/panic",
+            "echo evil > /proc/sys/kernel/core_pattern",
+            "ls /proc/1/root/",
+            "cat /proc/1/environ",
+            "readlink /proc/1/fd/0",
+            "cat /proc/1/maps",
+            "readlink /proc/1/exe",
+            "echo x > /proc/1/exe",
+            // What is made is a record for the layer, and no way to the device.
+            "mknod /disk b 259 0; test -s /disk || echo x | grep y /disk",
+            "mknod /mem c 1 1; dd if=/mem bs=1 count=1 | grep .",
+            "mknod /null c 1 3; echo x > /null; test ! -s /null",
+            "hostname evil",
+            "ip link add dummy0 type dummy",
+            "chroot / sh -c 'mount -t tmpfs none /tmp'",
+            "cat /etc/shadow",
+            "touch /sys/x",
+            "grep . /proc/kcore",
+            "grep . /proc/keys",
+        ] {
+            let (outcome, out, err) = ground.run(&ground.request(script));
+            assert!(
+                matches!(outcome.exit, Exit::Code(1..)),
+                "{script}: {out}{err}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_program_itself_cannot_be_written_to() {
+    let Some(ground) = Ground::new(Wanted::Best) else {
+        return;
+    };
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_cairn"));
+    let before = std::fs::metadata(program).unwrap();
+    // The interpreter of this script would be cairn itself.
+    let request = ground.request("echo '#!/proc/self/exe' > /again; chmod 755 /again");
+    assert_eq!(ground.run(&request).0.exit, Exit::Code(0));
+    for name in ["/again", "/proc/self/exe"] {
+        let mut again = ground.request("");
+        again.lowers.push(request.upper.clone());
+        again.arguments = vec![name.to_owned()];
+        // The root has no library for it; it matters that it ends.
+        let _ = ground.session.run(&again, &mut |_, _| {});
+    }
+    let after = std::fs::metadata(program).unwrap();
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
+    ground.says("echo still here", "still here\n");
+}
+
+#[test]
+fn much_output_is_all_handed_on() {
+    let Some(ground) = Ground::new(Wanted::Best) else {
+        return;
+    };
+    let mut bytes = 0;
+    let request = ground.request("head -c 50000000 /dev/zero");
+    let outcome = ground
+        .session
+        .run(&request, &mut |_, piece| bytes += piece.len());
+    assert_eq!((outcome.unwrap().exit, bytes), (Exit::Code(0), 50_000_000));
+}
+
+#[test]
+fn a_deep_tree_is_refused_and_removed() {
+    let Some(ground) = Ground::new(Wanted::Best) else {
+        return;
+    };
+    let script = "i=0; while [ $i -lt 1500 ]; do p=$p/d; i=$((i+1)); done; \
+                  mkdir -p /a$p /b$p && mv /b /a$p";
+    let request = ground.request(script);
+    let (outcome, _, err) = ground.run(&request);
+    assert_eq!(outcome.exit, Exit::Code(0), "{err}");
+    let error = ground.session.list(&request.upper).unwrap_err();
+    assert!(error.to_string().contains("is in no layer"), "{error}");
+    ground.session.remove(&request.upper).unwrap();
+    assert!(!request.upper.exists());
+}

@@ -1,0 +1,7 @@
+//! The sandbox: what a command sees, how it ends, and that nothing is left of it.
+
+mod ending;
+mod ground;
+mod hostile;
+mod seen;
+mod users;
