@@ -25,6 +25,7 @@ mod opened;
 mod output;
 mod plan;
 mod print;
+mod progress;
 mod recipe;
 mod serve;
 mod shell;
