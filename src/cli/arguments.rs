@@ -16,7 +16,8 @@ use crate::ui::progress::Mode;
 /// Builds OCI images whose digests follow purely from their inputs.
 ///
 /// Exit codes: 0 done; 1 the build failed; 2 the command line makes no sense; 3 an input can't be
-/// had; 4 something is not what its digest says; 130 and 143 interrupted by SIGINT and SIGTERM.
+/// had; 4 something is not what its digest says; 129, 130 and 143 ended by SIGHUP, SIGINT and
+/// SIGTERM.
 #[derive(Debug, Parser)]
 #[command(
     name = "cairn",

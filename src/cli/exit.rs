@@ -26,6 +26,8 @@ pub enum Code {
     Unavailable = 3,
     /// Something is not what its digest says.
     DigestMismatch = 4,
+    /// SIGHUP.
+    HungUp = 129,
     /// SIGINT.
     Interrupted = 130,
     /// SIGTERM.

@@ -1,10 +1,11 @@
-//! SIGINT and SIGTERM: what is unfinished goes, and so does the process.
+//! SIGINT, SIGTERM and SIGHUP: what is unfinished goes, and so does the process.
 //!
 //! The store needs nothing: its unfinished files are locked by their writer and removed by the
 //! next. Files beside an output are removed here, and programs that run are stopped. One line says
 //! what happened.
 
 use std::io::IsTerminal;
+use std::task::Poll;
 use std::time::Instant;
 
 use tokio::signal::unix::{self, Signal, SignalKind};
@@ -50,28 +51,50 @@ pub fn install(mode: Mode, start: Instant) {
     }
 }
 
-/// Comes back at the first SIGINT or SIGTERM.
+/// Comes back at the first signal that ends a process.
 pub async fn signal() {
     Signals::listen().first().await;
 }
 
-/// The signals that end a process, where they can be had.
-struct Signals(Option<(Signal, Signal)>);
+/// What ends a process: SIGINT, SIGTERM, and SIGHUP, which is a terminal that was closed.
+const ENDS: [(SignalKind, Code); 3] = [
+    (SignalKind::interrupt(), Code::Interrupted),
+    (SignalKind::terminate(), Code::Terminated),
+    (SignalKind::hangup(), Code::HungUp),
+];
+
+/// Those of these signals that can be had.
+struct Signals(Vec<(Signal, Code)>);
 
 impl Signals {
+    /// What the caller has this process ignore stays ignored, as `nohup` wants it.
     fn listen() -> Signals {
-        let interrupt = unix::signal(SignalKind::interrupt());
-        let terminate = unix::signal(SignalKind::terminate());
-        Signals(interrupt.ok().zip(terminate.ok()))
+        let ignored = ignored();
+        let heeded = ENDS.into_iter().filter(|(kind, _)| {
+            let number = kind.as_raw_value() - 1;
+            ignored >> number & 1 == 0
+        });
+        let listened = heeded.filter_map(|(kind, code)| Some((unix::signal(kind).ok()?, code)));
+        Signals(listened.collect())
     }
 
-    async fn first(self) -> Code {
-        let Some((mut interrupt, mut terminate)) = self.0 else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = interrupt.recv() => Code::Interrupted,
-            _ = terminate.recv() => Code::Terminated,
-        }
+    async fn first(mut self) -> Code {
+        std::future::poll_fn(|context| {
+            for (signal, code) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(*code);
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
+}
+
+/// The signals that this process ignores, the lowest bit for the first (proc(5), `SigIgn`).
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.unwrap_or(0)
 }

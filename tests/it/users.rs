@@ -1,113 +1,21 @@
-//! The same images whoever builds them: root, a user who has a range of others, a user who has
-//! none. Both users are made for the tests, and removed again.
+//! The same images whoever builds them.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::support::programs::{program, skipped};
-use crate::support::{cairn, copy_program, require, run, temp};
+use crate::support::programs::program;
+use crate::support::users::{User, Users};
+use crate::support::{require, run};
 
-/// The names of users are the machine's.
-static USERS: Mutex<()> = Mutex::new(());
-
-/// A user with a range of others, and one without.
-const RANGED: &str = "cairn-ranged";
-const SINGLE: &str = "cairn-single";
-
-/// Users, and a folder where all of them may build.
-struct Ground {
-    folder: tempfile::TempDir,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Drop for Ground {
-    fn drop(&mut self) {
-        remove_users();
-    }
-}
-
-fn remove_users() {
-    for user in [RANGED, SINGLE] {
-        // There is none where a test did not get that far.
-        let _ = program("userdel", &[user]).stderr(Stdio::null()).status();
-    }
-}
-
-impl Ground {
-    /// None where such users can't be made.
-    fn new() -> Option<Ground> {
-        if !rustix::process::geteuid().is_root() {
-            skipped("users can be made by root only");
-            return None;
-        }
-        let programs = ["busybox", "newuidmap", "setpriv", "useradd", "userdel"];
-        if !programs.iter().all(|program| require(program)) {
-            return None;
-        }
-        let alone = USERS.lock().unwrap_or_else(PoisonError::into_inner);
-        remove_users();
-        let ground = Ground {
-            folder: temp(),
-            _alone: alone,
-        };
-        run(&mut program("useradd", &["-M", "-s", "/bin/sh", RANGED]));
-        // A system's user gets no range.
-        run(&mut program(
-            "useradd",
-            &["-r", "-M", "-s", "/bin/sh", SINGLE],
-        ));
-        let ranges = std::fs::read_to_string("/etc/subuid").unwrap();
-        assert!(
-            ranges.contains(RANGED) && !ranges.contains(SINGLE),
-            "{ranges}"
-        );
-        run(&mut program("chmod", &["755", &ground.text("")]));
-        copy_program(&ground.folder.path().join("cairn"));
-        Some(ground)
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn write(&self, name: &str, content: &str) {
-        let path = self.folder.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, content).unwrap();
-    }
-
-    /// cairn as `user`, with a store of their own.
-    fn command(&self, user: &str) -> Command {
-        let home = self.folder.path().join(format!("home-{user}"));
-        std::fs::create_dir_all(&home).unwrap();
-        run(&mut program("chown", &[user, home.to_str().unwrap()]));
-        let group = run(&mut program("id", &["-g", user]));
-        let like = cairn(&home);
-        let mut command = program("setpriv", &["--reuid", user, "--regid", group.trim()]);
-        command.env_clear().stdin(Stdio::null());
-        for (name, value) in like.get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
-        command.arg("--init-groups").arg(self.text("cairn"));
-        command
-    }
-
-    /// What each of the three users has of a build: its digest.
-    fn digests(&self, arguments: &[&str]) -> [String; 3] {
-        ["root", RANGED, SINGLE].map(|user| {
-            let mut command = self.command(user);
-            command.args(["build", "--platform", "linux/amd64"]);
-            run(command.args(arguments)).trim().to_owned()
-        })
-    }
-
-    #[track_caller]
-    fn builds_the_same(&self, arguments: &[&str]) {
-        let [root, ranged, single] = self.digests(arguments);
-        assert_eq!(root, ranged, "with a range of users");
-        assert_eq!(root, single, "with no other users");
-    }
+/// What each user has of a build, its digest, is the same.
+#[track_caller]
+fn builds_the_same(users: &Users, arguments: &[&str]) {
+    let [me, ranged, single] = User::ALL.map(|user| {
+        let mut command = users.cairn(user);
+        command.args(["build", "--platform", "linux/amd64"]);
+        run(command.args(arguments)).trim().to_owned()
+    });
+    assert_eq!(me, ranged, "with a range of users");
+    assert_eq!(me, single, "with no other users");
 }
 
 /// What changes owners, on a root of busybox: every step stands on what the ones before it left,
@@ -152,18 +60,21 @@ COPY --from=busy / /
 
 #[test]
 fn files_have_the_same_owners_whoever_builds() {
-    let Some(ground) = Ground::new() else {
+    if !require("busybox") {
+        return;
+    }
+    let Some(users) = Users::new() else {
         return;
     };
-    ground.write("context/Dockerfile", CHANGES);
-    ground.write("context/file", "x");
-    ground.write("context/tree/file", "y");
-    let context = ground.text("context");
+    users.write("context/Dockerfile", CHANGES);
+    users.write("context/file", "x");
+    users.write("context/tree/file", "y");
+    let context = users.text("context");
     std::os::unix::fs::symlink("file", format!("{context}/tree/link")).unwrap();
     std::fs::copy("/bin/busybox", format!("{context}/busybox")).unwrap();
-    ground.builds_the_same(&[&context]);
+    builds_the_same(&users, &[&context]);
     // Each step by itself, as a last stage might hide what those before it are like.
-    ground.builds_the_same(&["--target", "busy", &context]);
+    builds_the_same(&users, &["--target", "busy", &context]);
 }
 
 /// Packages whose scripts make users, set-user-ID programs, capabilities and caches.
@@ -190,7 +101,7 @@ fn packages_are_installed_the_same_whoever_builds() {
     if !(require("mmdebstrap") && require("dpkg-scanpackages")) {
         return;
     }
-    let Some(ground) = Ground::new() else {
+    let Some(users) = Users::new() else {
         return;
     };
     let [sources, list] = ["debian.sources", ""].map(|name| match name {
@@ -202,7 +113,7 @@ fn packages_are_installed_the_same_whoever_builds() {
     } else {
         list
     };
-    ground.write("base/Dockerfile", "FROM scratch\nADD debian.tar /\n");
+    users.write("base/Dockerfile", "FROM scratch\nADD debian.tar /\n");
     let packages = PACKAGES.join(" ");
     let download = format!(
         "chroot \"$1\" apt-get -qq -y --no-install-recommends --download-only install {packages} >/dev/null"
@@ -213,7 +124,7 @@ fn packages_are_installed_the_same_whoever_builds() {
         && rm -f etc/apt/sources.list.d/* && echo 'deb [trusted=yes] file:/ repo/' >etc/apt/sources.list";
     let [download, repository] =
         [download.as_str(), repository].map(|hook| format!("--customize-hook={hook}"));
-    let tar = ground.text("base/debian.tar");
+    let tar = users.text("base/debian.tar");
     let arguments = [
         "--variant=minbase",
         "--quiet",
@@ -222,13 +133,13 @@ fn packages_are_installed_the_same_whoever_builds() {
         &repository,
     ];
     run(program("mmdebstrap", &arguments).args(["bookworm", &tar, &mirrors]));
-    let layout = ground.text("layout");
+    let layout = users.text("layout");
     let output = format!("type=oci,tar=false,dest={layout}");
-    run(ground
-        .command("root")
-        .args(["build", "-o", &output, &ground.text("base")]));
+    run(users
+        .cairn(User::Me)
+        .args(["build", "-o", &output, &users.text("base")]));
     run(&mut program("chmod", &["-R", "a+rX", &layout]));
-    ground.write("context/Dockerfile", INSTALLS);
+    users.write("context/Dockerfile", INSTALLS);
     let base = format!("base=oci-layout://{layout}");
-    ground.builds_the_same(&["--build-context", &base, &ground.text("context")]);
+    builds_the_same(&users, &["--build-context", &base, &users.text("context")]);
 }

@@ -18,7 +18,7 @@
 //! own namespace, so that nothing of the gate's ever stands in the way of a `bind`, and 127.0.0.1
 //! and ::1 are the step's own.
 //!
-//! Ports are opened as they are asked for: the step's `connect`s come to [`connect::Connects`]
+//! Ports are opened as they are asked for: the step's `connect`s come to `connect`
 //! (seccomp user notification), which has the forwarder connect first, so that what is refused
 //! outside is refused inside. A program that connects without connect(2) (`MSG_FASTOPEN`) finds
 //! only those ports that others have opened.

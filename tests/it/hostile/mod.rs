@@ -4,6 +4,7 @@ mod absent;
 mod archive;
 mod changes;
 mod codes;
+mod commands;
 mod context;
 mod crowd;
 mod disk;

@@ -13,6 +13,7 @@ pub mod served;
 pub mod tars;
 pub mod tree;
 pub mod trees;
+pub mod users;
 
 pub use programs::{require, run};
 
