@@ -75,6 +75,8 @@ pub enum Command {
     Explain(Explain),
     /// Show all that a command wrote, or list the commands of the last build
     Log(Log),
+    /// List the caches that commands keep (`RUN --mount=type=cache`), or remove some
+    Caches(Caches),
     /// Say what this machine lets commands do, what is slower for it, and how to mend it
     ///
     /// Each is really tried. The exit code is 1 where commands can't be run as they should.
@@ -219,6 +221,9 @@ pub struct Commands {
     /// Time for each RUN, such as 30m
     #[arg(long, value_name = "DURATION", value_parser = flags::duration)]
     pub timeout: Option<Duration>,
+    /// Bytes that all caches of RUN may hold: those go first that were not used for longest
+    #[arg(long, value_name = "BYTES", value_parser = flags::bytes, default_value = "20g")]
+    pub cache_size: u64,
     /// Run the steps of these stages although the store has their results
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub no_cache_filter: Vec<String>,
@@ -355,6 +360,20 @@ pub struct Log {
     pub key: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub struct Caches {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Remove the caches of this name
+    #[arg(long, value_name = "ID", conflicts_with = "json")]
+    pub remove: Vec<String>,
+    /// Remove all caches
+    #[arg(long, conflicts_with_all = ["json", "remove"])]
+    pub remove_all: bool,
+}
+
+/// `cairn doctor`.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// As JSON

@@ -60,6 +60,7 @@ pub fn settings(
     });
     Ok(CommandSettings {
         limits: limits(commands),
+        caches: commands.cache_size,
         proxies: proxies(dockerfile, environment),
         secrets,
         ssh: agents.collect::<Result<_, Failure>>()?,

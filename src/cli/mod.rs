@@ -5,6 +5,7 @@
 
 mod arguments;
 mod build;
+mod caches;
 mod call;
 mod check;
 mod commands;
@@ -77,6 +78,7 @@ fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failu
         Command::Convert(arguments) => convert::run(*arguments, environment),
         Command::Explain(arguments) => explain::run(&arguments, environment),
         Command::Log(arguments) => log::run(&arguments, environment),
+        Command::Caches(arguments) => caches::run(&arguments, environment),
         Command::Doctor(arguments) => doctor::run(&arguments, environment),
         Command::Push(arguments) => transfer::push(&arguments, environment),
         Command::Pull(arguments) => transfer::pull(&arguments, environment),

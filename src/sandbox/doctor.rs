@@ -264,7 +264,7 @@ fn attempt(session: &Session, place: &Path, request: Request) -> Result<bool, Er
         arguments: vec!["/true".to_owned()],
         ..request
     };
-    let outcome = session.run(&request, &mut |_, _| {});
+    let outcome = session.run(&request, &mut |_, _| Ok(()));
     let removed = session.remove(place);
     let outcome = outcome?;
     removed?;

@@ -3,7 +3,7 @@
 //! In: paths of the host, names that a command chose. Out: descriptors. No symlink is followed
 //! below the folder, and no depth is too deep: one descriptor at a time goes down and up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -14,6 +14,9 @@ use rustix::io::Errno;
 
 use super::error::{Doing as _, Error};
 use crate::canon::EntryPath;
+
+/// Bytes of a block of stat(2).
+const BLOCK: u64 = 512;
 
 /// Opens a directory to go through it.
 pub(super) fn open_directory(folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
@@ -54,6 +57,48 @@ pub(super) fn open(folder: &Path, path: &EntryPath) -> Result<File, Error> {
         return Err(Error::Refused(format!("`{path}` is no regular file")));
     }
     Ok(file.into())
+}
+
+/// How many bytes a folder and all that it holds take up on disk.
+pub(super) fn measure(folder: &Path) -> Result<u64, Error> {
+    let doing = || format!("measure the folder `{}`", folder.display());
+    let mut at = open_folder(folder).doing(doing)?;
+    let mut counted = BTreeSet::new();
+    let (mut blocks, entered) = measure_one(&at, &mut counted).doing(doing)?;
+    let mut left = vec![entered];
+    while let Some(directories) = left.last_mut() {
+        if let Some(name) = directories.pop() {
+            at = open_directory(&at, &name).doing(doing)?;
+            let (more, entered) = measure_one(&at, &mut counted).doing(doing)?;
+            blocks += more;
+            left.push(entered);
+        } else {
+            left.pop();
+            if !left.is_empty() {
+                at = open_directory(&at, b"..").doing(doing)?;
+            }
+        }
+    }
+    Ok(blocks.saturating_mul(BLOCK))
+}
+
+/// Blocks of what a directory holds, and the directories in it. A file of several names is counted
+/// once: `counted` has those.
+fn measure_one(
+    directory: &OwnedFd,
+    counted: &mut BTreeSet<(u64, u64)>,
+) -> rustix::io::Result<(u64, Vec<Vec<u8>>)> {
+    let (mut blocks, mut directories) = (0u64, Vec::new());
+    for name in names(directory)?.into_keys() {
+        let stat = rustix::fs::statat(directory, name.as_slice(), AtFlags::SYMLINK_NOFOLLOW)?;
+        if stat.st_nlink == 1 || counted.insert((stat.st_dev, stat.st_ino)) {
+            blocks = blocks.saturating_add(stat.st_blocks.unsigned_abs());
+        }
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            directories.push(name);
+        }
+    }
+    Ok((blocks, directories))
 }
 
 /// Removes a folder and all that it holds.

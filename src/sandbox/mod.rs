@@ -38,5 +38,6 @@ mod worker;
 
 pub use error::Error;
 pub use found::{Found, FoundKind};
+pub use pump::Output;
 pub use request::{Limits, Mount, Network, Request, Rlimit, Security, Source};
 pub use session::{Exit, Identity, Outcome, Session, SessionSettings, Stream, Wanted};

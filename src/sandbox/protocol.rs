@@ -45,6 +45,8 @@ pub(super) enum Operation {
         #[serde(with = "wire::entry_path")] EntryPath,
     ),
     Remove(#[serde(with = "wire::host_path")] PathBuf),
+    /// The answer is a `Result<u64, Told>`.
+    Measure(#[serde(with = "wire::host_path")] PathBuf),
 }
 
 /// How a run ended, and owners that the upper folder's files can't say.

@@ -22,6 +22,9 @@ const WINDOW: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
+/// Takes what a command writes. An error ends the command.
+pub type Output<'a> = dyn FnMut(Stream, &[u8]) -> io::Result<()> + 'a;
+
 /// A stream, and its pipe until that is over.
 pub(super) type Pump = (Stream, Option<OwnedFd>);
 
@@ -29,7 +32,7 @@ pub(super) type Pump = (Stream, Option<OwnedFd>);
 pub(super) fn until_said(
     channel: &Channel,
     pumps: &mut [Pump; 2],
-    output: &mut dyn FnMut(Stream, &[u8]),
+    output: &mut Output<'_>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
@@ -49,7 +52,7 @@ pub(super) fn until_said(
             };
             match retried(|| rustix::io::read(open, piece.as_mut_slice()))? {
                 0 => *pipe = None,
-                count => output(*stream, &piece[..count]),
+                count => output(*stream, &piece[..count])?,
             }
         }
         if is_said {
@@ -59,7 +62,7 @@ pub(super) fn until_said(
 }
 
 /// Hands on what is still in the pipes.
-pub(super) fn rest(pumps: [Pump; 2], output: &mut dyn FnMut(Stream, &[u8])) -> io::Result<()> {
+pub(super) fn rest(pumps: [Pump; 2], output: &mut Output<'_>) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     for (stream, pipe) in pumps {
         let Some(pipe) = pipe else { continue };
@@ -68,7 +71,7 @@ pub(super) fn rest(pumps: [Pump; 2], output: &mut dyn FnMut(Stream, &[u8])) -> i
         loop {
             match rustix::io::read(&pipe, piece.as_mut_slice()) {
                 Ok(0) | Err(Errno::AGAIN) => break,
-                Ok(count) => output(stream, &piece[..count]),
+                Ok(count) => output(stream, &piece[..count])?,
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }

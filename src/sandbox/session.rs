@@ -18,7 +18,8 @@ use super::error::{Doing as _, Told};
 use super::network::carried::Carried;
 use super::notify::Links;
 use super::protocol::{Ended, Hello, Operation, Ready};
-use super::{Error, Found, Request, agent, pump};
+use super::pump::{self, Output};
+use super::{Error, Found, Request, agent};
 use crate::canon::EntryPath;
 
 /// How a session is made.
@@ -215,12 +216,8 @@ impl Session {
     }
 
     /// Runs a command to its end; every process that it began is gone then. `output` gets what it
-    /// writes, as it comes.
-    pub fn run(
-        &self,
-        request: &Request,
-        output: &mut dyn FnMut(Stream, &[u8]),
-    ) -> Result<Outcome, Error> {
+    /// writes, as it comes, and ends the command where it can't take that.
+    pub fn run(&self, request: &Request, output: &mut Output<'_>) -> Result<Outcome, Error> {
         check(request)?;
         let pipe =
             || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned());
@@ -233,10 +230,16 @@ impl Session {
         let channel = self.ask(&Operation::Run(Box::new(asked)), &descriptors)?;
         drop((their_out, their_err, control));
         let mut pumps = [(Stream::Output, Some(out)), (Stream::Error, Some(err))];
-        pump::until_said(&channel, &mut pumps, output).doing(|| "read the output".to_owned())?;
+        if let Err(source) = pump::until_said(&channel, &mut pumps, output) {
+            // The worker ends the command when nobody asks any more, and says so when it is gone.
+            drop(pumps);
+            let _ = rustix::net::shutdown(&channel, rustix::net::Shutdown::Write);
+            let _ = channel.receive_plain::<Ended>();
+            return Err(source).doing(|| "take the output".to_owned());
+        }
         let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
         // Everything that wrote is gone, so that nothing more comes.
-        pump::rest(pumps, output).doing(|| "read the output".to_owned())?;
+        pump::rest(pumps, output).doing(|| "take the output".to_owned())?;
         self.ended(request, ended)
     }
 
@@ -319,6 +322,14 @@ impl Session {
         told.map_err(Error::from)?;
         let file = descriptors.into_iter().next().ok_or(Error::Ended)?;
         Ok(File::from(file))
+    }
+
+    /// How many bytes `folder` and all that it holds take up on disk.
+    pub fn measure(&self, folder: &Path) -> Result<u64, Error> {
+        absolute([folder])?;
+        let channel = self.ask(&Operation::Measure(folder.to_owned()), &[])?;
+        let told = channel.receive_plain::<Result<u64, Told>>();
+        told.map_err(|_| Error::Ended)?.map_err(Error::from)
     }
 
     /// Removes `folder` and all that it holds, whoever owns it. It is none if it isn't there.

@@ -67,6 +67,9 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
             }
         },
         Operation::Read(folder, path) => read(channel, folder, path),
+        Operation::Measure(folder) => {
+            channel.send(&folder::measure(&folder).map_err(Told::from), &[])
+        }
         Operation::Remove(folder) => channel.send(&told(folder::remove(&folder)), &[]),
     }
 }

@@ -2,10 +2,20 @@
 //!
 //! In: a cache's name, and who else may use it meanwhile. Out: [`Cache`], a folder and the lock on
 //! it. What is in one is nobody's input: a build without it comes out the same, later.
+//!
+//! ```text
+//! caches/HEX-USERS/root     what the cache holds
+//!                  id       its name
+//!                  made     there once it was filled
+//!                  size     bytes that it took up after its last use, at the time of that
+//! caches/HEX-USERS.lock     held as its users share it
+//! ```
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use super::snapshot::Unpacker;
 use super::{Error, Store, io_error, lock};
 use crate::canon::Digest;
 
@@ -27,6 +37,18 @@ pub struct Cache {
     _lock: File,
 }
 
+/// A cache that is there, in use or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name.
+    pub id: String,
+    /// Bytes on disk after its last use, where that came to an end.
+    pub size: Option<u64>,
+    /// When that was.
+    pub used: Option<SystemTime>,
+    place: PathBuf,
+}
+
 /// How many folders a private cache may have: more are used by nobody at a time.
 const MOST_PRIVATE: u32 = 1024;
 
@@ -46,7 +68,6 @@ impl Store {
             }
             Ok(Cache { place, _lock: lock })
         };
-        let lock_of = |place: &Path| place.with_extension("lock");
         let first = at(0);
         match sharing {
             Sharing::Shared => match lock::shared(&lock_of(&first))? {
@@ -68,18 +89,28 @@ impl Store {
         }
     }
 
-    /// The folders of all caches, each with the name of its cache.
-    pub fn caches(&self) -> Vec<(String, PathBuf)> {
+    /// All caches, by name.
+    pub fn caches(&self) -> Vec<Kept> {
         #[expect(clippy::disallowed_methods, reason = "sorted below")]
         let Ok(found) = std::fs::read_dir(self.root.join("caches")) else {
             return Vec::new();
         };
         let named = found.flatten().filter_map(|place| {
-            let id = std::fs::read_to_string(place.path().join("id")).ok()?;
-            Some((id, place.path().join("root")))
+            let place = place.path();
+            let id = std::fs::read_to_string(place.join("id")).ok()?;
+            let size = place.join("size");
+            let used = size.metadata().and_then(|meta| meta.modified()).ok();
+            let size = std::fs::read_to_string(size).ok();
+            let size = size.and_then(|size| size.parse().ok());
+            Some(Kept {
+                id,
+                size,
+                used,
+                place,
+            })
         });
         let mut named: Vec<_> = named.collect();
-        named.sort();
+        named.sort_by(|a, b| (&a.id, &a.place).cmp(&(&b.id, &b.place)));
         named
     }
 }
@@ -90,9 +121,9 @@ impl Cache {
         self.place.join("root")
     }
 
-    /// Has `make` fill the folder with what the cache holds at first, unless it is there. A second
-    /// user waits meanwhile.
-    pub fn fill<E: From<Error>>(&self, make: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    /// Has `unpacker` fill the folder with what the cache holds at first, unless it is there. A
+    /// second user waits meanwhile.
+    pub fn fill<E: From<Error>>(&self, unpacker: &dyn Unpacker<E>) -> Result<(), E> {
         let done = self.place.join("made");
         if done.exists() {
             return Ok(());
@@ -104,13 +135,39 @@ impl Cache {
         let folder = self.folder();
         if folder.exists() {
             // Whoever began to fill it was interrupted, before any command saw it.
-            std::fs::remove_dir_all(&folder).map_err(io_error("remove", &folder))?;
+            unpacker.remove(&folder)?;
         }
         std::fs::create_dir(&folder).map_err(io_error("make", &folder))?;
-        make(&folder)?;
+        unpacker.unpack(&folder)?;
         File::create(&done).map_err(io_error("write", &done))?;
         Ok(())
     }
+
+    /// Notes how many bytes it takes up on disk, and that it was used now.
+    pub fn measured(&self, size: u64) -> Result<(), Error> {
+        let path = self.place.join("size");
+        std::fs::write(&path, size.to_string()).map_err(io_error("write", &path))
+    }
+}
+
+impl Kept {
+    /// Removes it, its files by `remove`, unless somebody uses it: whether it is gone.
+    pub fn remove<E: From<Error>>(
+        &self,
+        remove: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let Some(_lock) = lock::try_exclusive(&lock_of(&self.place))? else {
+            return Ok(false);
+        };
+        remove(&self.place.join("root"))?;
+        std::fs::remove_dir_all(&self.place).map_err(io_error("remove", &self.place))?;
+        Ok(true)
+    }
+}
+
+/// Where the lock of a cache is.
+fn lock_of(place: &Path) -> PathBuf {
+    place.with_extension("lock")
 }
 
 #[cfg(test)]
@@ -137,7 +194,7 @@ mod tests {
         let folder = first.folder();
         drop((first, private));
         assert_eq!(cache("a", Sharing::Private).folder(), folder);
-        let names: Vec<_> = store.caches().into_iter().map(|(id, _)| id).collect();
+        let names: Vec<_> = store.caches().into_iter().map(|kept| kept.id).collect();
         assert_eq!(names, ["a", "a", "a", "b"]);
     }
 
@@ -148,23 +205,50 @@ mod tests {
         }
     }
 
+    /// Writes one file; fails after it.
+    struct Half(&'static str, bool);
+
+    impl Unpacker<Error> for Half {
+        fn unpack(&self, folder: &Path) -> Result<(), Error> {
+            std::fs::write(folder.join(self.0), b"").map_err(io_error("write", folder))?;
+            match self.1 {
+                true => Err(Error::Missing("it".to_owned())),
+                false => Ok(()),
+            }
+        }
+
+        fn remove(&self, folder: &Path) -> Result<(), Error> {
+            std::fs::remove_dir_all(folder).map_err(io_error("remove", folder))
+        }
+    }
+
     #[test]
     fn a_cache_is_filled_once_and_anew_where_that_was_interrupted() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let cache = store.cache("a", "whole", Sharing::Shared).unwrap();
-        let failed = cache.fill(|folder| {
-            std::fs::write(folder.join("half"), b"").unwrap();
-            Err(Error::Missing("it".to_owned()))
-        });
-        failed.unwrap_err();
-        let fill = |name: &'static str| {
-            let write = |folder: &Path| std::fs::write(folder.join(name), b"");
-            cache.fill(|folder| write(folder).map_err(io_error("write", folder)))
-        };
-        fill("one").unwrap();
-        fill("two").unwrap();
+        cache.fill(&Half("half", true)).unwrap_err();
+        cache.fill(&Half("one", false)).unwrap();
+        cache.fill(&Half("two", false)).unwrap();
         let is_there = ["half", "one", "two"].map(|name| cache.folder().join(name).exists());
         assert_eq!(is_there, [false, true, false]);
+    }
+
+    #[test]
+    fn a_cache_is_removed_unless_it_is_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let cache = store.cache("a", "whole", Sharing::Shared).unwrap();
+        cache.fill(&Half("one", false)).unwrap();
+        assert_eq!(store.caches()[0].size, None);
+        cache.measured(7).unwrap();
+        let kept = store.caches().remove(0);
+        assert_eq!((kept.id.as_str(), kept.size), ("a", Some(7)));
+        let remove = |folder: &Path| Half("", false).remove(folder);
+        assert!(!kept.remove(remove).unwrap());
+        let root = cache.folder();
+        drop(cache);
+        assert!(kept.remove(remove).unwrap());
+        assert!(!root.exists() && store.caches().is_empty());
     }
 }

@@ -31,7 +31,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use blob::{Blob, BlobWriter, Verified};
-pub use cache::{Cache, Sharing};
+pub use cache::{Cache, Kept, Sharing};
 pub(crate) use lock::bare;
 pub use log::Logged;
 pub use record::Kind as RecordKind;
@@ -139,6 +139,10 @@ const FOLDERS: [&str; 11] = [
     "tmp",
 ];
 
+/// Those of them that hold files as images have them. A set-user-ID program of an image would make
+/// whoever reaches it the store's owner, whatever the umask was.
+const PRIVATE: [&str; 3] = ["snapshots", "caches", "tmp"];
+
 impl Store {
     /// Opens the store at `root`, and makes it where nothing is yet. Waits while another process
     /// removes blobs.
@@ -152,6 +156,9 @@ impl Store {
                     sync_folder(&root.join("blobs"))?;
                 }
             }
+        }
+        for folder in PRIVATE {
+            make_private(&root.join(folder))?;
         }
         let lock = lock::shared(&root.join("lock"))?;
         let store = Store {
@@ -224,6 +231,22 @@ pub(crate) fn publish(file: tempfile::NamedTempFile, path: &Path) -> Result<(), 
     file.persist(path)
         .map(drop)
         .map_err(|error| io_error("write", path)(error.error))
+}
+
+/// Keeps all but the owner out of a folder.
+fn make_private(folder: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let meta = folder.metadata().map_err(io_error("read", folder))?;
+    if meta.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    match std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)) {
+        // Nothing is put there then, either.
+        // Nor may another owner's store be written to.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        other => other.map_err(io_error("close to others", folder)),
+    }
 }
 
 /// Syncs a folder, so that what was renamed or made in it survives a crash.

@@ -5,6 +5,7 @@
 mod blobs;
 mod caches;
 mod checks;
+mod command_caches;
 mod command_flags;
 mod command_line;
 mod commits;

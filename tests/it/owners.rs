@@ -84,7 +84,10 @@ fn owners_are_emulated_where_there_is_one_user() {
         ..Request::default()
     };
     let mut printed = Vec::new();
-    let mut output = |_, bytes: &[u8]| printed.extend_from_slice(bytes);
+    let mut output = |_, bytes: &[u8]| {
+        printed.extend_from_slice(bytes);
+        Ok(())
+    };
     let outcome = session.run(&request, &mut output).unwrap();
     let expected = "0:42 regular empty file\n0:0 character special file\n1000\n1000\n\
         b 5:6\nl 7:8\nhers 1000:1000\np 1000:1000\n/etc/secret 0:9\n\

@@ -52,8 +52,8 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// Takes what came.
-    pub fn write(&mut self, stream: Stream, bytes: &[u8]) {
+    /// Takes what came. Fails where it can't be kept: [`Log::finish`] says why.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             let buffer = match stream {
                 Stream::Output => &mut self.output,
@@ -75,6 +75,10 @@ impl<'a> Log<'a> {
                 }
                 self.told(&line);
             }
+        }
+        match &self.failed {
+            None => Ok(()),
+            Some(error) => Err(error.kind().into()),
         }
     }
 
@@ -183,10 +187,10 @@ mod tests {
         let mut all = Vec::new();
         let secrets: [&[u8]; 2] = [b"hunter22\n", b"abc"];
         let mut log = Log::new(&mut all, &line, secrets.into_iter());
-        log.write(Stream::Output, b"one\ntw");
-        log.write(Stream::Error, b"err\xff hun");
-        log.write(Stream::Output, b"o 10%\rtwo 100%\n");
-        log.write(Stream::Error, b"ter22 abc\nend");
+        log.write(Stream::Output, b"one\ntw").unwrap();
+        log.write(Stream::Error, b"err\xff hun").unwrap();
+        log.write(Stream::Output, b"o 10%\rtwo 100%\n").unwrap();
+        log.write(Stream::Error, b"ter22 abc\nend").unwrap();
         let last = log.finish().unwrap();
         let expected = ["one", "two 100%", "err\u{fffd} *** abc", "end"];
         assert_eq!(*lines.borrow(), expected);
@@ -202,8 +206,8 @@ mod tests {
             let secrets: [&[u8]; 1] = [b"hunter22"];
             let mut log = Log::new(&mut all, &line, secrets.into_iter());
             log.write(Stream::Output, &vec![b'x'; before]);
-            log.write(Stream::Output, b"hunt");
-            log.write(Stream::Output, b"er22");
+            log.write(Stream::Output, b"hunt").unwrap();
+            log.write(Stream::Output, b"er22").unwrap();
             log.write(Stream::Output, &[b'y'; 100]);
             log.finish().unwrap();
             let text = String::from_utf8(all).unwrap();

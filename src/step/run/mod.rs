@@ -4,6 +4,7 @@
 //! contents are in the sandbox's hands as long as it lives. A command that fails changes nothing.
 
 mod error;
+mod kept;
 mod log;
 mod sources;
 mod users;
@@ -39,12 +40,14 @@ use log::Log;
 use sources::absolute;
 
 /// What the caller gives commands and lets them have. None of it is in a key.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CommandSettings {
     /// How the sandbox is made.
     pub session: SessionSettings,
     /// What a command may use up.
     pub limits: Limits,
+    /// How many bytes all caches of commands may hold.
+    pub caches: u64,
     /// Variables for commands that don't have them: proxies.
     pub proxies: Vec<(String, String)>,
     /// Secrets by name.
@@ -57,6 +60,22 @@ pub struct CommandSettings {
     pub allow_insecure: bool,
     /// Whether a command may have devices of the host: `--allow device`.
     pub allow_devices: Devices,
+}
+
+impl Default for CommandSettings {
+    fn default() -> CommandSettings {
+        CommandSettings {
+            session: SessionSettings::default(),
+            limits: Limits::default(),
+            caches: u64::MAX,
+            proxies: Vec::new(),
+            secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
+            allow_host_network: false,
+            allow_insecure: false,
+            allow_devices: Devices::default(),
+        }
+    }
 }
 
 /// Devices of the host that commands may have.
@@ -274,8 +293,8 @@ impl<'a> Runner<'a> {
                 folder,
             });
         }
+        self.free(mounts.caches)?;
         let outcome = outcome?;
-        drop(mounts.caches);
         left.found = left.session.list(&left.upper)?;
         left.found.sort_by(|a, b| a.path.cmp(&b.path));
         let circumstances = Circumstances {
@@ -303,6 +322,7 @@ impl<'a> Runner<'a> {
         let mut written = Log::new(BufWriter::new(file), &line, secrets);
         let outcome = session.run(request, &mut |stream, bytes| written.write(stream, bytes));
         let last = written.finish();
+        // Where the log can't be written the command was ended for it.
         let last = last.map_err(crate::store::io_error("write", log.path()))?;
         self.store.put_log(log, key)?;
         let outcome = outcome?;

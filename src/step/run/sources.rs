@@ -41,7 +41,7 @@ impl Runner<'_> {
             chain.push(layer.diff_id);
             let chain = ChainId::of(&chain).map_or(layer.diff_id.0, |chain| chain.0);
             let name = format!("{}-{users}", chain.hex());
-            let unpacker = Snapshot {
+            let unpacker = Unpack {
                 session: &session,
                 unpack: |folder: &Path| {
                     let folder = absolute(folder)?;
@@ -95,7 +95,11 @@ impl Runner<'_> {
             MountKind::Cache { read_only, .. } => {
                 let cache = cache_name(kind).and_then(|name| all.caches.get(&name));
                 let cache = cache.ok_or(Error::Bug("a cache was not opened"))?;
-                cache.fill(|folder| self.fill(folder, kind, input))?;
+                let session = self.session()?;
+                cache.fill(&Unpack {
+                    session: &session,
+                    unpack: |folder: &Path| self.fill(folder, kind, input),
+                })?;
                 Some(Source::Bind {
                     folder: absolute(&cache.folder())?,
                     path: EntryPath::root(),
@@ -193,7 +197,7 @@ impl Runner<'_> {
             return Err(Error::Bug("a mount has several sources"));
         };
         let name = format!("files-{}-{users}", files.digest().hex());
-        let unpacker = Snapshot {
+        let unpacker = Unpack {
             session: &session,
             unpack: |folder: &Path| unpack_pick(&session, pick, &held_name(), None, folder),
         };
@@ -385,13 +389,13 @@ impl KnownChunks for NoChunks {
     }
 }
 
-/// A snapshot to be made.
-struct Snapshot<'a, F> {
+/// A folder of the sandbox to be filled.
+struct Unpack<'a, F> {
     session: &'a Session,
     unpack: F,
 }
 
-impl<F: Fn(&Path) -> Result<(), Error>> Unpacker<Error> for Snapshot<'_, F> {
+impl<F: Fn(&Path) -> Result<(), Error>> Unpacker<Error> for Unpack<'_, F> {
     fn unpack(&self, folder: &Path) -> Result<(), Error> {
         (self.unpack)(folder)
     }

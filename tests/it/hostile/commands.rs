@@ -336,13 +336,14 @@ fn a_command_that_fills_the_disk_is_told_and_leaves_it() {
     let context = folder.path().join("context");
     std::fs::create_dir(&context).unwrap();
     std::fs::copy("/bin/busybox", context.join("busybox")).unwrap();
-    for filler in ["cat /dev/zero > /fill", "yes"] {
-        let text = format!(
-            "FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /bin/cat\nCOPY busybox /bin/yes\n\
-             ENV PATH=/bin\nRUN {filler}\n"
-        );
+    let line = "a".repeat(1000);
+    for filler in [
+        "\"dd\", \"if=/dev/zero\", \"of=/fill\"",
+        &format!("\"yes\", \"{line}\""),
+    ] {
+        let text = format!("FROM scratch\nCOPY busybox /bin/\nRUN [\"/bin/busybox\", {filler}]\n");
         std::fs::write(folder.path().join("Dockerfile"), text).unwrap();
-        let script = "mkdir -p store && mount -t tmpfs -o size=48m none store && \
+        let script = "mkdir -p store && mount -t tmpfs -o size=16m none store && \
             \"$@\" build -q -f Dockerfile context; code=$?; ls -A store/tmp; exit $code";
         let mut shell = Command::new("unshare");
         shell.args(["--mount", "sh", "-c", script, "sh"]);

@@ -45,7 +45,11 @@ fn programs_that_cannot_run_are_told_apart() {
     ] {
         let mut request = ground.request("");
         request.arguments = vec![program.to_owned()];
-        match ground.session.run(&request, &mut |_, _| {}).unwrap_err() {
+        match ground
+            .session
+            .run(&request, &mut |_, _| Ok(()))
+            .unwrap_err()
+        {
             Error::Program { is_missing, .. } => assert_eq!(is_missing, missing, "{program}"),
             other => panic!("{program}: {other}"),
         }
@@ -154,6 +158,7 @@ fn a_killed_agent_ends_what_it_runs() {
     // Once it runs, its output ends only when it is gone.
     let mut kill = |_, _: &[u8]| {
         rustix::process::kill_process(agent, rustix::process::Signal::KILL).unwrap();
+        Ok(())
     };
     let error = session.run(&request, &mut kill).unwrap_err();
     assert!(matches!(error, Error::Ended), "{error}");

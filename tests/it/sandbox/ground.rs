@@ -109,9 +109,12 @@ impl Ground {
 
     pub fn run(&self, request: &Request) -> (Outcome, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut output = |stream, bytes: &[u8]| match stream {
-            Stream::Output => out.extend_from_slice(bytes),
-            Stream::Error => err.extend_from_slice(bytes),
+        let mut output = |stream, bytes: &[u8]| {
+            match stream {
+                Stream::Output => out.extend_from_slice(bytes),
+                Stream::Error => err.extend_from_slice(bytes),
+            }
+            Ok(())
         };
         let outcome = self.session.run(request, &mut output).unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();

@@ -63,7 +63,7 @@ fn the_program_itself_cannot_be_written_to() {
         again.lowers.push(request.upper.clone());
         again.arguments = vec![name.to_owned()];
         // The root has no library for it; it matters that it ends.
-        let _ = ground.session.run(&again, &mut |_, _| {});
+        let _ = ground.session.run(&again, &mut |_, _| Ok(()));
     }
     let after = std::fs::metadata(program).unwrap();
     assert_eq!(before.modified().unwrap(), after.modified().unwrap());
@@ -77,9 +77,10 @@ fn much_output_is_all_handed_on() {
     };
     let mut bytes = 0;
     let request = ground.request("head -c 50000000 /dev/zero");
-    let outcome = ground
-        .session
-        .run(&request, &mut |_, piece| bytes += piece.len());
+    let outcome = ground.session.run(&request, &mut |_, piece| {
+        bytes += piece.len();
+        Ok(())
+    });
     assert_eq!((outcome.unwrap().exit, bytes), (Exit::Code(0), 50_000_000));
 }
 

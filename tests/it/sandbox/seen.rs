@@ -185,7 +185,7 @@ fn mounts_are_what_they_say() {
             mounts: vec![mount("mnt", bind("out", true))],
             ..ground.request("true")
         };
-        assert!(ground.session.run(&request, &mut |_, _| {}).is_err());
+        assert!(ground.session.run(&request, &mut |_, _| Ok(())).is_err());
     }
 }
 

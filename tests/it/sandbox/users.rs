@@ -69,7 +69,10 @@ fn a_user_with_subordinate_users_has_them_all() {
     assert_eq!(file.unwrap().uid, 33);
     let mut request = ground.request("true");
     request.uid = 70_000;
-    let error = ground.session.run(&request, &mut |_, _| {}).unwrap_err();
+    let error = ground
+        .session
+        .run(&request, &mut |_, _| Ok(()))
+        .unwrap_err();
     assert!(
         error.to_string().contains("more subordinate ids"),
         "{error}"

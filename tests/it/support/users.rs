@@ -127,22 +127,25 @@ impl Users {
     pub fn cairn(&self, user: User) -> Command {
         let home = self.store(user);
         std::fs::create_dir_all(&home).unwrap();
+        self.give(user, &home);
         let like = cairn(&home);
-        let mut command = match user.account() {
-            None => Command::new(self.path("cairn")),
-            Some(name) => {
-                self.give(user, &home);
-                let group = run(&mut program("id", &["-g", &name]));
-                let arguments = ["--reuid", &name, "--regid", group.trim(), "--init-groups"];
-                let mut command = program("setpriv", &arguments);
-                command.arg(self.path("cairn"));
-                command
-            }
-        };
+        let mut command = self.command(user, &self.text("cairn"));
         command.env_clear().stdin(Stdio::null());
         for (name, value) in like.get_envs() {
             command.env(name, value.unwrap_or_default());
         }
+        command
+    }
+
+    /// Any program as `user`.
+    pub fn command(&self, user: User, path: &str) -> Command {
+        let Some(name) = user.account() else {
+            return Command::new(path);
+        };
+        let group = run(&mut program("id", &["-g", &name]));
+        let arguments = ["--reuid", &name, "--regid", group.trim(), "--init-groups"];
+        let mut command = program("setpriv", &arguments);
+        command.arg(path);
         command
     }
 
