@@ -205,10 +205,10 @@ mod tests {
             let mut all = Vec::new();
             let secrets: [&[u8]; 1] = [b"hunter22"];
             let mut log = Log::new(&mut all, &line, secrets.into_iter());
-            log.write(Stream::Output, &vec![b'x'; before]);
+            log.write(Stream::Output, &vec![b'x'; before]).unwrap();
             log.write(Stream::Output, b"hunt").unwrap();
             log.write(Stream::Output, b"er22").unwrap();
-            log.write(Stream::Output, &[b'y'; 100]);
+            log.write(Stream::Output, &[b'y'; 100]).unwrap();
             log.finish().unwrap();
             let text = String::from_utf8(all).unwrap();
             assert!(
