@@ -1,6 +1,7 @@
 //! Where a connection of a step may go.
 //!
-//! In: the address that the step meant. Out: where to connect to, or why not. Pure.
+//! In: the address that the step meant, and whether it is the machine's own. Out: where to connect
+//! to, or why not. Pure.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -24,8 +25,8 @@ pub enum Refusal {
     /// It is the host's loopback, or leads there.
     #[error("the host's own services are closed to steps (hint: `--add-host NAME:host-gateway`)")]
     Host,
-    /// Link-local: where clouds keep the credentials of machines.
-    #[error("link-local addresses are closed to steps")]
+    /// Link-local, or another where clouds keep the credentials of machines.
+    #[error("link-local addresses, and those of clouds' metadata, are closed to steps")]
     LinkLocal,
     /// Not the address of one host.
     #[error("this is no address of a host")]
@@ -46,8 +47,8 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Where a connection to `asked` goes.
-    pub fn route(&self, asked: SocketAddr) -> Route {
+    /// Where a connection to `asked` goes; `is_own` says whether an address is one of the host's.
+    pub fn route(&self, asked: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Route {
         let (ip, port) = (asked.ip().to_canonical(), asked.port());
         if port == 53 {
             return Route::Resolver;
@@ -71,10 +72,22 @@ impl Reach {
         };
         match refusal {
             Some(refusal) => Route::Refused(refusal),
+            // A service that listens at all of the host's addresses is no less the host's own.
+            None if !self.host_gateway && is_own(ip) => Route::Refused(Refusal::Host),
             None => Route::To(vec![SocketAddr::new(ip, port)]),
         }
     }
 }
+
+/// Where clouds give a machine its credentials, beside the link-local 169.254.169.254: Alibaba's,
+/// Azure's and Oracle's.
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+/// Amazon's.
+const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 fn refusal_v4(ip: Ipv4Addr) -> Option<Refusal> {
     let [first, second, third, _] = ip.octets();
@@ -82,7 +95,7 @@ fn refusal_v4(ip: Ipv4Addr) -> Option<Refusal> {
         // The kernel takes 0.0.0.0 for the loopback.
         return Some(Refusal::Host);
     }
-    if ip.is_link_local() {
+    if ip.is_link_local() || METADATA_V4.contains(&ip) {
         return Some(Refusal::LinkLocal);
     }
     // 240.0.0.0/4 is reserved, but some networks do use it.
@@ -94,7 +107,7 @@ fn refusal_v6(ip: Ipv6Addr) -> Option<Refusal> {
     if ip.is_loopback() || ip.is_unspecified() {
         return Some(Refusal::Host);
     }
-    if ip.is_unicast_link_local() {
+    if ip.is_unicast_link_local() || ip == METADATA_V6 {
         return Some(Refusal::LinkLocal);
     }
     // ::a.b.c.d, which nobody routes (RFC 4291, 2.5.5.1).
@@ -108,7 +121,9 @@ mod tests {
     use super::*;
 
     fn route(reach: &Reach, asked: &str) -> Route {
-        reach.route(asked.parse().unwrap())
+        reach.route(asked.parse().unwrap(), |ip| {
+            ip == IpAddr::from([10, 9, 9, 9])
+        })
     }
 
     #[test]
@@ -131,7 +146,11 @@ mod tests {
             ("192.0.0.1:80", Refusal::Host),
             ("192.0.0.4:3128", Refusal::Host),
             ("[fd5c:a1e7:41c0::1]:80", Refusal::Host),
+            ("10.9.9.9:80", Refusal::Host),
+            ("[::ffff:10.9.9.9]:80", Refusal::Host),
             ("169.254.169.254:80", Refusal::LinkLocal),
+            ("100.100.100.200:80", Refusal::LinkLocal),
+            ("[fd00:ec2::254]:80", Refusal::LinkLocal),
             ("[fe80::1]:80", Refusal::LinkLocal),
             ("[::127.0.0.1]:80", Refusal::NoHost),
             ("[ff02::1]:80", Refusal::NoHost),
@@ -160,6 +179,8 @@ mod tests {
         let both = ["127.0.0.1:80", "[::1]:80"].map(|text| text.parse().unwrap());
         assert_eq!(route(&reach, "192.0.0.1:80"), Route::To(both.to_vec()));
         assert_eq!(route(&reach, "127.0.0.1:80"), Route::Refused(Refusal::Host));
+        let own = Route::To(vec!["10.9.9.9:80".parse().unwrap()]);
+        assert_eq!(route(&reach, "10.9.9.9:80"), own);
     }
 
     #[test]

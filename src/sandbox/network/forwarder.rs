@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener, UdpSocket as StdUdp};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, UdpSocket as StdUdp};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::thread::JoinHandle;
@@ -25,7 +25,7 @@ use super::control::{self, Ask, Said};
 use super::destination::{Reach, Refusal, Route};
 use super::ports::MOST_PORTS;
 use super::relay::{self, Count};
-use super::{Error, Event, dns};
+use super::{Error, Event, dns, netlink};
 use crate::sandbox::sys_network as sys;
 
 /// Connections that one step may have at a time: two descriptors each.
@@ -288,9 +288,14 @@ fn code(error: &io::Error) -> i32 {
     }
 }
 
+/// Whether an address is the host's own; also where that can't be found out.
+fn is_own(ip: IpAddr) -> bool {
+    netlink::is_own(ip).unwrap_or(true)
+}
+
 /// Connects to where `asked` leads.
 async fn dial(state: &State, asked: SocketAddr) -> io::Result<TcpStream> {
-    let targets = match state.reach.route(asked) {
+    let targets = match state.reach.route(asked, is_own) {
         Route::To(targets) => targets,
         Route::Resolver => state.resolvers.to_vec(),
         Route::Refused(refusal) => {

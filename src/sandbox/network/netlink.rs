@@ -1,9 +1,11 @@
 //! Route netlink (rtnetlink(7)): the few messages that lay out a network.
 //!
-//! In: a kind, a fixed part, attributes. Out: the kernel's yes or no. The socket speaks for the
+//! In: a kind, a fixed part, attributes. Out: the kernel's yes or no, or what it knows of an
+//! address. The socket speaks for the
 //! network namespace that it was opened in.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -13,6 +15,7 @@ pub mod kind {
     pub const NEW_LINK: u16 = 16;
     pub const NEW_ADDRESS: u16 = 20;
     pub const NEW_ROUTE: u16 = 24;
+    pub const GET_ROUTE: u16 = 26;
 }
 
 /// The interface attributes in use: `IFLA_*` of linux/if_link.h, `VETH_INFO_PEER` of linux/veth.h.
@@ -175,6 +178,52 @@ impl Netlink {
     }
 }
 
+/// Where the kernel would send what is for `ip`: the type of the route in an answer to `sequence`
+/// (`rtm_type` of struct rtmsg), or the error's number. None if it isn't in this answer.
+fn route_type(answer: &[u8], sequence: u32) -> Option<Result<u8, i32>> {
+    if let Some(code) = acknowledged(answer, sequence) {
+        return Some(Err(code));
+    }
+    let header = answer.first_chunk::<HEADER>()?;
+    let kind = u16::from_ne_bytes([header[4], header[5]]);
+    let number = u32::from_ne_bytes([header[8], header[9], header[10], header[11]]);
+    let is_route = kind == kind::NEW_ROUTE && number == sequence;
+    is_route.then(|| answer.get(HEADER + 7).copied().map(Ok))?
+}
+
+/// Whether an address is one of this machine's own, in the network namespace of the calling
+/// thread. Nothing is sent to anybody but the kernel.
+///
+/// # Errors
+/// Those of the conversation with the kernel. That there is no way to the address is none: it is
+/// not the machine's then.
+pub fn is_own(ip: IpAddr) -> io::Result<bool> {
+    let (family, octets) = match ip {
+        IpAddr::V4(ip) => (AddressFamily::INET, ip.octets().to_vec()),
+        IpAddr::V6(ip) => (AddressFamily::INET6, ip.octets().to_vec()),
+    };
+    let family = u8::try_from(family.as_raw()).map_err(io::Error::other)?;
+    let bits = u8::try_from(octets.len() * 8).map_err(io::Error::other)?;
+    let body = Body(vec![family, bits, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let body = body.with(route::DESTINATION, &octets);
+    let netlink = Netlink::open()?;
+    let mut asked = message(kind::GET_ROUTE, 1, &body);
+    asked[6..8].copy_from_slice(&REQUEST.to_ne_bytes());
+    rustix::net::send(&netlink.socket, &asked, SendFlags::empty())?;
+    let mut answer = [0; 4096];
+    loop {
+        let (_, length) = rustix::net::recv(&netlink.socket, &mut answer[..], RecvFlags::empty())?;
+        match route_type(answer.get(..length).unwrap_or_default(), 1) {
+            None => {}
+            Some(Ok(kind)) => return Ok(kind == route::LOCAL),
+            Some(Err(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL)) => {
+                return Ok(false);
+            }
+            Some(Err(code)) => return Err(io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +262,20 @@ mod tests {
             assert_eq!(acknowledged(&both[..length], 1), None);
         }
         assert_eq!(acknowledged(&[0; 64], 1), None);
+    }
+
+    #[test]
+    fn the_machines_own_addresses_are_known() {
+        for (ip, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("192.0.2.77", false),
+        ] {
+            let is_own = is_own(ip.parse().unwrap()).unwrap();
+            // There are machines without IPv6.
+            assert!(is_own == expected || ip == "::1", "{ip}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use cairn::plan::command::Network;
 use cairn::sandbox::Wanted;
 
 use super::ground::{Ground, script};
+use crate::support::programs::skipped;
 use crate::support::{require, temp};
 
 /// Says `hello` to whoever comes, and counts them.
@@ -79,4 +80,32 @@ fn a_command_reaches_what_it_was_given_and_nothing_else_of_the_host() {
         assert_eq!(answers, ["hello", "refused", "refused", "refused", "hello"]);
         assert_eq!(count.load(Ordering::SeqCst), before + 2);
     }
+}
+
+#[test]
+fn what_listens_at_all_addresses_of_the_host_is_its_own_all_the_same() {
+    if !require("busybox") {
+        return;
+    }
+    // The address that this machine would send from; nothing is sent.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = socket
+        .connect("192.0.2.99:9")
+        .and_then(|()| socket.local_addr());
+    let own = match own {
+        Ok(own) if !own.ip().is_loopback() => own.ip().to_string(),
+        _ => return skipped("this machine has no address but the loopback's"),
+    };
+    let (port, count) = greeter("0.0.0.0:0");
+    let closed = Command {
+        hosts: Vec::new(),
+        ..ask(&own, port, Network::Default)
+    };
+    let said = said(Wanted::Best, [closed, ask(&own, port, Network::Default)]);
+    assert!(
+        said[0].contains("refused") || said[1].contains("refused"),
+        "{said:?}"
+    );
+    assert_eq!(said.last().unwrap(), "hello", "{said:?}");
+    assert_eq!(count.load(Ordering::SeqCst), 1);
 }

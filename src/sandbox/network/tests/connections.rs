@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::{HOST_V4, HOST_V6, become_host, behind_a_gate, code, greet, heard, plain, serve};
+use super::{
+    HOST_V4, HOST_V6, become_host, behind_a_gate, code, greet, heard, plain, serve, to_the_host,
+};
 use crate::sandbox::network::destination::Reach;
 use crate::sandbox::network::ports::MOST_PORTS;
 use crate::sandbox::network::{Event, Forwarder, Ports, Settings, Verdict};
@@ -24,7 +26,7 @@ fn bytes_go_both_ways_to_what_was_meant_and_each_way_ends_by_itself() {
                 stream.write_all(&got).unwrap();
             });
         }
-        (Settings::default(), ())
+        (to_the_host(), ())
     };
     behind_a_gate(host, |step, ()| {
         for to in [format!("{HOST_V4}:7000"), format!("[{HOST_V6}]:7000")] {
@@ -50,7 +52,7 @@ fn bytes_go_both_ways_to_what_was_meant_and_each_way_ends_by_itself() {
 fn what_is_refused_or_broken_outside_is_so_inside() {
     let host = || {
         serve(&format!("{HOST_V4}:7001"), reset);
-        (Settings::default(), ())
+        (to_the_host(), ())
     };
     behind_a_gate(host, |step, ()| {
         let closed = format!("{HOST_V4}:7002");
@@ -86,7 +88,12 @@ fn reset(stream: TcpStream) {
 #[test]
 fn the_hosts_own_services_are_closed_but_for_what_was_asked_for() {
     let host = || {
-        for at in ["127.0.0.1:7000", "127.0.0.1:3128", "[::1]:7001"] {
+        for at in [
+            "127.0.0.1:7000",
+            "127.0.0.1:3128",
+            "[::1]:7001",
+            "0.0.0.0:7002",
+        ] {
             greet(at, "host");
         }
         (Settings::default(), ())
@@ -103,6 +110,8 @@ fn the_hosts_own_services_are_closed_but_for_what_was_asked_for() {
         for (to, expected) in closed {
             assert_eq!(code(step.connect(to)), Some(expected), "{to}");
         }
+        let own = format!("{HOST_V4}:7002");
+        assert_eq!(code(step.connect(&own)), Some(Errno::CONNREFUSED));
     });
     let host = || {
         for at in ["127.0.0.1:7000", "127.0.0.1:3128", "[::1]:7001"] {
@@ -136,7 +145,7 @@ fn the_steps_own_servers_stay_its_own_on_ports_that_it_also_uses_outside() {
     let host = || {
         greet(&format!("{HOST_V4}:443"), "host");
         greet("127.0.0.1:443", "loopback of the host");
-        (Settings::default(), ())
+        (to_the_host(), ())
     };
     behind_a_gate(host, |step, ()| {
         let outside = format!("{HOST_V4}:443");
@@ -161,7 +170,7 @@ fn the_steps_own_servers_stay_its_own_on_ports_that_it_also_uses_outside() {
 fn what_is_not_read_outside_is_not_taken_inside() {
     let host = || {
         let listener = TcpListener::bind(format!("{HOST_V4}:7000")).unwrap();
-        (Settings::default(), listener)
+        (to_the_host(), listener)
     };
     behind_a_gate(host, |step, listener| {
         let mut stream = step.connect(&format!("{HOST_V4}:7000")).unwrap();
@@ -191,7 +200,7 @@ fn what_is_not_read_outside_is_not_taken_inside() {
 #[test]
 fn a_step_that_opens_too_many_ports_is_told_so() {
     behind_a_gate(
-        || (Settings::default(), ()),
+        || (to_the_host(), ()),
         |step, ()| {
             let first = 20_000;
             // One is for DNS over TCP.
@@ -213,7 +222,7 @@ fn a_forwarder_that_ends_ends_what_it_carries() {
             return;
         }
         let listener = TcpListener::bind(format!("{HOST_V4}:7000")).unwrap();
-        let (forwarder, control) = Forwarder::start(Settings::default(), |_| {}).unwrap();
+        let (forwarder, control) = Forwarder::start(to_the_host(), |_| {}).unwrap();
         let (wiring, mut ports) = Ports::lay(control).unwrap();
         let to = format!("{HOST_V4}:7000");
         let verdict = ports.connect(to.parse().unwrap());

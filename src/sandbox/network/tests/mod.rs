@@ -91,6 +91,13 @@ fn become_host() -> bool {
     true
 }
 
+/// A network that reaches the host's own addresses, where all of the test's world is.
+fn to_the_host() -> Settings {
+    let mut settings = Settings::default();
+    settings.reach.host_gateway = true;
+    settings
+}
+
 /// Runs `host` on a host of its own, then `step` behind a gate to it. Without the right to make
 /// namespaces nothing is run: [`all_of_it_works_for_users_without_root`] gets that right.
 fn behind_a_gate<T: Send>(
