@@ -277,7 +277,7 @@ fn harm_done(users: &Users, user: User, number: usize, recipe: &Recipe) -> Vec<S
 }
 
 /// The arguments of all processes of this machine.
-fn processes() -> Vec<String> {
+pub(super) fn processes() -> Vec<String> {
     let folders = entries(Path::new("/proc")).into_iter();
     // Most others are no processes, or ended meanwhile.
     let lines = folders.filter_map(|folder| std::fs::read(folder.join("cmdline")).ok());

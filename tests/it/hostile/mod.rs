@@ -11,6 +11,7 @@ mod disk;
 mod ending;
 mod layout;
 mod nested;
+mod running;
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
