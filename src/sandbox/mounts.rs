@@ -11,6 +11,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 use super::error::{Doing as _, Error};
+use super::owner::{self, Kept};
 use super::places::{self, Missing, Places};
 use super::request::{Mount, Network, Request, Security, Source};
 use super::session::Identity;
@@ -86,7 +87,7 @@ impl Stage {
         &mut self,
         content: &[u8],
         mode: u16,
-        owner: (u32, u32),
+        (uid, gid): (u32, u32),
         identity: Identity,
     ) -> std::io::Result<OwnedFd> {
         use std::io::Write as _;
@@ -96,9 +97,22 @@ impl Stage {
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)?;
         let mut file = std::fs::File::from(file);
         file.write_all(content)?;
-        if owner != (0, 0) && identity != Identity::Single {
-            let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
-            rustix::fs::fchown(&file, Some(uid), Some(gid))?;
+        match ((uid, gid), identity) {
+            ((0, 0), _) => {}
+            ((uid, gid), Identity::Single) => {
+                let device = None;
+                let kept = Kept { uid, gid, device }.text();
+                let flags = rustix::fs::XattrFlags::empty();
+                match rustix::fs::fsetxattr(&file, owner::NAME, kept.as_bytes(), flags) {
+                    // Before Linux 6.6, files in memory have no such attributes: it is root's then.
+                    Err(rustix::io::Errno::OPNOTSUPP) => {}
+                    other => other?,
+                }
+            }
+            ((uid, gid), Identity::Whole | Identity::Range { .. }) => {
+                let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+                rustix::fs::fchown(&file, Some(uid), Some(gid))?;
+            }
         }
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode.into()))?;
         Ok(copy_of(rustix::fs::CWD, &path)?)

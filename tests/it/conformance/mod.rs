@@ -22,6 +22,7 @@ use case::{Base, Case};
 use image::Image;
 
 use crate::support::recipes::{entries, testdata};
+use crate::support::users::{User, Users};
 use crate::support::{cairn, require, run, temp};
 
 /// The names of the base. The reference cases were made with the latter: some copy their
@@ -31,19 +32,64 @@ const NAMES: [&str; 3] = ["busybox", "127.0.0.1:5000/busybox", "127.0.0.1:5000/a
 /// The name of the other base: of Debian the cases need a shell, a `bash` and its tree alone.
 const DEBIAN: &str = "127.0.0.1:5000/debian:bookworm";
 
+/// Whoever runs the tests, or a user who was made for them.
+struct Builder {
+    /// Where everything is laid out that is built.
+    folder: tempfile::TempDir,
+    users: Option<(Users, User)>,
+}
+
+impl Builder {
+    /// None where there are no such users.
+    fn new(user: User) -> Option<Builder> {
+        let users = match user {
+            User::Me => None,
+            _ => Some((Users::new()?, user)),
+        };
+        let folder = temp();
+        run(Command::new("chmod").arg("755").arg(folder.path()));
+        Some(Builder { folder, users })
+    }
+
+    fn store(&self) -> PathBuf {
+        match &self.users {
+            None => self.folder.path().join("store"),
+            Some((users, user)) => users.store(*user),
+        }
+    }
+
+    fn cairn(&self) -> Command {
+        match &self.users {
+            None => cairn(&self.store()),
+            Some((users, user)) => users.cairn(*user),
+        }
+    }
+
+    /// A folder where something is to be built; [`Builder::hand_over`] it before.
+    fn place(&self) -> tempfile::TempDir {
+        tempfile::tempdir_in(self.folder.path()).unwrap()
+    }
+
+    /// Lets the user have what was laid out.
+    fn hand_over(&self, place: &Path) {
+        if let Some((users, user)) = &self.users {
+            users.give(*user, place);
+        }
+    }
+}
+
 /// A store with the bases.
 struct World {
-    folder: tempfile::TempDir,
+    builder: Builder,
     busybox: Image,
     debian: Image,
     scratch: Image,
 }
 
 impl World {
-    fn new() -> World {
-        let folder = temp();
+    fn new(builder: Builder) -> World {
         let mut world = World {
-            folder,
+            builder,
             busybox: Image::default(),
             debian: Image::default(),
             scratch: Image::default(),
@@ -53,13 +99,9 @@ impl World {
         world
     }
 
-    fn store(&self) -> PathBuf {
-        self.folder.path().join("store")
-    }
-
     /// An image with one program, this machine's busybox, and links to it.
     fn make_busybox(&self) -> Image {
-        let context = self.folder.path().join("base");
+        let context = self.builder.folder.path().join("base");
         let bin = context.join("root/bin");
         std::fs::create_dir_all(&bin).unwrap();
         let program = run(Command::new("sh").args(["-c", "command -v busybox"]));
@@ -100,7 +142,7 @@ impl World {
 
     /// What stands in for Debian: busybox under other names.
     fn make_debian(&self) -> Image {
-        let context = temp();
+        let context = self.builder.place();
         let dockerfile = "FROM busybox\nRUN mkdir -p /usr/local\nCOPY --chmod=755 <<'E' /bin/bash\n#!/bin/sh\nexec /bin/sh \"$@\"\nE\nCMD [\"bash\"]\n";
         std::fs::write(context.path().join("Dockerfile"), dockerfile).unwrap();
         self.image(context.path(), &[DEBIAN])
@@ -108,14 +150,15 @@ impl World {
 
     /// The image of a context, under these names.
     fn image(&self, context: &Path, names: &[&str]) -> Image {
-        let mut build = cairn(&self.store());
+        self.builder.hand_over(context);
+        let mut build = self.builder.cairn();
         build.args(["build", "-q", "--platform=linux/amd64"]);
         build.args(names.iter().flat_map(|name| ["-t", name]));
         let output = build.arg(context).output().unwrap();
         match output.status.success() {
             true => {
                 let digest = String::from_utf8(output.stdout).unwrap();
-                Image::read(&self.store(), digest.trim_end(), None)
+                Image::read(&self.builder.store(), digest.trim_end(), None)
             }
             // Every case that begins with it fails, and says why.
             false => Image::default(),
@@ -124,9 +167,10 @@ impl World {
 
     /// What is otherwise than the case says.
     fn differences(&self, case: &Case) -> Vec<String> {
-        let place = temp();
+        let place = self.builder.place();
         case.lay_out(place.path());
-        let mut build = cairn(&self.store());
+        self.builder.hand_over(place.path());
+        let mut build = self.builder.cairn();
         build.args(["build", "--progress=plain"]);
         if !case
             .arguments
@@ -176,7 +220,7 @@ impl World {
                     Base::Debian => &self.debian,
                     Base::Busybox | Base::Scratch => &self.busybox,
                 };
-                let got = Image::read(&self.store(), digest.trim_end(), Some(known));
+                let got = Image::read(&self.builder.store(), digest.trim_end(), Some(known));
                 found.extend(judge::differences(case, base, &got));
             }
         }
@@ -220,14 +264,17 @@ fn cases(collection: &Path) -> Vec<Case> {
     cases.filter(|case| is_picked(&case.name)).collect()
 }
 
-/// Runs a collection and tells all of its failures.
-fn run_all(collection: &str) {
+/// Has `user` build a collection, and tells all failures.
+fn run_all(collection: &str, user: User) {
     if !["busybox", "bzip2", "xz", "tar"].into_iter().all(require) {
         return;
     }
     let collection = testdata().join(collection);
     let (cases, not_yet) = (cases(&collection), not_yet(&collection));
-    let world = World::new();
+    let Some(builder) = Builder::new(user) else {
+        return;
+    };
+    let world = World::new(builder);
     let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -261,12 +308,32 @@ fn run_all(collection: &str) {
 
 #[test]
 fn dockerfiles_give_what_the_language_says() {
-    run_all("dockerfile");
+    run_all("dockerfile", User::Me);
+}
+
+#[test]
+fn dockerfiles_give_what_the_language_says_to_who_has_a_range_of_users() {
+    run_all("dockerfile", User::Ranged);
+}
+
+#[test]
+fn dockerfiles_give_what_the_language_says_to_who_has_no_other_users() {
+    run_all("dockerfile", User::Single);
 }
 
 #[test]
 fn dockerfiles_give_what_buildkit_makes_of_them() {
-    run_all("reference");
+    run_all("reference", User::Me);
+}
+
+#[test]
+fn dockerfiles_give_what_buildkit_makes_of_them_to_who_has_a_range_of_users() {
+    run_all("reference", User::Ranged);
+}
+
+#[test]
+fn dockerfiles_give_what_buildkit_makes_of_them_to_who_has_no_other_users() {
+    run_all("reference", User::Single);
 }
 
 #[test]
