@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times RUN beside a peer: cairn and Buildah (with runc or crun), one Dockerfile for both.
+"""Times RUN beside a peer: cairn and Buildah (with crun or runc), one Dockerfile for both.
 
 In: a static busybox, `--cairn`. Out: on standard output a table of milliseconds a step, and of
 ratios beside the goals. Each round runs every candidate once, one after the other; printed are the
@@ -51,17 +51,29 @@ class Cairn:
         timed([self.program, "build", "-q", "--store", self.store, "-t", f"localhost/{name}", folder])
 
 
+def in_cgroup2(command):
+    """The command where crun finds control groups of version 2 alone: it refuses both versions
+    side by side."""
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return command
+    script = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh", *command]
+
+
 class Buildah:
     name = "buildah"
 
     def __init__(self, runtime, work):
         place = ["--root", f"{work}/root", "--runroot", f"{work}/runroot"]
         self.command = ["buildah", *place, "--storage-driver", "overlay"]
-        self.runtime = runtime
+        self.runtime = ["--isolation", "oci", "--runtime", runtime]
+        if runtime == "crun":
+            self.command = in_cgroup2(self.command)
+            self.runtime += ["--runtime-flag", "cgroup-manager=disabled"]
 
-    def build(self, folder, cached=False):
-        runtime = ["--isolation", "oci", "--runtime", self.runtime, "--network", "none"]
+    def build(self, folder, cached=False, network="none"):
         caches = ["--layers"] if cached else ["--layers", "--no-cache"]
+        runtime = [*self.runtime, "--network", network]
         return timed([*self.command, "bud", "-q", *runtime, *caches, folder])
 
     def base(self, folder, name):
@@ -98,7 +110,7 @@ def main():
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--cairn", default="target/release/cairn")
     parser.add_argument("--busybox", default="/bin/busybox")
-    parser.add_argument("--runtime", default="runc")
+    parser.add_argument("--runtime", default="crun")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cairn-run-") as work:
         peers = [Cairn(arguments.cairn, work)]

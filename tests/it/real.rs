@@ -1,5 +1,5 @@
-//! Ten Dockerfiles as people write them (`testdata/real`): they build, and their images do their
-//! job in podman.
+//! Ten Dockerfiles as people write them (`testdata/real`): root, a user with a range of others and
+//! one without build them, and their images do their job in podman.
 //!
 //! The images that they stand on are made here: Debian by mmdebstrap from the mirrors that this
 //! machine has, the others by cairn on top of it (`testdata/real/bases`), and served by
@@ -15,7 +15,8 @@ use std::time::Instant;
 use crate::support::engines::{Containers, drivers};
 use crate::support::programs::program;
 use crate::support::served::Served;
-use crate::support::{cairn, require, run, temp};
+use crate::support::users::{User, Users};
+use crate::support::{require, run};
 
 /// A folder of `testdata/real`, and the images that it stands on besides Debian: the file of
 /// `bases` and the name that it is known by.
@@ -81,37 +82,37 @@ fn text(path: &Path) -> &str {
 
 /// Everything that the projects share.
 struct Workshop {
-    folder: tempfile::TempDir,
+    users: Users,
     hub: Served,
     containers: Containers,
 }
 
 impl Workshop {
-    fn new() -> Workshop {
-        let folder = temp();
-        let hub = Served::new(&folder.path().join("hub"));
+    fn new() -> Option<Workshop> {
+        let users = Users::new()?;
+        let hub = Served::new(&users.path("hub"));
         let config = format!(
             "[[registry]]\nlocation = \"docker.io\"\n[[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
             hub.name("").trim_end_matches('/')
         );
-        std::fs::write(folder.path().join("registries.conf"), config).unwrap();
+        users.write("registries.conf", &config);
         // Copies of images are slow; some machines can do no better.
         let driver = drivers("vfs", "overlay").pop().unwrap();
-        let containers = Containers::new("podman", driver, folder.path());
+        let containers = Containers::new("podman", driver, &users.path(""));
         let workshop = Workshop {
-            folder,
+            users,
             hub,
             containers,
         };
         workshop.debian();
-        workshop
+        Some(workshop)
     }
 
-    fn cairn(&self, arguments: &[&str]) -> Command {
-        let mut command = cairn(&self.folder.path().join("store"));
+    fn cairn(&self, user: User, arguments: &[&str]) -> Command {
+        let mut command = self.users.cairn(user);
         command.env(
             "CONTAINERS_REGISTRIES_CONF",
-            self.folder.path().join("registries.conf"),
+            self.users.path("registries.conf"),
         );
         command.args(arguments);
         command
@@ -120,7 +121,7 @@ impl Workshop {
     /// Debian's smallest system, with the authorities that this machine trusts besides Debian's:
     /// there are networks where nobody gets out without.
     fn debian(&self) {
-        let context = self.folder.path().join("debian");
+        let context = self.users.path("debian");
         std::fs::create_dir_all(context.join("authorities")).unwrap();
         let mirrors = [
             "/etc/apt/sources.list.d/debian.sources",
@@ -157,7 +158,7 @@ impl Workshop {
         let names = ["library/debian:bookworm", "library/debian:bookworm-slim"];
         let [full, slim] = names.map(|name| self.hub.name(name));
         let arguments = ["build", "--push", "-t", &full, "-t", &slim, text(&context)];
-        run(&mut self.cairn(&arguments));
+        run(&mut self.cairn(User::Me, &arguments));
     }
 
     fn base(&self, file: &str, name: &str) -> Result<(), String> {
@@ -173,20 +174,43 @@ impl Workshop {
             text(&file),
             text(&folder),
         ];
-        succeeded(self.cairn(&arguments)).map(drop)
+        succeeded(self.cairn(User::Me, &arguments)).map(drop)
     }
 
-    /// Builds a project and checks its image; else what is wrong.
+    /// Has each user build a project and checks its images; else what is wrong.
     fn check(&self, project: &Project) -> Result<(), String> {
         for (file, name) in project.bases {
             self.base(file, name)?;
         }
+        for user in User::ALL {
+            let begin = Instant::now();
+            let checked = self.check_as(user, project);
+            let seconds = begin.elapsed().as_secs();
+            let _ = writeln!(
+                std::io::stderr(),
+                "real: {} as {user:?} {seconds} s",
+                project.name
+            );
+            checked.map_err(|why| format!("as {user:?}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    fn check_as(&self, user: User, project: &Project) -> Result<(), String> {
         let folder = data().join(project.name);
-        let archive = self.folder.path().join(format!("{}.tar", project.name));
-        let name = format!("localhost/{}:1", project.name);
+        // Not everybody may go to where the tests are.
+        let context = self.users.path(&format!("{}-{user:?}", project.name));
+        run(Command::new("cp").arg("-r").args([&folder, &context]));
+        self.users.give(user, &context);
+        // It is written beside its place, then moved there.
+        let out = context.with_extension("out");
+        std::fs::create_dir(&out).unwrap();
+        self.users.give(user, &out);
+        let archive = out.join("image.tar");
+        let name = format!("localhost/{}-{user:?}:1", project.name).to_lowercase();
         let output = format!("type=oci,dest={}", text(&archive));
-        let arguments = ["build", "-t", &name, "-o", &output, text(&folder)];
-        succeeded(self.cairn(&arguments))?;
+        let arguments = ["build", "-t", &name, "-o", &output, text(&context)];
+        succeeded(self.cairn(user, &arguments))?;
         succeeded(
             self.containers
                 .command(&["load", "-q", "-i", text(&archive)]),
@@ -250,7 +274,9 @@ fn real_dockerfiles_build_and_their_images_do_their_job() {
     let chosen = |project: &&Project| only.is_empty() || project.name == only;
     let projects: Vec<_> = PROJECTS.iter().filter(chosen).collect();
     assert!(!projects.is_empty(), "there is no project `{only}`");
-    let workshop = Workshop::new();
+    let Some(workshop) = Workshop::new() else {
+        return;
+    };
     let left = Mutex::new(projects.into_iter());
     let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
     let failures = Mutex::new(Vec::new());
