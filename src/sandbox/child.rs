@@ -59,7 +59,7 @@ pub(super) fn run(
     report: &Channel,
     to_fail: OwnedFd,
 ) -> ! {
-    let Err(error) = become_command(alone, step, streams, report);
+    let Err(error) = become_command(alone, step, streams, report, &to_fail);
     let text = serde_json::to_vec(&Told::from(error)).unwrap_or_default();
     let _ = std::fs::File::from(to_fail).write_all(&text);
     sys::exit(1)
@@ -70,6 +70,7 @@ fn become_command(
     step: &Step<'_>,
     streams: &Streams,
     report: &Channel,
+    to_fail: &OwnedFd,
 ) -> Result<Infallible, Error> {
     let request = step.request;
     let program = Program::new(&request.arguments, &request.env)?;
@@ -104,7 +105,10 @@ fn become_command(
     };
     keep(kept).doing(|| "give up capabilities".to_owned())?;
     sys::reset_signals();
-    sys::close_all_on_exec().doing(|| "close what is not the command's".to_owned())?;
+    // Not only on exec: the program's path is looked up before that, and may lead through
+    // `/proc/self/fd`. What is left leads nowhere: it is a pipe, and closes on exec.
+    let closed = sys::close_all_but(alone, &[to_fail.as_fd()]);
+    closed.doing(|| "close what is not the command's".to_owned())?;
     Err(program.execute())
 }
 

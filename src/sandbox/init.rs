@@ -45,6 +45,14 @@ pub(super) fn run(
     identity: Identity,
     has_group: bool,
 ) -> ! {
+    // What the worker has open is the host's: its folders, and who it speaks to.
+    let mut kept = vec![report.as_fd()];
+    if let Streams::Pipes { output, error } = &streams {
+        kept.extend([output.as_fd(), error.as_fd()]);
+    }
+    if sys::close_all_but(alone, &kept).is_err() {
+        sys::exit(1);
+    }
     let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     // A worker that ended before that sends nothing.
     if tied.is_err() || report.receive_plain::<()>().is_err() {
@@ -87,6 +95,7 @@ impl Step<'_> {
             sent.doing(|| "speak to the sandbox's worker".to_owned())
         };
         say(&Report::Stubs(stubs), None)?;
+        leave_streams(alone).doing(|| "open `/dev/null`".to_owned())?;
         let streams = match streams {
             Streams::Pipes { output, error } => {
                 let input = std::fs::File::open("/dev/null");
@@ -132,6 +141,16 @@ impl Step<'_> {
         say(&ended, None)?;
         sys::exit(0)
     }
+}
+
+/// Puts the step's own `/dev/null` where this process has the caller's streams: a command that may
+/// do everything finds them in `/proc/1/fd`.
+fn leave_streams(alone: &Alone) -> std::io::Result<()> {
+    let null = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    (0..3).try_for_each(|number| sys::put_stream(alone, null.as_fd(), number))
 }
 
 /// Reaps whoever ends until the command does.

@@ -104,9 +104,7 @@ fn run(
     (streams, control): (Streams, Option<OwnedFd>),
     identity: Identity,
 ) -> Result<(Outcome, Links), Error> {
-    let upper = folder::open_folder(&request.upper);
-    let upper = upper.doing(|| format!("open the folder `{}`", request.upper.display()))?;
-    let links = links::read(&request.lowers)?.with_upper(upper);
+    let links = links::read(&request.lowers)?;
     let group = Group::make(&request.limits);
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
     let mut namespaces = UnshareFlags::NEWPID
@@ -134,6 +132,13 @@ fn run(
         Forked::Parent(child) => child,
     };
     drop((theirs, streams));
+    // Only now, so that the step's processes never had it.
+    let upper = folder::open_folder(&request.upper)
+        .doing(|| format!("open the folder `{}`", request.upper.display()));
+    let (links, opened) = match upper {
+        Ok(upper) => (links.with_upper(upper), Ok(())),
+        Err(error) => (links, Err(error)),
+    };
     let mut answers = Answers::new(request, identity, links);
     let left = carried.map_or(Ok(()), |(wiring, ports)| {
         answers.connect_by(ports);
@@ -144,7 +149,7 @@ fn run(
     };
     let added = group.as_ref().map_or(Ok(()), |group| group.add(pid));
     let left = left.map_err(Error::from);
-    if let Err(error) = left.and(added).and_then(|()| {
+    if let Err(error) = opened.and(left).and(added).and_then(|()| {
         let go = report.send(&(), &[]);
         go.doing(|| "begin the step".to_owned())
     }) {

@@ -1,6 +1,6 @@
 //! Commands that would do harm.
 
-use cairn::sandbox::{Exit, Wanted};
+use cairn::sandbox::{Error, Exit, Security, Wanted};
 
 use super::ground::Ground;
 
@@ -97,4 +97,53 @@ fn a_deep_tree_is_refused_and_removed() {
     assert!(error.to_string().contains("is in no layer"), "{error}");
     ground.session.remove(&request.upper).unwrap();
     assert!(!request.upper.exists());
+}
+
+/// Descriptors that the processes of a step may have had open.
+const DESCRIPTORS: std::ops::Range<u32> = 0..64;
+
+#[test]
+fn no_descriptor_leads_a_program_s_path_out_of_the_root() {
+    for identity in BOTH {
+        let Some(ground) = Ground::new(identity) else {
+            return;
+        };
+        let is_missing = |program: &str, path: String| {
+            let mut request = ground.request("");
+            // Beside the upper folder, where a descriptor of that would lead.
+            let beside = request.upper.parent().unwrap().join("evil");
+            std::fs::copy("/bin/busybox", beside).unwrap();
+            request.arguments = vec![program.to_owned()];
+            request.env = vec![("PATH".to_owned(), path)];
+            match ground.session.run(&request, &mut |_, _| {}) {
+                // A directory would be refused for another reason.
+                Err(Error::Program { is_missing, .. }) => is_missing,
+                other => panic!("{program}: {other:?}"),
+            }
+        };
+        for number in DESCRIPTORS {
+            let program = format!("/proc/self/fd/{number}/.");
+            assert!(is_missing(&program, String::new()), "{program}");
+        }
+        let folders = DESCRIPTORS.map(|number| format!("/proc/self/fd/{number}/.."));
+        let path: Vec<_> = folders.collect();
+        assert!(is_missing("evil", path.join(":")));
+    }
+}
+
+#[test]
+fn the_first_process_has_nothing_of_the_host_open() {
+    for identity in BOTH {
+        let Some(ground) = Ground::new(identity) else {
+            return;
+        };
+        let mut request = ground.request("for fd in /proc/1/fd/*; do readlink $fd; done");
+        request.security = Security::Insecure;
+        let (outcome, out, err) = ground.run(&request);
+        assert_eq!(outcome.exit, Exit::Code(0), "{err}");
+        let (sockets, others): (Vec<_>, Vec<_>) =
+            out.lines().partition(|name| name.starts_with("socket:"));
+        // The one is what it reports by.
+        assert_eq!((sockets.len(), others), (1, vec!["/dev/null"; 3]), "{out}");
+    }
 }
