@@ -14,7 +14,7 @@ use super::error::{Doing as _, Error};
 use super::places::{self, Missing, Places};
 use super::request::{Mount, Network, Request, Security, Source};
 use super::session::Identity;
-use super::{etc, network, root, sys};
+use super::{etc, identity, network, root, sys};
 use crate::canon::EntryPath;
 
 /// Devices that every step has.
@@ -44,6 +44,8 @@ const MASKED: [&str; 12] = [
 ];
 /// What of `/proc` would change the host: it may be read.
 const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// What of that obeys the machine's root by the number of their user alone, capabilities or not.
+const OF_ROOT: [&str; 2] = ["sys", "sysrq-trigger"];
 /// Bytes of `/dev/shm` if the request doesn't say.
 const SHM_SIZE: u64 = 64 << 20;
 /// The group that terminals belong to, in all images.
@@ -125,7 +127,7 @@ pub(super) fn system(
         at("sys", Missing::Directory)?,
         at("dev", Missing::Directory)?,
     );
-    mount_proc(&proc, stage, request)?;
+    mount_proc(&proc, stage, request.security)?;
     let nothing = stage.nothing().doing(|| "mount `/sys`".to_owned())?;
     attach(&nothing, &sys).doing(|| "mount `/sys`".to_owned())?;
     let dev = mount_dev(&dev, request, identity).doing(|| "mount `/dev`".to_owned())?;
@@ -154,7 +156,7 @@ fn entry(path: &str) -> Result<EntryPath, Error> {
     EntryPath::new(path.as_bytes()).map_err(|error| Error::Refused(error.to_string()))
 }
 
-fn mount_proc(target: &OwnedFd, stage: &Stage, request: &Request) -> Result<(), Error> {
+fn mount_proc(target: &OwnedFd, stage: &Stage, security: Security) -> Result<(), Error> {
     let proc = file_system("proc", &[], PLAIN).and_then(|proc| {
         attach(&proc, target)?;
         Ok(proc)
@@ -164,11 +166,14 @@ fn mount_proc(target: &OwnedFd, stage: &Stage, request: &Request) -> Result<(), 
         cause: cause.to_string(),
         hint: "in a container, start it with `--security-opt systempaths=unconfined` (`--security-opt unmask=ALL` of Podman)".to_owned(),
     })?;
-    if request.security == Security::Insecure {
-        return Ok(());
-    }
+    let (read_only, masked): (&[_], &[_]) = match security {
+        Security::Sandbox => (&READ_ONLY, &MASKED),
+        // With every capability a command can undo this, but it has to mean to.
+        Security::Insecure if identity::root_is_root_outside() => (&OF_ROOT, &[]),
+        Security::Insecure => return Ok(()),
+    };
     let guard = || -> std::io::Result<()> {
-        for name in READ_ONLY {
+        for name in read_only {
             let Ok(place) = find(&proc, name) else {
                 continue;
             };
@@ -177,7 +182,7 @@ fn mount_proc(target: &OwnedFd, stage: &Stage, request: &Request) -> Result<(), 
             attach(&copy, &place)?;
         }
         let null = copy_of(rustix::fs::CWD, Path::new("/dev/null"))?;
-        for name in MASKED {
+        for name in masked {
             let Ok(place) = find(&proc, name) else {
                 continue;
             };

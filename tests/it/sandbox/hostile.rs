@@ -147,3 +147,20 @@ fn the_first_process_has_nothing_of_the_host_open() {
         assert_eq!((sockets.len(), others), (1, vec!["/dev/null"; 3]), "{out}");
     }
 }
+
+#[test]
+fn with_every_capability_the_host_s_settings_still_can_not_be_opened_for_writing() {
+    for identity in BOTH {
+        let Some(ground) = Ground::new(identity) else {
+            return;
+        };
+        for path in ["/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"] {
+            // Nothing is written, should it be open after all.
+            let mut request = ground.request(&format!("mount -t tmpfs none /tmp && : >> {path}"));
+            request.security = Security::Insecure;
+            let (outcome, _, err) = ground.run(&request);
+            assert!(matches!(outcome.exit, Exit::Code(1..)), "{path}: {err}");
+            assert!(err.contains(path), "{err}");
+        }
+    }
+}
