@@ -181,7 +181,7 @@ fn mount_proc(target: &OwnedFd, stage: &Stage, security: Security) -> Result<(),
             sys::make_read_only(copy.as_fd())?;
             attach(&copy, &place)?;
         }
-        let null = copy_of(rustix::fs::CWD, Path::new("/dev/null"))?;
+        let null = device_of_host(Path::new("/dev/null"))?;
         for name in masked {
             let Ok(place) = find(&proc, name) else {
                 continue;
@@ -252,9 +252,16 @@ fn add_device(dev: &OwnedFd, device: &Path) -> std::io::Result<()> {
     }
     let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
     rustix::fs::openat(dev, name, flags, Mode::from_raw_mode(0o644))?;
-    let copy = copy_of(rustix::fs::CWD, device)?;
     let place = rustix::fs::openat(dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(attach(&copy, &place)?)
+    Ok(attach(&device_of_host(device)?, &place)?)
+}
+
+/// A device of the host, to be mounted. It can be read and written; its mode, owner and times
+/// can't be changed, as they are the host's.
+fn device_of_host(device: &Path) -> std::io::Result<OwnedFd> {
+    let copy = copy_of(rustix::fs::CWD, device)?;
+    sys::make_device(copy.as_fd())?;
+    Ok(copy)
 }
 
 /// Mounts what the request asks for. `scratch` is where a mount may keep what is lost.

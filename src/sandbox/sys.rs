@@ -196,6 +196,13 @@ pub(super) fn make_plain(mount: BorrowedFd<'_>) -> io::Result<()> {
     set_mount_attributes(mount, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV)
 }
 
+/// As [`make_read_only`], with set-id bits and programs off: what stands there can't be changed,
+/// but a device is as it was for whoever reads and writes it.
+pub(super) fn make_device(mount: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
+    set_mount_attributes(mount, flags)
+}
+
 fn set_mount_attributes(mount: BorrowedFd<'_>, set: u64) -> io::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: set,

@@ -164,3 +164,48 @@ fn with_every_capability_the_host_s_settings_still_can_not_be_opened_for_writing
         }
     }
 }
+
+/// Devices that a step has from the host.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+#[test]
+fn the_host_s_devices_stay_as_they_are() {
+    use std::os::unix::fs::MetadataExt as _;
+    let state = || {
+        DEVICES.map(|name| {
+            let found = std::fs::metadata(format!("/dev/{name}")).unwrap();
+            (found.mode(), found.uid(), found.gid())
+        })
+    };
+    let before = state();
+    for identity in BOTH {
+        let Some(ground) = Ground::new(identity) else {
+            return;
+        };
+        // As MAKEDEV and packages' scripts do it; one of /proc is masked by a device.
+        let places = DEVICES.map(|name| format!("/dev/{name}")).join(" ");
+        // Each to what it is already, lest a failure here harms the machine.
+        let script = format!(
+            "for place in {places} /proc/interrupts; do \
+             chmod $(stat -c %a $place) $place; chown $(stat -c %u:%g $place) $place; \
+             touch -c $place; done"
+        );
+        let (_, out, err) = ground.run(&ground.request(&script));
+        let refused = err.matches("Read-only file system").count();
+        assert_eq!(
+            (out.as_str(), refused),
+            ("", 3 * (DEVICES.len() + 1)),
+            "{err}"
+        );
+        ground.says(
+            "echo x > /dev/null && head -c 2 /dev/zero | wc -c && head -c 2 /dev/urandom | wc -c; \
+             ! echo x 2>/dev/null > /dev/full && cat /proc/interrupts",
+            "2\n2\n",
+        );
+        // What a package makes beside them is the step's own.
+        let script = "mknod /dev/made c 1 3; chmod 0640 /dev/made && chmod 0755 /dev && \
+             ln -s null /dev/other && echo x > /dev/other";
+        ground.says(script, "");
+    }
+    assert_eq!(state(), before);
+}
