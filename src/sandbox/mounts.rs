@@ -7,7 +7,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 use super::error::{Doing as _, Error};
@@ -174,7 +175,7 @@ fn mount_proc(target: &OwnedFd, stage: &Stage, security: Security) -> Result<(),
     };
     let guard = || -> std::io::Result<()> {
         for name in read_only {
-            let Ok(place) = find(&proc, name) else {
+            let Some(place) = find_if_there(&proc, name)? else {
                 continue;
             };
             let copy = copy_of(&proc, Path::new(name))?;
@@ -183,12 +184,12 @@ fn mount_proc(target: &OwnedFd, stage: &Stage, security: Security) -> Result<(),
         }
         let null = device_of_host(Path::new("/dev/null"))?;
         for name in masked {
-            let Ok(place) = find(&proc, name) else {
+            let Some(place) = find_if_there(&proc, name)? else {
                 continue;
             };
             let stat = rustix::fs::fstat(&place)?;
-            match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-                rustix::fs::FileType::Directory => attach(&stage.nothing()?, &place)?,
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => attach(&stage.nothing()?, &place)?,
                 _ => attach(&clone_of(&null)?, &place)?,
             }
         }
@@ -246,20 +247,33 @@ fn add_device(dev: &OwnedFd, device: &Path) -> std::io::Result<()> {
     for depth in 1..parts.len() {
         let folder: PathBuf = parts.iter().take(depth).collect();
         match rustix::fs::mkdirat(dev, folder, Mode::from_raw_mode(0o755)) {
-            Err(rustix::io::Errno::EXIST) => {}
+            Err(Errno::EXIST) => {}
             other => other?,
         }
     }
-    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(dev, name, flags, Mode::from_raw_mode(0o644))?;
+    let device = device_of_host(device)?;
+    // Not opened: a device may be mounted there already, and opening it do something.
+    let (kind, mode) = (FileType::RegularFile, Mode::from_raw_mode(0o644));
+    match rustix::fs::mknodat(dev, name, kind, mode, 0) {
+        Err(Errno::EXIST) => {}
+        other => other?,
+    }
     let place = rustix::fs::openat(dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(attach(&device_of_host(device)?, &place)?)
+    Ok(attach(&device, &place)?)
 }
 
 /// A device of the host, to be mounted. It can be read and written; its mode, owner and times
-/// can't be changed, as they are the host's.
+/// can't be changed, as they are the host's. No link is followed, and what is no device is none.
 fn device_of_host(device: &Path) -> std::io::Result<OwnedFd> {
-    let copy = copy_of(rustix::fs::CWD, device)?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS;
+    let found = rustix::fs::openat2(rustix::fs::CWD, device, flags, Mode::empty(), resolve)?;
+    let stat = rustix::fs::fstat(&found)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice | FileType::BlockDevice => {}
+        _ => return Err(std::io::Error::other("it is no device")),
+    }
+    let copy = clone_of(&found)?;
     sys::make_device(copy.as_fd())?;
     Ok(copy)
 }
@@ -336,13 +350,21 @@ fn below(folder: &OwnedFd, path: &EntryPath, read_only: bool) -> Result<(OwnedFd
             sys::make_read_only(copy.as_fd())?;
         }
         sys::make_plain(copy.as_fd())?;
-        let missing = match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-            rustix::fs::FileType::Directory => Missing::Directory,
+        let missing = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Missing::Directory,
             _ => Missing::File,
         };
         Ok((copy, missing))
     };
     mount().doing(|| format!("mount `{path}`"))
+}
+
+/// None only where there is nothing of that name.
+fn find_if_there(folder: &OwnedFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+    match find(folder, name) {
+        Err(Errno::NOENT) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 fn find(folder: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
@@ -389,4 +411,21 @@ fn copy_of(folder: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
 fn clone_of(place: &impl AsFd) -> rustix::io::Result<OwnedFd> {
     let place: BorrowedFd<'_> = place.as_fd();
     rustix::mount::open_tree(place, "", CLONE | OpenTreeFlags::AT_EMPTY_PATH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_there_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let open = |path: &Path| rustix::fs::open(path, OFlags::PATH, Mode::empty()).unwrap();
+        let (folder, file) = (open(folder.path()), open(&folder.path().join("file")));
+        assert!(find_if_there(&folder, "none").unwrap().is_none());
+        assert!(find_if_there(&folder, "file").unwrap().is_some());
+        assert!(find_if_there(&folder, &"x".repeat(300)).is_err());
+        assert!(find_if_there(&file, "none").is_err());
+    }
 }

@@ -209,3 +209,27 @@ fn the_host_s_devices_stay_as_they_are() {
     }
     assert_eq!(state(), before);
 }
+
+#[test]
+fn only_devices_are_devices() {
+    let Some(ground) = Ground::new(Wanted::Best) else {
+        return;
+    };
+    let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+    let place = |name: &str| folder.path().join(name);
+    std::fs::write(place("file"), "").unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(place("socket")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", place("link")).unwrap();
+    std::os::unix::fs::symlink("/dev", place("links")).unwrap();
+    let wrong = ["", "file", "socket", "link", "links/null"].map(place);
+    for device in wrong {
+        let mut request = ground.request("true");
+        request.devices = vec![device.clone()];
+        let error = ground.session.run(&request, &mut |_, _| {}).unwrap_err();
+        let (error, device) = (error.to_string(), device.display().to_string());
+        assert!(error.contains(&device), "{error}");
+    }
+    let mut request = ground.request("echo x > /dev/null && test -c /dev/null");
+    request.devices = vec!["/dev/null".into()];
+    assert_eq!(ground.run(&request).0.exit, Exit::Code(0));
+}
