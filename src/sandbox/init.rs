@@ -18,7 +18,7 @@ use super::protocol::Report;
 use super::request::Network;
 use super::session::Identity;
 use super::sys::{self, Alone, Forked};
-use super::{Request, child, root};
+use super::{Request, child, root, sockets};
 
 /// The host name of every step.
 const HOST_NAME: &[u8] = b"cairn";
@@ -36,17 +36,32 @@ pub(super) enum Streams {
     Terminal,
 }
 
+/// What a step is given of what is outside.
+pub(super) struct Ends {
+    /// For the command.
+    pub streams: Streams,
+    /// For its first process, to report to the worker.
+    pub report: Channel,
+    /// Where its sockets go, if it has some: who relays them listens there.
+    pub sockets: Option<OwnedFd>,
+}
+
 /// Runs the step in this process, which is the first of its pid namespace.
 pub(super) fn run(
     alone: &Alone,
     request: &Request,
-    streams: Streams,
-    report: Channel,
+    ends: Ends,
     identity: Identity,
     has_group: bool,
 ) -> ! {
+    let Ends {
+        streams,
+        report,
+        sockets,
+    } = ends;
     // What the worker has open is the host's: its folders, and who it speaks to.
     let mut kept = vec![report.as_fd()];
+    kept.extend(sockets.iter().map(|sockets| sockets.as_fd()));
     if let Streams::Pipes { output, error } = &streams {
         kept.extend([output.as_fd(), error.as_fd()]);
     }
@@ -63,7 +78,7 @@ pub(super) fn run(
         identity,
         has_group,
     };
-    let Err(error) = step.run(alone, streams, &report);
+    let Err(error) = step.run(alone, streams, sockets, &report);
     let _ = report.send(&Report::Failed(Told::from(error)), &[]);
     sys::exit(1)
 }
@@ -76,7 +91,13 @@ pub(super) struct Step<'a> {
 }
 
 impl Step<'_> {
-    fn run(&self, alone: &Alone, streams: Streams, report: &Channel) -> Result<Infallible, Error> {
+    fn run(
+        &self,
+        alone: &Alone,
+        streams: Streams,
+        sockets: Option<OwnedFd>,
+        report: &Channel,
+    ) -> Result<Infallible, Error> {
         rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;
@@ -88,7 +109,12 @@ impl Step<'_> {
             }
             _ => {}
         }
-        let stubs = root::make(self.request, self.identity)?;
+        let root::Made { stubs, listeners } = root::make(self.request, self.identity)?;
+        if let Some(sockets) = sockets {
+            let handed = sockets::hand_over(&sockets, &listeners);
+            handed.doing(|| "hand over the step's sockets".to_owned())?;
+        }
+        drop(listeners);
         let say = |said: &Report, descriptor: Option<&OwnedFd>| {
             let descriptor = descriptor.map(|descriptor| descriptor.as_fd());
             let sent = report.send(said, descriptor.as_slice());

@@ -29,6 +29,7 @@ mod pump;
 mod request;
 mod root;
 mod session;
+mod sockets;
 mod sys;
 mod sys_network;
 mod sys_notify;

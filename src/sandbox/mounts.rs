@@ -4,12 +4,13 @@
 //! of `/etc` that are the sandbox's own, and what the request mounts. Of the host there are six
 //! devices that are the same everywhere, and what the request names.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::error::{Doing as _, Error};
 use super::places::{self, Missing, Places};
@@ -63,6 +64,8 @@ const PLAIN: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
 pub(super) struct Stage {
     folder: PathBuf,
     files: u32,
+    /// The sockets that were made, in that order: nobody serves them yet.
+    pub listeners: Vec<OwnedFd>,
 }
 
 impl Stage {
@@ -81,7 +84,11 @@ impl Stage {
             rustix::fs::mkdirat(&mount, "none", Mode::from_raw_mode(0o555))
         };
         mount().doing(|| "mount a file system in memory".to_owned())?;
-        Ok(Stage { folder, files: 0 })
+        Ok(Stage {
+            folder,
+            files: 0,
+            listeners: Vec::new(),
+        })
     }
 
     /// A file that isn't mounted yet.
@@ -105,6 +112,34 @@ impl Stage {
         }
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode.into()))?;
         Ok(copy_of(rustix::fs::CWD, &path)?)
+    }
+
+    /// A socket that listens and isn't mounted yet.
+    fn socket(
+        &mut self,
+        mode: u16,
+        owner: (u32, u32),
+        identity: Identity,
+    ) -> std::io::Result<OwnedFd> {
+        self.files += 1;
+        let name = self.files.to_string();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(&self.folder, flags, Mode::empty())?;
+        // An address holds 108 bytes, and the folder's path may be longer.
+        let place = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+        let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+        let listener = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+        rustix::net::bind(&listener, &SocketAddrUnix::new(place)?)?;
+        let name = name.as_str();
+        if owner != (0, 0) && identity != Identity::Single {
+            let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+            rustix::fs::chownat(&folder, name, Some(uid), Some(gid), AtFlags::empty())?;
+        }
+        let mode = Mode::from_raw_mode(mode.into());
+        rustix::fs::chmodat(&folder, name, mode, AtFlags::empty())?;
+        rustix::net::listen(&listener, 128)?;
+        self.listeners.push(listener);
+        Ok(copy_of(&folder, Path::new(name))?)
     }
 
     /// An empty directory that nobody can write to.
@@ -327,12 +362,9 @@ pub(super) fn add(
                 .doing(doing)?;
             (made, Missing::File)
         }
-        Source::Socket { host, .. } => {
-            let made = copy_of(rustix::fs::CWD, host);
-            (
-                made.doing(|| format!("reach the socket `{}`", host.display()))?,
-                Missing::File,
-            )
+        Source::Socket { mode, uid, gid, .. } => {
+            let made = stage.socket(*mode, (*uid, *gid), identity);
+            (made.doing(doing)?, Missing::File)
         }
     };
     let place = places.get(target, missing)?;

@@ -18,6 +18,7 @@ use super::error::{Doing as _, Told};
 use super::network::carried::Carried;
 use super::notify::Links;
 use super::protocol::{Ended, Hello, Operation, Ready};
+use super::sockets::Relay;
 use super::{Error, Found, Request, agent, pump};
 use crate::canon::EntryPath;
 
@@ -228,10 +229,12 @@ impl Session {
         let (err, their_err) = pipe()?;
         let mut asked = request.clone();
         let (_carried, control) = Carried::start(&mut asked)?;
-        let streams = [Some(&their_out), Some(&their_err), control.as_ref()];
-        let descriptors: Vec<_> = streams.iter().flatten().map(|end| end.as_fd()).collect();
+        let (_relay, sockets) = Relay::start(&asked)?.unzip();
+        let (streams, rest) = ([&their_out, &their_err], control.iter().chain(&sockets));
+        let ends = streams.into_iter().chain(rest);
+        let descriptors: Vec<_> = ends.map(|end| end.as_fd()).collect();
         let channel = self.ask(&Operation::Run(Box::new(asked)), &descriptors)?;
-        drop((their_out, their_err, control));
+        drop((their_out, their_err, control, sockets));
         let mut pumps = [(Stream::Output, Some(out)), (Stream::Error, Some(err))];
         pump::until_said(&channel, &mut pumps, output).doing(|| "read the output".to_owned())?;
         let ended = channel.receive_plain::<Ended>().map_err(|_| Error::Ended)?;
@@ -264,9 +267,11 @@ impl Session {
         check(request)?;
         let mut asked = request.clone();
         let (_carried, control) = Carried::start(&mut asked)?;
-        let descriptors: Vec<_> = control.iter().map(|end| end.as_fd()).collect();
+        let (_relay, sockets) = Relay::start(&asked)?.unzip();
+        let ends = control.iter().chain(&sockets);
+        let descriptors: Vec<_> = ends.map(|end| end.as_fd()).collect();
         let channel = self.ask(&Operation::Interact(Box::new(asked)), &descriptors)?;
-        drop(control);
+        drop((control, sockets));
         let (begun, descriptors) = channel
             .receive::<Result<Option<Outcome>, Told>>()
             .map_err(|_| Error::Ended)?;

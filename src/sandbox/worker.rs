@@ -16,7 +16,7 @@ use rustix::thread::UnshareFlags;
 use super::channel::{Channel, retried};
 use super::error::{Doing as _, Error, Told};
 use super::folder;
-use super::init::{self, Streams};
+use super::init::{self, Ends, Streams};
 use super::limits::Group;
 use super::network::Ports;
 use super::notify::{Answers, Links, Supervisor};
@@ -41,14 +41,14 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
                 return Err(io::ErrorKind::InvalidData.into());
             };
             let streams = Streams::Pipes { output, error };
-            let control = descriptors.next();
-            let ended = run(alone, channel, &request, (streams, control), identity);
+            let given = Given::new(&request, streams, descriptors);
+            let ended = run(alone, channel, &request, given, identity);
             let ended: Ended = ended.map_err(Told::from);
             channel.send(&ended, &[])
         }
         Operation::Interact(request) => {
-            let streams = (Streams::Terminal, descriptors.next());
-            let ended = run(alone, channel, &request, streams, identity);
+            let given = Given::new(&request, Streams::Terminal, descriptors);
+            let ended = run(alone, channel, &request, given, identity);
             let ended: Ended = ended.map_err(Told::from);
             channel.send(&ended, &[])
         }
@@ -97,13 +97,46 @@ struct Heard {
     listener: Option<OwnedFd>,
 }
 
+/// What came with a request.
+struct Given {
+    streams: Streams,
+    /// The conversation with the forwarder.
+    control: Option<OwnedFd>,
+    /// Where the step's sockets go.
+    sockets: Option<OwnedFd>,
+}
+
+impl Given {
+    /// The descriptors are there if the request needs them.
+    fn new(
+        request: &Request,
+        streams: Streams,
+        mut descriptors: impl Iterator<Item = OwnedFd>,
+    ) -> Given {
+        let control = match request.network {
+            Network::Forwarded => descriptors.next(),
+            Network::None | Network::Host => None,
+        };
+        Given {
+            streams,
+            control,
+            sockets: descriptors.next(),
+        }
+    }
+}
+
 fn run(
     alone: &Alone,
     channel: &Channel,
     request: &Request,
-    (streams, control): (Streams, Option<OwnedFd>),
+    given: Given,
     identity: Identity,
 ) -> Result<(Outcome, Links), Error> {
+    let Given {
+        streams,
+        control,
+        sockets,
+    } = given;
     let links = links::read(&request.lowers)?;
     let group = Group::make(&request.limits);
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
@@ -127,11 +160,16 @@ fn run(
     let (pid, descriptor) = match forked.doing(|| "make the step's namespaces".to_owned())? {
         Forked::Child(alone) => {
             drop((report, carried));
-            init::run(&alone, request, streams, theirs, identity, group.is_some());
+            let ends = Ends {
+                streams,
+                report: theirs,
+                sockets,
+            };
+            init::run(&alone, request, ends, identity, group.is_some());
         }
         Forked::Parent(child) => child,
     };
-    drop((theirs, streams));
+    drop((theirs, streams, sockets));
     // Only now, so that the step's processes never had it.
     let upper = folder::open_folder(&request.upper)
         .doing(|| format!("open the folder `{}`", request.upper.display()));
