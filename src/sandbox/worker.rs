@@ -7,9 +7,10 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 
@@ -195,16 +196,14 @@ fn run(
         let _ = retried(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
         return Err(error);
     }
-    let start = Instant::now();
+    // None is none, or one that no clock will show.
+    let deadline = request.limits.time;
+    let deadline = deadline.and_then(|time| Instant::now().checked_add(time));
     let mut heard = Heard::default();
     let mut handlers = Some(answers.handlers());
     let mut supervisor: Option<Supervisor<'_>> = None;
     let is_late = loop {
-        let left = request
-            .limits
-            .time
-            .map(|time| time.saturating_sub(start.elapsed()));
-        match wait(&report, channel, supervisor.as_ref(), left) {
+        match wait(&report, channel, supervisor.as_ref(), deadline) {
             Ok(Waited::Report) => {
                 if hear(&report, channel, &mut heard).is_err() {
                     break false;
@@ -290,14 +289,14 @@ enum Waited {
     Alone,
 }
 
+/// The deadline goes before all else: what is ready again and again, as a command's calls may be,
+/// must not put it off.
 fn wait(
     report: &Channel,
     channel: &Channel,
     supervisor: Option<&Supervisor<'_>>,
-    left: Option<std::time::Duration>,
+    deadline: Option<Instant>,
 ) -> io::Result<Waited> {
-    let left = left.map(Timespec::try_from).transpose();
-    let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
     // The last is polled twice where there is no third.
     let calls = supervisor.map_or(channel.as_fd(), |supervisor| supervisor.as_fd());
     let mut ends = [
@@ -305,15 +304,49 @@ fn wait(
         PollFd::new(channel, PollFlags::IN),
         PollFd::from_borrowed_fd(calls, PollFlags::IN),
     ];
-    let count = match rustix::event::poll(&mut ends, left.as_ref()) {
-        Err(rustix::io::Errno::INTR) => return wait(report, channel, supervisor, None),
-        other => other?,
-    };
-    Ok(match count {
-        0 => Waited::Late,
-        _ if !ends[0].revents().is_empty() => Waited::Report,
-        _ if !ends[1].revents().is_empty() => Waited::Alone,
-        _ if ends[2].revents().contains(PollFlags::IN) => Waited::Call,
-        _ => Waited::NoCalls,
-    })
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            return Ok(Waited::Late);
+        }
+        let left = left.map(Timespec::try_from).transpose();
+        let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
+        match rustix::event::poll(&mut ends, left.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        return Ok(if !ends[0].revents().is_empty() {
+            Waited::Report
+        } else if !ends[1].revents().is_empty() {
+            Waited::Alone
+        } else if ends[2].revents().contains(PollFlags::IN) {
+            Waited::Call
+        } else {
+            Waited::NoCalls
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ready_does_not_put_off_the_deadline() {
+        let (report, first_process) = Channel::pair().unwrap();
+        let (channel, _caller) = Channel::pair().unwrap();
+        first_process.send(&Report::Code(0), &[]).unwrap();
+        let now = Instant::now();
+        let waited = wait(&report, &channel, None, Some(now));
+        assert!(matches!(waited, Ok(Waited::Late)));
+        let later = now + Duration::from_secs(600);
+        for deadline in [Some(later), None] {
+            let waited = wait(&report, &channel, None, deadline);
+            assert!(matches!(waited, Ok(Waited::Report)));
+        }
+        let (silent, _first_process) = Channel::pair().unwrap();
+        let soon = Instant::now() + Duration::from_millis(20);
+        let waited = wait(&silent, &channel, None, Some(soon));
+        assert!(matches!(waited, Ok(Waited::Late)) && Instant::now() >= soon);
+    }
 }
