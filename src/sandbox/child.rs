@@ -85,7 +85,7 @@ fn become_command(
         put.doing(|| "set the command's streams".to_owned())?;
     }
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
-    limits::set(request, step.has_group)?;
+    limits::set(request, step.held)?;
     set_groups(step)?;
     if request.security == Security::Sandbox {
         bound(CAPABILITIES).doing(|| "give up capabilities".to_owned())?;

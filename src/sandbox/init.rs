@@ -11,9 +11,11 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::thread::UnshareFlags;
 
 use super::channel::Channel;
 use super::error::{Doing as _, Error, Told};
+use super::groups::Held;
 use super::protocol::Report;
 use super::request::Network;
 use super::session::Identity;
@@ -22,6 +24,8 @@ use super::{Request, child, root, sockets};
 
 /// The host name of every step.
 const HOST_NAME: &[u8] = b"cairn";
+/// How readily the kernel kills a step when memory runs out: the most that there is.
+const OUT_OF_MEMORY: &str = "1000";
 
 /// What the command's output goes to.
 pub(super) enum Streams {
@@ -52,7 +56,7 @@ pub(super) fn run(
     request: &Request,
     ends: Ends,
     identity: Identity,
-    has_group: bool,
+    held: Held,
 ) -> ! {
     let Ends {
         streams,
@@ -76,7 +80,7 @@ pub(super) fn run(
     let step = Step {
         request,
         identity,
-        has_group,
+        held,
     };
     let Err(error) = step.run(alone, streams, sockets, &report);
     let _ = report.send(&Report::Failed(Told::from(error)), &[]);
@@ -87,7 +91,7 @@ pub(super) fn run(
 pub(super) struct Step<'a> {
     pub request: &'a Request,
     pub identity: Identity,
-    pub has_group: bool,
+    pub held: Held,
 }
 
 impl Step<'_> {
@@ -98,6 +102,12 @@ impl Step<'_> {
         sockets: Option<OwnedFd>,
         report: &Channel,
     ) -> Result<Infallible, Error> {
+        // Behind the worker's word that this process is where it shall be: seen from inside, that is
+        // the root of all groups.
+        sys::unshare(alone, UnshareFlags::NEWCGROUP).doing(|| "leave the groups".to_owned())?;
+        // The kernel takes the step before anything else when memory runs out.
+        let first = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY);
+        first.doing(|| "set `/proc/self/oom_score_adj`".to_owned())?;
         rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;

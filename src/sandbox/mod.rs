@@ -14,6 +14,7 @@ mod error;
 mod etc;
 mod folder;
 mod found;
+mod groups;
 mod identity;
 mod init;
 mod limits;
@@ -39,5 +40,6 @@ mod worker;
 
 pub use error::Error;
 pub use found::{Found, FoundKind};
+pub use groups::remedy as group_remedy;
 pub use request::{Limits, Mount, Network, Request, Rlimit, Security, Source};
-pub use session::{Exit, Identity, Outcome, Session, SessionSettings, Stream, Wanted};
+pub use session::{Exit, Identity, Limit, Outcome, Session, SessionSettings, Stream, Wanted};

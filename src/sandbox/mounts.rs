@@ -205,7 +205,7 @@ fn mount_proc(target: &OwnedFd, stage: &Stage, security: Security) -> Result<(),
     let (read_only, masked): (&[_], &[_]) = match security {
         Security::Sandbox => (&READ_ONLY, &MASKED),
         // With every capability a command can undo this, but it has to mean to.
-        Security::Insecure if identity::root_is_root_outside() => (&OF_ROOT, &[]),
+        Security::Insecure if identity::is_machines_root() => (&OF_ROOT, &[]),
         Security::Insecure => return Ok(()),
     };
     let guard = || -> std::io::Result<()> {

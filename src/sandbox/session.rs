@@ -89,6 +89,15 @@ pub enum Exit {
     OutOfMemory,
 }
 
+/// One of [`super::Limits`] that control groups hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// Of memory.
+    Memory,
+    /// Of processes.
+    Processes,
+}
+
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -101,6 +110,8 @@ pub struct Outcome {
     /// Whether the upper folder holds all of the layers: the kernel had no overlay for us, so they
     /// were copied there.
     pub is_copy: bool,
+    /// Limits that held for each process or user alone, as no control group could be made.
+    pub loose: Vec<Limit>,
 }
 
 /// One user namespace, with the process that keeps it. Whoever drops it ends all that runs there.

@@ -17,8 +17,9 @@ use rustix::thread::UnshareFlags;
 use super::channel::{Channel, retried};
 use super::error::{Doing as _, Error, Told};
 use super::folder;
+use super::groups::{self, Group};
 use super::init::{self, Ends, Streams};
-use super::limits::Group;
+use super::limits;
 use super::network::Ports;
 use super::notify::{Answers, Links, Supervisor};
 use super::protocol::{Ended, Operation, Report};
@@ -139,13 +140,13 @@ fn run(
         sockets,
     } = given;
     let links = links::read(&request.lowers)?;
-    let group = Group::make(&request.limits);
+    let agent = rustix::process::getppid();
+    let cairn = agent.and_then(groups::parent).ok_or(Error::Ended)?;
+    let group = Group::make(&request.limits, cairn);
+    let loose = limits::loose(request, group.held())?;
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
-    let mut namespaces = UnshareFlags::NEWPID
-        | UnshareFlags::NEWNS
-        | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWUTS
-        | UnshareFlags::NEWCGROUP;
+    let mut namespaces =
+        UnshareFlags::NEWPID | UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     let carried = match (request.network, control) {
         (Network::Host, _) => None,
         (Network::Forwarded, Some(control)) => Some(Ports::lay(control)?),
@@ -166,7 +167,7 @@ fn run(
                 report: theirs,
                 sockets,
             };
-            init::run(&alone, request, ends, identity, group.is_some());
+            init::run(&alone, request, ends, identity, group.held());
         }
         Forked::Parent(child) => child,
     };
@@ -186,7 +187,7 @@ fn run(
     let end = || {
         let _ = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
     };
-    let added = group.as_ref().map_or(Ok(()), |group| group.add(pid));
+    let added = group.add(pid);
     let left = left.map_err(Error::from);
     if let Err(error) = opened.and(left).and(added).and_then(|()| {
         let go = report.send(&(), &[]);
@@ -237,7 +238,7 @@ fn run(
     // What it said last.
     while hear(&report, channel, &mut heard).is_ok() {}
     drop((supervisor, handlers));
-    let is_out_of_memory = group.as_ref().is_some_and(Group::is_out_of_memory);
+    let is_out_of_memory = group.is_out_of_memory();
     drop(group);
     let exit = match (heard.failed, heard.exit) {
         (Some(told), _) => return Err(Error::from(told)),
@@ -252,6 +253,7 @@ fn run(
         exit,
         stubs: heard.stubs,
         is_copy: false,
+        loose,
     };
     Ok((outcome, answers.into_links()))
 }

@@ -248,7 +248,10 @@ fn harm_done(users: &Users, user: User, number: usize, recipe: &Recipe) -> Vec<S
     if output.status.code() != Some(recipe.code) {
         found.push(format!("ends with {:?}", output.status));
     }
-    for part in recipe.says.iter().filter(|part| !said.contains(**part)) {
+    // What is said of root's processes where there are no control groups.
+    let is_refused = said.contains("doesn't let cairn limit the processes of a command");
+    let missing = recipe.says.iter().filter(|part| !said.contains(**part));
+    for part in missing.filter(|_| !is_refused) {
         found.push(format!("doesn't say {part:?}"));
     }
     if said.contains(SECRET) || said.contains(UNTOUCHED.trim_end()) {

@@ -37,6 +37,11 @@ fn the_world_is_the_same_everywhere() {
             "cairn\n/proc/1 /proc/2\n",
         );
         ground.says("ip addr | grep -c inet.127.0.0.1", "1\n");
+        // Whatever group it is in; and the kernel ends it first when memory runs out.
+        ground.says(
+            "! grep -v ':/$' /proc/self/cgroup && cat /proc/self/oom_score_adj",
+            "1000\n",
+        );
     }
 }
 
