@@ -84,6 +84,7 @@ fn become_command(
         let put = sys::put_stream(alone, stream.as_fd(), number);
         put.doing(|| "set the command's streams".to_owned())?;
     }
+    give_streams(step, streams)?;
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     limits::set(request, step.held)?;
     set_groups(step)?;
@@ -110,6 +111,24 @@ fn become_command(
     let closed = sys::close_all_but(alone, &[to_fail.as_fd()]);
     closed.doing(|| "close what is not the command's".to_owned())?;
     Err(program.execute())
+}
+
+/// Makes the streams the command's user's, who may open `/dev/stdout` and the like then. The input
+/// that is no terminal is `/dev/null`, which anybody may.
+fn give_streams(step: &Step<'_>, streams: &Streams) -> Result<(), Error> {
+    if step.identity == Identity::Single || step.request.uid == 0 {
+        return Ok(());
+    }
+    let user = Uid::from_raw(step.request.uid);
+    for stream in [&streams.output, &streams.error] {
+        match rustix::fs::fchown(stream, Some(user), None) {
+            // There is no such user, which is told where this process becomes it; or the streams
+            // are of one who has no number here, whom nothing can be taken from.
+            Err(Errno::INVAL | Errno::OVERFLOW | Errno::PERM) => {}
+            other => other.doing(|| "give the streams to the command's user".to_owned())?,
+        }
+    }
+    Ok(())
 }
 
 /// Installs the filter of system calls, for which this process still is administrator of its user

@@ -57,6 +57,10 @@ const RECIPES: &[Recipe] = &[
         "set-user-ID programs",
         "RUN cp /bin/harm /bin/set && chmod 6755 /bin/set\nUSER ann\nRUN set all",
     ),
+    harmless(
+        "a user's streams by their names",
+        "USER ann\nRUN cat < /dev/stdin && echo out > /dev/stdout && echo err > /dev/stderr",
+    ),
     fails(
         "a fork bomb",
         "RUN bomb() { bomb | bomb & }; bomb; sleep 60",
