@@ -59,7 +59,7 @@ pub(super) fn run(
     report: &Channel,
     to_fail: OwnedFd,
 ) -> ! {
-    let Err(error) = become_command(alone, step, streams, report);
+    let Err(error) = become_command(alone, step, streams, report, &to_fail);
     let text = serde_json::to_vec(&Told::from(error)).unwrap_or_default();
     let _ = std::fs::File::from(to_fail).write_all(&text);
     sys::exit(1)
@@ -70,6 +70,7 @@ fn become_command(
     step: &Step<'_>,
     streams: &Streams,
     report: &Channel,
+    to_fail: &OwnedFd,
 ) -> Result<Infallible, Error> {
     let request = step.request;
     let program = Program::new(&request.arguments, &request.env)?;
@@ -83,8 +84,9 @@ fn become_command(
         let put = sys::put_stream(alone, stream.as_fd(), number);
         put.doing(|| "set the command's streams".to_owned())?;
     }
+    give_streams(step, streams)?;
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
-    limits::set(request, step.has_group)?;
+    limits::set(request, step.held)?;
     set_groups(step)?;
     if request.security == Security::Sandbox {
         bound(CAPABILITIES).doing(|| "give up capabilities".to_owned())?;
@@ -104,8 +106,29 @@ fn become_command(
     };
     keep(kept).doing(|| "give up capabilities".to_owned())?;
     sys::reset_signals();
-    sys::close_all_on_exec().doing(|| "close what is not the command's".to_owned())?;
+    // Not only on exec: the program's path is looked up before that, and may lead through
+    // `/proc/self/fd`. What is left leads nowhere: it is a pipe, and closes on exec.
+    let closed = sys::close_all_but(alone, &[to_fail.as_fd()]);
+    closed.doing(|| "close what is not the command's".to_owned())?;
     Err(program.execute())
+}
+
+/// Makes the streams the command's user's, who may open `/dev/stdout` and the like then. The input
+/// that is no terminal is `/dev/null`, which anybody may.
+fn give_streams(step: &Step<'_>, streams: &Streams) -> Result<(), Error> {
+    if step.identity == Identity::Single || step.request.uid == 0 {
+        return Ok(());
+    }
+    let user = Uid::from_raw(step.request.uid);
+    for stream in [&streams.output, &streams.error] {
+        match rustix::fs::fchown(stream, Some(user), None) {
+            // There is no such user, which is told where this process becomes it; or the streams
+            // are of one who has no number here, whom nothing can be taken from.
+            Err(Errno::INVAL | Errno::OVERFLOW | Errno::PERM) => {}
+            other => other.doing(|| "give the streams to the command's user".to_owned())?,
+        }
+    }
+    Ok(())
 }
 
 /// Installs the filter of system calls, for which this process still is administrator of its user

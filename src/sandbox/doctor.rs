@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::limits::Group;
+use super::groups::{self, Group};
 use super::{
     Error, Exit, Identity, Limits, Network, Request, Session, SessionSettings, Wanted, identity,
 };
@@ -231,12 +231,12 @@ fn limits() -> Finding {
         processes: Some(1 << 10),
         time: None,
     };
-    match Group::make(&limits) {
-        Some(_) => Finding::new(name, State::Good, "control groups, for all of a command"),
-        None => {
-            let found = "no control group may be made: `--memory` and `--processes` hold for each process alone";
-            Finding::new(name, State::Slower, found)
-                .remedy("begin with `systemd-run --user --scope -p Delegate=yes cairn build …`")
+    let held = Group::make(&limits, rustix::process::getpid()).held();
+    match held.memory && held.processes {
+        true => Finding::new(name, State::Good, "control groups, for all of a command"),
+        false => {
+            let found = "no control group may be made: `--memory` and `--processes` hold for each process alone, and `--processes` not at all for root";
+            Finding::new(name, State::Slower, found).remedy(groups::remedy())
         }
     }
 }

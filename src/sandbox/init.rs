@@ -11,17 +11,21 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::thread::UnshareFlags;
 
 use super::channel::Channel;
 use super::error::{Doing as _, Error, Told};
+use super::groups::Held;
 use super::protocol::Report;
 use super::request::Network;
 use super::session::Identity;
 use super::sys::{self, Alone, Forked};
-use super::{Request, child, root};
+use super::{Request, child, root, sockets};
 
 /// The host name of every step.
 const HOST_NAME: &[u8] = b"cairn";
+/// How readily the kernel kills a step when memory runs out: the most that there is.
+const OUT_OF_MEMORY: &str = "1000";
 
 /// What the command's output goes to.
 pub(super) enum Streams {
@@ -36,15 +40,38 @@ pub(super) enum Streams {
     Terminal,
 }
 
+/// What a step is given of what is outside.
+pub(super) struct Ends {
+    /// For the command.
+    pub streams: Streams,
+    /// For its first process, to report to the worker.
+    pub report: Channel,
+    /// Where its sockets go, if it has some: who relays them listens there.
+    pub sockets: Option<OwnedFd>,
+}
+
 /// Runs the step in this process, which is the first of its pid namespace.
 pub(super) fn run(
     alone: &Alone,
     request: &Request,
-    streams: Streams,
-    report: Channel,
+    ends: Ends,
     identity: Identity,
-    has_group: bool,
+    held: Held,
 ) -> ! {
+    let Ends {
+        streams,
+        report,
+        sockets,
+    } = ends;
+    // What the worker has open is the host's: its folders, and who it speaks to.
+    let mut kept = vec![report.as_fd()];
+    kept.extend(sockets.iter().map(|sockets| sockets.as_fd()));
+    if let Streams::Pipes { output, error } = &streams {
+        kept.extend([output.as_fd(), error.as_fd()]);
+    }
+    if sys::close_all_but(alone, &kept).is_err() {
+        sys::exit(1);
+    }
     let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     // A worker that ended before that sends nothing.
     if tied.is_err() || report.receive_plain::<()>().is_err() {
@@ -53,9 +80,9 @@ pub(super) fn run(
     let step = Step {
         request,
         identity,
-        has_group,
+        held,
     };
-    let Err(error) = step.run(alone, streams, &report);
+    let Err(error) = step.run(alone, streams, sockets, &report);
     let _ = report.send(&Report::Failed(Told::from(error)), &[]);
     sys::exit(1)
 }
@@ -64,11 +91,23 @@ pub(super) fn run(
 pub(super) struct Step<'a> {
     pub request: &'a Request,
     pub identity: Identity,
-    pub has_group: bool,
+    pub held: Held,
 }
 
 impl Step<'_> {
-    fn run(&self, alone: &Alone, streams: Streams, report: &Channel) -> Result<Infallible, Error> {
+    fn run(
+        &self,
+        alone: &Alone,
+        streams: Streams,
+        sockets: Option<OwnedFd>,
+        report: &Channel,
+    ) -> Result<Infallible, Error> {
+        // Behind the worker's word that this process is where it shall be: seen from inside, that is
+        // the root of all groups.
+        sys::unshare(alone, UnshareFlags::NEWCGROUP).doing(|| "leave the groups".to_owned())?;
+        // The kernel takes the step before anything else when memory runs out.
+        let first = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY);
+        first.doing(|| "set `/proc/self/oom_score_adj`".to_owned())?;
         rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;
@@ -80,13 +119,19 @@ impl Step<'_> {
             }
             _ => {}
         }
-        let stubs = root::make(self.request, self.identity)?;
+        let root::Made { stubs, listeners } = root::make(self.request, self.identity)?;
+        if let Some(sockets) = sockets {
+            let handed = sockets::hand_over(&sockets, &listeners);
+            handed.doing(|| "hand over the step's sockets".to_owned())?;
+        }
+        drop(listeners);
         let say = |said: &Report, descriptor: Option<&OwnedFd>| {
             let descriptor = descriptor.map(|descriptor| descriptor.as_fd());
             let sent = report.send(said, descriptor.as_slice());
             sent.doing(|| "speak to the sandbox's worker".to_owned())
         };
         say(&Report::Stubs(stubs), None)?;
+        leave_streams(alone).doing(|| "open `/dev/null`".to_owned())?;
         let streams = match streams {
             Streams::Pipes { output, error } => {
                 let input = std::fs::File::open("/dev/null");
@@ -132,6 +177,16 @@ impl Step<'_> {
         say(&ended, None)?;
         sys::exit(0)
     }
+}
+
+/// Puts the step's own `/dev/null` where this process has the caller's streams: a command that may
+/// do everything finds them in `/proc/1/fd`.
+fn leave_streams(alone: &Alone) -> std::io::Result<()> {
+    let null = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    (0..3).try_for_each(|number| sys::put_stream(alone, null.as_fd(), number))
 }
 
 /// Reaps whoever ends until the command does.

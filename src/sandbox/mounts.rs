@@ -4,18 +4,20 @@
 //! of `/etc` that are the sandbox's own, and what the request mounts. Of the host there are six
 //! devices that are the same everywhere, and what the request names.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::error::{Doing as _, Error};
 use super::owner::{self, Kept};
 use super::places::{self, Missing, Places};
 use super::request::{Mount, Network, Request, Security, Source};
 use super::session::Identity;
-use super::{etc, network, root, sys};
+use super::{etc, identity, network, root, sys};
 use crate::canon::EntryPath;
 
 /// Devices that every step has.
@@ -45,6 +47,8 @@ const MASKED: [&str; 12] = [
 ];
 /// What of `/proc` would change the host: it may be read.
 const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// What of that obeys the machine's root by the number of their user alone, capabilities or not.
+const OF_ROOT: [&str; 2] = ["sys", "sysrq-trigger"];
 /// Bytes of `/dev/shm` if the request doesn't say.
 const SHM_SIZE: u64 = 64 << 20;
 /// The group that terminals belong to, in all images.
@@ -61,6 +65,8 @@ const PLAIN: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
 pub(super) struct Stage {
     folder: PathBuf,
     files: u32,
+    /// The sockets that were made, in that order: nobody serves them yet.
+    pub listeners: Vec<OwnedFd>,
 }
 
 impl Stage {
@@ -79,7 +85,11 @@ impl Stage {
             rustix::fs::mkdirat(&mount, "none", Mode::from_raw_mode(0o555))
         };
         mount().doing(|| "mount a file system in memory".to_owned())?;
-        Ok(Stage { folder, files: 0 })
+        Ok(Stage {
+            folder,
+            files: 0,
+            listeners: Vec::new(),
+        })
     }
 
     /// A file that isn't mounted yet.
@@ -118,6 +128,34 @@ impl Stage {
         Ok(copy_of(rustix::fs::CWD, &path)?)
     }
 
+    /// A socket that listens and isn't mounted yet.
+    fn socket(
+        &mut self,
+        mode: u16,
+        owner: (u32, u32),
+        identity: Identity,
+    ) -> std::io::Result<OwnedFd> {
+        self.files += 1;
+        let name = self.files.to_string();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(&self.folder, flags, Mode::empty())?;
+        // An address holds 108 bytes, and the folder's path may be longer.
+        let place = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+        let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+        let listener = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+        rustix::net::bind(&listener, &SocketAddrUnix::new(place)?)?;
+        let name = name.as_str();
+        if owner != (0, 0) && identity != Identity::Single {
+            let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+            rustix::fs::chownat(&folder, name, Some(uid), Some(gid), AtFlags::empty())?;
+        }
+        let mode = Mode::from_raw_mode(mode.into());
+        rustix::fs::chmodat(&folder, name, mode, AtFlags::empty())?;
+        rustix::net::listen(&listener, 128)?;
+        self.listeners.push(listener);
+        Ok(copy_of(&folder, Path::new(name))?)
+    }
+
     /// An empty directory that nobody can write to.
     fn nothing(&self) -> std::io::Result<OwnedFd> {
         let nothing = copy_of(rustix::fs::CWD, &self.folder.join("none"))?;
@@ -139,7 +177,7 @@ pub(super) fn system(
         at("sys", Missing::Directory)?,
         at("dev", Missing::Directory)?,
     );
-    mount_proc(&proc, stage, request)?;
+    mount_proc(&proc, stage, request.security)?;
     let nothing = stage.nothing().doing(|| "mount `/sys`".to_owned())?;
     attach(&nothing, &sys).doing(|| "mount `/sys`".to_owned())?;
     let dev = mount_dev(&dev, request, identity).doing(|| "mount `/dev`".to_owned())?;
@@ -168,7 +206,7 @@ fn entry(path: &str) -> Result<EntryPath, Error> {
     EntryPath::new(path.as_bytes()).map_err(|error| Error::Refused(error.to_string()))
 }
 
-fn mount_proc(target: &OwnedFd, stage: &Stage, request: &Request) -> Result<(), Error> {
+fn mount_proc(target: &OwnedFd, stage: &Stage, security: Security) -> Result<(), Error> {
     let proc = file_system("proc", &[], PLAIN).and_then(|proc| {
         attach(&proc, target)?;
         Ok(proc)
@@ -178,26 +216,29 @@ fn mount_proc(target: &OwnedFd, stage: &Stage, request: &Request) -> Result<(), 
         cause: cause.to_string(),
         hint: "in a container, start it with `--security-opt systempaths=unconfined` (`--security-opt unmask=ALL` of Podman)".to_owned(),
     })?;
-    if request.security == Security::Insecure {
-        return Ok(());
-    }
+    let (read_only, masked): (&[_], &[_]) = match security {
+        Security::Sandbox => (&READ_ONLY, &MASKED),
+        // With every capability a command can undo this, but it has to mean to.
+        Security::Insecure if identity::is_machines_root() => (&OF_ROOT, &[]),
+        Security::Insecure => return Ok(()),
+    };
     let guard = || -> std::io::Result<()> {
-        for name in READ_ONLY {
-            let Ok(place) = find(&proc, name) else {
+        for name in read_only {
+            let Some(place) = find_if_there(&proc, name)? else {
                 continue;
             };
             let copy = copy_of(&proc, Path::new(name))?;
             sys::make_read_only(copy.as_fd())?;
             attach(&copy, &place)?;
         }
-        let null = copy_of(rustix::fs::CWD, Path::new("/dev/null"))?;
-        for name in MASKED {
-            let Ok(place) = find(&proc, name) else {
+        let null = device_of_host(Path::new("/dev/null"))?;
+        for name in masked {
+            let Some(place) = find_if_there(&proc, name)? else {
                 continue;
             };
             let stat = rustix::fs::fstat(&place)?;
-            match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-                rustix::fs::FileType::Directory => attach(&stage.nothing()?, &place)?,
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => attach(&stage.nothing()?, &place)?,
                 _ => attach(&clone_of(&null)?, &place)?,
             }
         }
@@ -255,15 +296,35 @@ fn add_device(dev: &OwnedFd, device: &Path) -> std::io::Result<()> {
     for depth in 1..parts.len() {
         let folder: PathBuf = parts.iter().take(depth).collect();
         match rustix::fs::mkdirat(dev, folder, Mode::from_raw_mode(0o755)) {
-            Err(rustix::io::Errno::EXIST) => {}
+            Err(Errno::EXIST) => {}
             other => other?,
         }
     }
-    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
-    rustix::fs::openat(dev, name, flags, Mode::from_raw_mode(0o644))?;
-    let copy = copy_of(rustix::fs::CWD, device)?;
+    let device = device_of_host(device)?;
+    // Not opened: a device may be mounted there already, and opening it do something.
+    let (kind, mode) = (FileType::RegularFile, Mode::from_raw_mode(0o644));
+    match rustix::fs::mknodat(dev, name, kind, mode, 0) {
+        Err(Errno::EXIST) => {}
+        other => other?,
+    }
     let place = rustix::fs::openat(dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(attach(&copy, &place)?)
+    Ok(attach(&device, &place)?)
+}
+
+/// A device of the host, to be mounted. It can be read and written; its mode, owner and times
+/// can't be changed, as they are the host's. No link is followed, and what is no device is none.
+fn device_of_host(device: &Path) -> std::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS;
+    let found = rustix::fs::openat2(rustix::fs::CWD, device, flags, Mode::empty(), resolve)?;
+    let stat = rustix::fs::fstat(&found)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::CharacterDevice | FileType::BlockDevice => {}
+        _ => return Err(std::io::Error::other("it is no device")),
+    }
+    let copy = clone_of(&found)?;
+    sys::make_device(copy.as_fd())?;
+    Ok(copy)
 }
 
 /// Mounts what the request asks for. `scratch` is where a mount may keep what is lost.
@@ -315,12 +376,9 @@ pub(super) fn add(
                 .doing(doing)?;
             (made, Missing::File)
         }
-        Source::Socket { host, .. } => {
-            let made = copy_of(rustix::fs::CWD, host);
-            (
-                made.doing(|| format!("reach the socket `{}`", host.display()))?,
-                Missing::File,
-            )
+        Source::Socket { mode, uid, gid, .. } => {
+            let made = stage.socket(*mode, (*uid, *gid), identity);
+            (made.doing(doing)?, Missing::File)
         }
     };
     let place = places.get(target, missing)?;
@@ -338,13 +396,21 @@ fn below(folder: &OwnedFd, path: &EntryPath, read_only: bool) -> Result<(OwnedFd
             sys::make_read_only(copy.as_fd())?;
         }
         sys::make_plain(copy.as_fd())?;
-        let missing = match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-            rustix::fs::FileType::Directory => Missing::Directory,
+        let missing = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Missing::Directory,
             _ => Missing::File,
         };
         Ok((copy, missing))
     };
     mount().doing(|| format!("mount `{path}`"))
+}
+
+/// None only where there is nothing of that name.
+fn find_if_there(folder: &OwnedFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+    match find(folder, name) {
+        Err(Errno::NOENT) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 fn find(folder: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
@@ -391,4 +457,21 @@ fn copy_of(folder: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
 fn clone_of(place: &impl AsFd) -> rustix::io::Result<OwnedFd> {
     let place: BorrowedFd<'_> = place.as_fd();
     rustix::mount::open_tree(place, "", CLONE | OpenTreeFlags::AT_EMPTY_PATH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_there_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let open = |path: &Path| rustix::fs::open(path, OFlags::PATH, Mode::empty()).unwrap();
+        let (folder, file) = (open(folder.path()), open(&folder.path().join("file")));
+        assert!(find_if_there(&folder, "none").unwrap().is_none());
+        assert!(find_if_there(&folder, "file").unwrap().is_some());
+        assert!(find_if_there(&folder, &"x".repeat(300)).is_err());
+        assert!(find_if_there(&file, "none").is_err());
+    }
 }

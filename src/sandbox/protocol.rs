@@ -27,10 +27,11 @@ pub(super) type Ready = Result<Identity, Told>;
 /// What a channel is opened for, with the descriptors that come along.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Operation {
-    /// With the ends of the command's output and error, and of the conversation with the
-    /// forwarder if it has one.
+    /// With the ends of the command's output and error, of the conversation with the forwarder if
+    /// it has one, and of the one with who relays its sockets if it has some.
     Run(Box<Request>),
-    /// With the end of the conversation with the forwarder, if it has one. The answer is preceded by `Result<(), Told>` with a terminal's master end.
+    /// With what `Run` has behind the streams. The answer is preceded by `Result<(), Told>` with a
+    /// terminal's master end.
     Interact(Box<Request>),
     /// With the tar to read.
     Unpack(

@@ -113,7 +113,7 @@ pub enum Source {
         /// Group.
         gid: u32,
     },
-    /// A Unix socket of the host: whatever connects inside talks to it.
+    /// A Unix socket of the step's own: whatever connects to it talks to one of the host.
     Socket {
         /// Where it is outside.
         #[serde(with = "wire::host_path")]

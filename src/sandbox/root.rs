@@ -20,8 +20,16 @@ use crate::canon::EntryPath;
 /// Most layers of one overlay, as the kernel has it.
 const MOST_LAYERS: usize = 500;
 
+/// What came of a root that was made.
+pub(super) struct Made {
+    /// Paths that stand there only to be mounted on.
+    pub stubs: Vec<EntryPath>,
+    /// The step's sockets, in the order of the request's mounts.
+    pub listeners: Vec<OwnedFd>,
+}
+
 /// Makes the root and moves this process there.
-pub(super) fn make(request: &Request, identity: Identity) -> Result<Vec<EntryPath>, Error> {
+pub(super) fn make(request: &Request, identity: Identity) -> Result<Made, Error> {
     let place = |name: &str| -> Result<PathBuf, Error> {
         let place = request.work.join(name);
         make_directory(&place)?;
@@ -45,7 +53,10 @@ pub(super) fn make(request: &Request, identity: Identity) -> Result<Vec<EntryPat
     let workdir = places.get_for_good(&request.workdir)?;
     enter(&places).doing(|| "change to the command's root".to_owned())?;
     rustix::process::fchdir(workdir).doing(|| format!("change to `{}`", request.workdir))?;
-    Ok(places.stubs)
+    Ok(Made {
+        stubs: places.stubs,
+        listeners: stage.listeners,
+    })
 }
 
 /// The old root is put under the new one's feet and taken from there: pivot_root(2), notes.

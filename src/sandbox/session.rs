@@ -19,6 +19,7 @@ use super::network::carried::Carried;
 use super::notify::Links;
 use super::protocol::{Ended, Hello, Operation, Ready};
 use super::pump::{self, Output};
+use super::sockets::Relay;
 use super::{Error, Found, Request, agent};
 use crate::canon::EntryPath;
 
@@ -89,6 +90,15 @@ pub enum Exit {
     OutOfMemory,
 }
 
+/// One of [`super::Limits`] that control groups hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// Of memory.
+    Memory,
+    /// Of processes.
+    Processes,
+}
+
 /// What came of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -101,6 +111,8 @@ pub struct Outcome {
     /// Whether the upper folder holds all of the layers: the kernel had no overlay for us, so they
     /// were copied there.
     pub is_copy: bool,
+    /// Limits that held for each process or user alone, as no control group could be made.
+    pub loose: Vec<Limit>,
 }
 
 /// One user namespace, with the process that keeps it. Whoever drops it ends all that runs there.
@@ -225,10 +237,12 @@ impl Session {
         let (err, their_err) = pipe()?;
         let mut asked = request.clone();
         let (_carried, control) = Carried::start(&mut asked)?;
-        let streams = [Some(&their_out), Some(&their_err), control.as_ref()];
-        let descriptors: Vec<_> = streams.iter().flatten().map(|end| end.as_fd()).collect();
+        let (_relay, sockets) = Relay::start(&asked)?.unzip();
+        let (streams, rest) = ([&their_out, &their_err], control.iter().chain(&sockets));
+        let ends = streams.into_iter().chain(rest);
+        let descriptors: Vec<_> = ends.map(|end| end.as_fd()).collect();
         let channel = self.ask(&Operation::Run(Box::new(asked)), &descriptors)?;
-        drop((their_out, their_err, control));
+        drop((their_out, their_err, control, sockets));
         let mut pumps = [(Stream::Output, Some(out)), (Stream::Error, Some(err))];
         if let Err(source) = pump::until_said(&channel, &mut pumps, output) {
             // The worker ends the command when nobody asks any more, and says so when it is gone.
@@ -267,9 +281,11 @@ impl Session {
         check(request)?;
         let mut asked = request.clone();
         let (_carried, control) = Carried::start(&mut asked)?;
-        let descriptors: Vec<_> = control.iter().map(|end| end.as_fd()).collect();
+        let (_relay, sockets) = Relay::start(&asked)?.unzip();
+        let ends = control.iter().chain(&sockets);
+        let descriptors: Vec<_> = ends.map(|end| end.as_fd()).collect();
         let channel = self.ask(&Operation::Interact(Box::new(asked)), &descriptors)?;
-        drop(control);
+        drop((control, sockets));
         let (begun, descriptors) = channel
             .receive::<Result<Option<Outcome>, Told>>()
             .map_err(|_| Error::Ended)?;

@@ -128,6 +128,30 @@ pub(super) fn close_all_on_exec() -> io::Result<()> {
     Ok(())
 }
 
+/// Closes every descriptor but the standard streams and `kept`, now.
+///
+/// Whatever owned the others must neither be used nor dropped any more: this is for a process that
+/// goes on from here with what it keeps, and ends by [`exit`] or by executing something.
+pub(super) fn close_all_but(_: &Alone, kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept
+        .iter()
+        .map(|kept| kept.as_raw_fd().cast_unsigned())
+        .filter(|&kept| kept >= 3)
+        .collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for end in kept.into_iter().chain([u32::MAX]) {
+        // The last is no descriptor's number, so that nothing is lost there.
+        if first < end {
+            // SAFETY: integers alone; what the owners of those that are closed owe is said above.
+            let result = unsafe { libc::syscall(libc::SYS_close_range, first, end - 1, 0) };
+            checked(result)?;
+        }
+        first = end.saturating_add(1);
+    }
+    Ok(())
+}
+
 /// Executes the file that `path` names; comes back only with why it couldn't.
 pub(super) fn execute(path: &CString, arguments: &[CString], env: &[CString]) -> io::Error {
     let pointers = |texts: &[CString]| {
@@ -170,6 +194,13 @@ pub(super) fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
 /// As [`make_read_only`], with set-id bits and devices off.
 pub(super) fn make_plain(mount: BorrowedFd<'_>) -> io::Result<()> {
     set_mount_attributes(mount, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV)
+}
+
+/// As [`make_read_only`], with set-id bits and programs off: what stands there can't be changed,
+/// but a device is as it was for whoever reads and writes it.
+pub(super) fn make_device(mount: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
+    set_mount_attributes(mount, flags)
 }
 
 fn set_mount_attributes(mount: BorrowedFd<'_>, set: u64) -> io::Result<()> {

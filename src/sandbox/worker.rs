@@ -7,17 +7,19 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 
 use super::channel::{Channel, retried};
 use super::error::{Doing as _, Error, Told};
 use super::folder;
-use super::init::{self, Streams};
-use super::limits::Group;
+use super::groups::{self, Group};
+use super::init::{self, Ends, Streams};
+use super::limits;
 use super::network::Ports;
 use super::notify::{Answers, Links, Supervisor};
 use super::protocol::{Ended, Operation, Report};
@@ -41,14 +43,14 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
                 return Err(io::ErrorKind::InvalidData.into());
             };
             let streams = Streams::Pipes { output, error };
-            let control = descriptors.next();
-            let ended = run(alone, channel, &request, (streams, control), identity);
+            let given = Given::new(&request, streams, descriptors);
+            let ended = run(alone, channel, &request, given, identity);
             let ended: Ended = ended.map_err(Told::from);
             channel.send(&ended, &[])
         }
         Operation::Interact(request) => {
-            let streams = (Streams::Terminal, descriptors.next());
-            let ended = run(alone, channel, &request, streams, identity);
+            let given = Given::new(&request, Streams::Terminal, descriptors);
+            let ended = run(alone, channel, &request, given, identity);
             let ended: Ended = ended.map_err(Told::from);
             channel.send(&ended, &[])
         }
@@ -100,23 +102,54 @@ struct Heard {
     listener: Option<OwnedFd>,
 }
 
+/// What came with a request.
+struct Given {
+    streams: Streams,
+    /// The conversation with the forwarder.
+    control: Option<OwnedFd>,
+    /// Where the step's sockets go.
+    sockets: Option<OwnedFd>,
+}
+
+impl Given {
+    /// The descriptors are there if the request needs them.
+    fn new(
+        request: &Request,
+        streams: Streams,
+        mut descriptors: impl Iterator<Item = OwnedFd>,
+    ) -> Given {
+        let control = match request.network {
+            Network::Forwarded => descriptors.next(),
+            Network::None | Network::Host => None,
+        };
+        Given {
+            streams,
+            control,
+            sockets: descriptors.next(),
+        }
+    }
+}
+
 fn run(
     alone: &Alone,
     channel: &Channel,
     request: &Request,
-    (streams, control): (Streams, Option<OwnedFd>),
+    given: Given,
     identity: Identity,
 ) -> Result<(Outcome, Links), Error> {
-    let upper = folder::open_folder(&request.upper);
-    let upper = upper.doing(|| format!("open the folder `{}`", request.upper.display()))?;
-    let links = links::read(&request.lowers)?.with_upper(upper);
-    let group = Group::make(&request.limits);
+    let Given {
+        streams,
+        control,
+        sockets,
+    } = given;
+    let links = links::read(&request.lowers)?;
+    let agent = rustix::process::getppid();
+    let cairn = agent.and_then(groups::parent).ok_or(Error::Ended)?;
+    let group = Group::make(&request.limits, cairn);
+    let loose = limits::loose(request, group.held())?;
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
-    let mut namespaces = UnshareFlags::NEWPID
-        | UnshareFlags::NEWNS
-        | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWUTS
-        | UnshareFlags::NEWCGROUP;
+    let mut namespaces =
+        UnshareFlags::NEWPID | UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
     let carried = match (request.network, control) {
         (Network::Host, _) => None,
         (Network::Forwarded, Some(control)) => Some(Ports::lay(control)?),
@@ -132,11 +165,23 @@ fn run(
     let (pid, descriptor) = match forked.doing(|| "make the step's namespaces".to_owned())? {
         Forked::Child(alone) => {
             drop((report, carried));
-            init::run(&alone, request, streams, theirs, identity, group.is_some());
+            let ends = Ends {
+                streams,
+                report: theirs,
+                sockets,
+            };
+            init::run(&alone, request, ends, identity, group.held());
         }
         Forked::Parent(child) => child,
     };
-    drop((theirs, streams));
+    drop((theirs, streams, sockets));
+    // Only now, so that the step's processes never had it.
+    let upper = folder::open_folder(&request.upper)
+        .doing(|| format!("open the folder `{}`", request.upper.display()));
+    let (links, opened) = match upper {
+        Ok(upper) => (links.with_upper(upper), Ok(())),
+        Err(error) => (links, Err(error)),
+    };
     let mut answers = Answers::new(request, identity, links);
     let left = carried.map_or(Ok(()), |(wiring, ports)| {
         answers.connect_by(ports);
@@ -145,9 +190,9 @@ fn run(
     let end = || {
         let _ = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
     };
-    let added = group.as_ref().map_or(Ok(()), |group| group.add(pid));
+    let added = group.add(pid);
     let left = left.map_err(Error::from);
-    if let Err(error) = left.and(added).and_then(|()| {
+    if let Err(error) = opened.and(left).and(added).and_then(|()| {
         let go = report.send(&(), &[]);
         go.doing(|| "begin the step".to_owned())
     }) {
@@ -155,16 +200,14 @@ fn run(
         let _ = retried(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
         return Err(error);
     }
-    let start = Instant::now();
+    // None is none, or one that no clock will show.
+    let deadline = request.limits.time;
+    let deadline = deadline.and_then(|time| Instant::now().checked_add(time));
     let mut heard = Heard::default();
     let mut handlers = Some(answers.handlers());
     let mut supervisor: Option<Supervisor<'_>> = None;
     let is_late = loop {
-        let left = request
-            .limits
-            .time
-            .map(|time| time.saturating_sub(start.elapsed()));
-        match wait(&report, channel, supervisor.as_ref(), left) {
+        match wait(&report, channel, supervisor.as_ref(), deadline) {
             Ok(Waited::Report) => {
                 if hear(&report, channel, &mut heard).is_err() {
                     break false;
@@ -198,7 +241,7 @@ fn run(
     // What it said last.
     while hear(&report, channel, &mut heard).is_ok() {}
     drop((supervisor, handlers));
-    let is_out_of_memory = group.as_ref().is_some_and(Group::is_out_of_memory);
+    let is_out_of_memory = group.is_out_of_memory();
     drop(group);
     let exit = match (heard.failed, heard.exit) {
         (Some(told), _) => return Err(Error::from(told)),
@@ -213,6 +256,7 @@ fn run(
         exit,
         stubs: heard.stubs,
         is_copy: false,
+        loose,
     };
     Ok((outcome, answers.into_links()))
 }
@@ -250,14 +294,14 @@ enum Waited {
     Alone,
 }
 
+/// The deadline goes before all else: what is ready again and again, as a command's calls may be,
+/// must not put it off.
 fn wait(
     report: &Channel,
     channel: &Channel,
     supervisor: Option<&Supervisor<'_>>,
-    left: Option<std::time::Duration>,
+    deadline: Option<Instant>,
 ) -> io::Result<Waited> {
-    let left = left.map(Timespec::try_from).transpose();
-    let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
     // The last is polled twice where there is no third.
     let calls = supervisor.map_or(channel.as_fd(), |supervisor| supervisor.as_fd());
     let mut ends = [
@@ -265,15 +309,49 @@ fn wait(
         PollFd::new(channel, PollFlags::IN),
         PollFd::from_borrowed_fd(calls, PollFlags::IN),
     ];
-    let count = match rustix::event::poll(&mut ends, left.as_ref()) {
-        Err(rustix::io::Errno::INTR) => return wait(report, channel, supervisor, None),
-        other => other?,
-    };
-    Ok(match count {
-        0 => Waited::Late,
-        _ if !ends[0].revents().is_empty() => Waited::Report,
-        _ if !ends[1].revents().is_empty() => Waited::Alone,
-        _ if ends[2].revents().contains(PollFlags::IN) => Waited::Call,
-        _ => Waited::NoCalls,
-    })
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            return Ok(Waited::Late);
+        }
+        let left = left.map(Timespec::try_from).transpose();
+        let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
+        match rustix::event::poll(&mut ends, left.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        return Ok(if !ends[0].revents().is_empty() {
+            Waited::Report
+        } else if !ends[1].revents().is_empty() {
+            Waited::Alone
+        } else if ends[2].revents().contains(PollFlags::IN) {
+            Waited::Call
+        } else {
+            Waited::NoCalls
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_ready_does_not_put_off_the_deadline() {
+        let (report, first_process) = Channel::pair().unwrap();
+        let (channel, _caller) = Channel::pair().unwrap();
+        first_process.send(&Report::Code(0), &[]).unwrap();
+        let now = Instant::now();
+        let waited = wait(&report, &channel, None, Some(now));
+        assert!(matches!(waited, Ok(Waited::Late)));
+        let later = now + Duration::from_secs(600);
+        for deadline in [Some(later), None] {
+            let waited = wait(&report, &channel, None, deadline);
+            assert!(matches!(waited, Ok(Waited::Report)));
+        }
+        let (silent, _first_process) = Channel::pair().unwrap();
+        let soon = Instant::now() + Duration::from_millis(20);
+        let waited = wait(&silent, &channel, None, Some(soon));
+        assert!(matches!(waited, Ok(Waited::Late)) && Instant::now() >= soon);
+    }
 }

@@ -32,8 +32,8 @@ use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
 use crate::plan::{Command, command};
 use crate::sandbox::{
-    Exit, Found, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
-    SessionSettings,
+    Exit, Found, Identity, Limit, Limits, Network, Outcome, Request, Rlimit, Security, Session,
+    SessionSettings, group_remedy,
 };
 use crate::store::Store;
 use log::Log;
@@ -117,6 +117,8 @@ pub struct Runner<'a> {
     opening: Mutex<()>,
     /// Whether it was said that commands reach the network.
     has_told: AtomicBool,
+    /// Whether it was said that limits are loose.
+    has_told_loose: AtomicBool,
 }
 
 /// The source of a mount.
@@ -214,6 +216,7 @@ impl<'a> Runner<'a> {
             session: OnceLock::new(),
             opening: Mutex::new(()),
             has_told: AtomicBool::new(false),
+            has_told_loose: AtomicBool::new(false),
         }
     }
 
@@ -326,6 +329,7 @@ impl<'a> Runner<'a> {
         let last = last.map_err(crate::store::io_error("write", log.path()))?;
         self.store.put_log(log, key)?;
         let outcome = outcome?;
+        self.tell_loose(&outcome);
         match outcome.exit {
             Exit::Code(0) => Ok(outcome),
             exit => Err(Error::Failed {
@@ -359,6 +363,23 @@ impl<'a> Runner<'a> {
                 "commands reach the network (`--network none` keeps them off it): what they fetch may differ from build to build",
             );
         }
+    }
+
+    /// Says which limits hold less than was asked for.
+    fn tell_loose(&self, outcome: &Outcome) {
+        if outcome.loose.is_empty() || self.has_told_loose.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let limits = outcome.loose.iter().map(|limit| match limit {
+            Limit::Memory => "`--memory` holds for each process of a command alone",
+            Limit::Processes => "`--processes` holds for all that its user has",
+        });
+        let limits: Vec<_> = limits.collect();
+        self.events.warn(format!(
+            "{}, as cairn may make no control group here; {}",
+            limits.join(", and "),
+            group_remedy()
+        ));
     }
 
     fn check(&self, command: &Command) -> Result<(), Error> {

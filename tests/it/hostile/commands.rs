@@ -1,7 +1,9 @@
 //! Dockerfiles whose commands mean harm, built by root, by a user with a range of others, and by
 //! one without: nothing outside is harmed, and what failed says what happened.
 
+use std::io::{Read as _, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::process::Command;
@@ -54,6 +56,10 @@ const RECIPES: &[Recipe] = &[
     harmless(
         "set-user-ID programs",
         "RUN cp /bin/harm /bin/set && chmod 6755 /bin/set\nUSER ann\nRUN set all",
+    ),
+    harmless(
+        "a user's streams by their names",
+        "USER ann\nRUN cat < /dev/stdin && echo out > /dev/stdout && echo err > /dev/stderr",
     ),
     fails(
         "a fork bomb",
@@ -252,7 +258,10 @@ fn harm_done(users: &Users, user: User, number: usize, recipe: &Recipe) -> Vec<S
     if output.status.code() != Some(recipe.code) {
         found.push(format!("ends with {:?}", output.status));
     }
-    for part in recipe.says.iter().filter(|part| !said.contains(**part)) {
+    // What is said of root's processes where there are no control groups.
+    let is_refused = said.contains("doesn't let cairn limit the processes of a command");
+    let missing = recipe.says.iter().filter(|part| !said.contains(**part));
+    for part in missing.filter(|_| !is_refused) {
         found.push(format!("doesn't say {part:?}"));
     }
     if said.contains(SECRET) || said.contains(UNTOUCHED.trim_end()) {
@@ -330,6 +339,64 @@ fn commands_that_mean_harm_do_none() {
         found.collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// An agent that says again what it is told, at that path, until the tests end.
+fn echo(at: &Path) {
+    let listener = UnixListener::bind(at).unwrap();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut said = Vec::new();
+            connection.read_to_end(&mut said).unwrap();
+            connection.write_all(&said).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_command_speaks_to_the_caller_s_agent_by_a_socket_of_its_own() {
+    if !(require("busybox") && require("cc")) {
+        return;
+    }
+    let Some(users) = Users::new() else {
+        return;
+    };
+    make_image(&users);
+    for user in User::ALL {
+        let agent = users.path(&format!("agent-{user:?}"));
+        echo(&agent);
+        users.give(user, &agent);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&agent, mode).unwrap();
+        let before = std::fs::metadata(&agent).unwrap();
+        // One user alone owns all that there is, and nobody is kept out.
+        let (owner, others) = match user {
+            User::Single => ("0:0", ""),
+            User::Me | User::Ranged => ("1000:1001", "! "),
+        };
+        let mount = "--mount=type=ssh,target=/agent";
+        users.write(
+            "context/Dockerfile",
+            &format!(
+                "FROM base\nRUN {mount},mode=0640,uid=1000,gid=1001 \
+                   test \"$(stat -c %a:%u:%g /agent)\" = 640:{owner} && \
+                   harm ask $SSH_AUTH_SOCK && harm ask /agent && chmod 0666 /agent\n\
+                 RUN --network=default {mount} harm ask /agent\n\
+                 USER ann\nRUN {mount},uid=1000 harm ask /agent\n\
+                 RUN {mount} {others}harm ask /agent\n"
+            ),
+        );
+        for folder in ["image", "context"] {
+            let mut build = users.cairn(user);
+            build.args(["build", "-q", "--network=none", "--ssh"]);
+            build.arg(format!("default={}", agent.display()));
+            run(build.args(["-t", "base"]).arg(users.path(folder)));
+        }
+        let after = std::fs::metadata(&agent).unwrap();
+        let state = |found: &std::fs::Metadata| (found.mode(), found.uid(), found.ctime_nsec());
+        assert_eq!(state(&after), state(&before), "{user:?}");
+    }
 }
 
 #[test]

@@ -37,6 +37,11 @@ fn the_world_is_the_same_everywhere() {
             "cairn\n/proc/1 /proc/2\n",
         );
         ground.says("ip addr | grep -c inet.127.0.0.1", "1\n");
+        // Whatever group it is in; and the kernel ends it first when memory runs out.
+        ground.says(
+            "! grep -v ':/$' /proc/self/cgroup && cat /proc/self/oom_score_adj",
+            "1000\n",
+        );
     }
 }
 
@@ -204,6 +209,14 @@ fn a_command_is_its_user() {
          CapBnd:\t00000000a80425fb\nCapAmb:\t{none}\n"
     );
     assert_eq!((outcome.exit, out), (Exit::Code(0), expected), "{err}");
+    for (uid, gid) in [(33, 34), (0, 0)] {
+        let script = "cat < /dev/stdin; echo out > /dev/stdout; echo err >> /dev/stderr";
+        let mut request = ground.request(script);
+        (request.uid, request.gid) = (uid, gid);
+        let (outcome, out, err) = ground.run(&request);
+        let said = (outcome.exit, out.as_str(), err.as_str());
+        assert_eq!(said, (Exit::Code(0), "out\n", "err\n"));
+    }
     // As under Docker, root has these, and set-id programs work.
     let script = "grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status; \
                   chown 33:34 /tmp; stat -c %u:%g /tmp";

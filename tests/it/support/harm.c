@@ -203,6 +203,22 @@ static int reach(const char *name) {
     return connect(here, (struct sockaddr *)&address, length);
 }
 
+// Says something to the socket of that path, and hears it again.
+static int ask(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char said[8] = "", *end = said;
+    int here = socket(AF_UNIX, SOCK_STREAM, 0);
+    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    if (connect(here, (struct sockaddr *)&address, sizeof address) < 0)
+        return -1;
+    if (write(here, "echo", 4) != 4 || shutdown(here, SHUT_WR) < 0)
+        return -1;
+    for (ssize_t got; end < said + sizeof said - 1; end += got)
+        if ((got = read(here, end, said + sizeof said - 1 - end)) <= 0)
+            break;
+    return strcmp(said, "echo");
+}
+
 // Opens a path beyond the root, as who may chroot(2) could where a root is nothing more.
 static int leave(const char *path) {
     int here = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -234,6 +250,8 @@ int main(int count, char **arguments) {
     }
     if (!strcmp(what, "reach"))
         return count > 2 && reach(arguments[2]) == 0 ? 0 : 1;
+    if (!strcmp(what, "ask"))
+        return count > 2 && ask(arguments[2]) == 0 ? 0 : 1;
     if (!strcmp(what, "leave"))
         return count > 2 && leave(arguments[2]) >= 0 ? 0 : 1;
     if (!strcmp(what, "kill-all"))
