@@ -226,6 +226,15 @@ fn commands_have_one_plan() {
             "RUN --mount=type=ssh a",
             r#"command = "a", mounts = [{ type = "ssh" }]"#,
         ),
+        // Mounts go by their targets, in whatever order they are written.
+        (
+            "RUN --mount=type=tmpfs,target=/m/sub --mount=target=/m,source=d a",
+            r#"command = "a", mounts = [{ type = "bind", target = "/m", source = "d" }, { type = "tmpfs", target = "/m/sub" }]"#,
+        ),
+        (
+            "RUN --mount=target=/m,source=d --mount=type=tmpfs,target=/m/sub a",
+            r#"command = "a", mounts = [{ type = "tmpfs", target = "/m/sub" }, { type = "bind", target = "/m", source = "d" }]"#,
+        ),
         (
             "RUN <<E\n#!/b\nE",
             r##"command = ["/dev/pipes/E"], mounts = [{ type = "file", target = "/dev/pipes/E", content = "#!/b\n", mode = "0755" }]"##,

@@ -77,6 +77,9 @@ impl Runner<'_> {
             all.mounts
                 .extend(source.map(|source| crate::sandbox::Mount { target, source }));
         }
+        // Secrets and sockets, too, are behind what they lie in, and before what lies in them.
+        all.mounts
+            .sort_by(|a, b| a.target.as_bytes().cmp(b.target.as_bytes()));
         Ok(all)
     }
 

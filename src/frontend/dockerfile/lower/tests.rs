@@ -238,12 +238,12 @@ fn mounts_take_from_stages_contexts_and_images() {
     assert_eq!(
         shown,
         serde_json::json!([
-            {"target": "w/t", "type": "bind", "source": "s"},
             {"target": "c", "type": "bind", "source": "", "writable": true},
             {"target": "k", "type": "cache", "id": "/k", "sharing": "shared", "mode": 0o755, "uid": 0, "gid": 0},
-            {"target": "run/secrets/s", "type": "secret", "id": "s", "file": false, "variable": "S", "mode": 0o400, "uid": 0, "gid": 0},
             {"target": "t", "type": "tmpfs", "size": 5},
-            {"target": "run/buildkit/ssh_agent.5", "type": "ssh", "id": "default", "mode": 0o600, "uid": 0, "gid": 0},
+            {"target": "w/t", "type": "bind", "source": "s"},
+            {"target": "run/secrets/s", "type": "secret", "id": "s", "file": false, "variable": "S", "mode": 0o400, "uid": 0, "gid": 0},
+            {"target": "run/buildkit/ssh_agent.0", "type": "ssh", "id": "default", "mode": 0o600, "uid": 0, "gid": 0},
         ])
     );
     let run = plan.steps.last().unwrap();
