@@ -252,6 +252,13 @@ fn commands_have_what_the_flags_say() {
     let mut build = ground.build(lines, &["--ssh", "default"]);
     said(&build.env("SSH_AUTH_SOCK", &agent).output().unwrap(), 0);
     ground.says(lines, &["--ssh", "default=agent", "--no-cache"], 0);
+    // Other mounts don't count, the first socket is the one, and a variable of one's own stays.
+    let lines = "RUN --mount=type=tmpfs,target=/t --mount=type=ssh,required \
+        --mount=type=ssh,required,target=/a test \"$SSH_AUTH_SOCK\" = /run/buildkit/ssh_agent.0\n\
+        ENV SSH_AUTH_SOCK=/mine\n\
+        RUN --mount=type=ssh,required test \"$SSH_AUTH_SOCK\" = /mine && \
+        test -S /run/buildkit/ssh_agent.0";
+    ground.says(lines, &["--ssh", "default=agent"], 0);
     drop(listener);
     let filtered = "RUN echo a\nFROM base AS other\nRUN echo b\nCOPY --from=0 / /a/";
     ground.says(filtered, &[], 0);
