@@ -75,7 +75,7 @@ fn what_is_converted_has_the_same_plan() {
 
 /// A Dockerfile's instructions behind `FROM scratch`, and what stands for them: the steps of the
 /// stage, and the config.
-const PAIRS: [(&str, &str, &str); 12] = [
+const PAIRS: [(&str, &str, &str); 13] = [
     ("COPY a /x", r#"copy = { paths = ["a"], to = "/x" }"#, ""),
     (
         "COPY --link --chmod=600 a /x/",
@@ -104,7 +104,12 @@ const PAIRS: [(&str, &str, &str); 12] = [
     ),
     (
         "COPY <<E /x\nhello\nE",
-        r#"file = { path = "/x", content = "hello\n" }"#,
+        r#"file = { path = "/x", name = "E", content = "hello\n" }"#,
+        "",
+    ),
+    (
+        "COPY <<E /x/\nhello\nE",
+        r#"file = { path = "/x/E", content = "hello\n" }"#,
         "",
     ),
     (

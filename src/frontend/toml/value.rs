@@ -71,6 +71,18 @@ pub fn absolute_name(text: &str) -> Result<EntryPath, Fault> {
     Ok(path)
 }
 
+/// What a file is called in its directory.
+pub fn file_name(text: &str) -> Result<String, Fault> {
+    let is_name = !text.contains('/') && !matches!(text, "" | "." | "..");
+    match is_name && absolute(&format!("/{text}")).is_ok() {
+        true => Ok(text.to_owned()),
+        false => fault(
+            format!("{} is no name of a file", quoted(text)),
+            "write one that has no slash",
+        ),
+    }
+}
+
 /// What a symbolic link says.
 pub fn link_target(text: &str) -> Result<String, Fault> {
     match text.len() {

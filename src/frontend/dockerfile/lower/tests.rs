@@ -98,7 +98,7 @@ steps = [
   { copy = { from = { stage = "lib" }, paths = ["lib/a"], to = "/opt/", owner = "1:2", mode = "0640" } },
   { copy = { paths = ["archive.tar.gz"], to = "/data/", unpack = true } },
   { directory = { path = "/srv", keep = true } },
-  { file = { path = "/etc/motd", content = "hello\n" } },
+  { file = { path = "/etc/motd", name = "END", content = "hello\n" } },
 ]
 [stages.lib]
 from = "scratch"
