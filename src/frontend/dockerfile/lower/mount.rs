@@ -159,8 +159,7 @@ impl Lowering<'_> {
                 Ok((EntryPath::root(), input))
             }
             Some(base) => {
-                let platform = &self.needs.stages[self.place].platform;
-                let input = self.layers(&base, platform, span)?;
+                let input = self.layers(&base, &self.needs.platform, span)?;
                 Ok((path, input))
             }
         }

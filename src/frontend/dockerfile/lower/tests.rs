@@ -251,6 +251,24 @@ fn mounts_take_from_stages_contexts_and_images() {
 }
 
 #[test]
+fn what_is_only_copied_from_is_of_the_targets_platform() {
+    let text = "FROM --platform=linux/arm64 y\nCOPY --from=z a b\nRUN --mount=from=m,target=/m x\n";
+    let plan = plain(text);
+    let images = plan.steps.iter().filter_map(|step| match &step.operation {
+        Operation::Image { platform, .. } => Some(format!("{} {platform}", step.name)),
+        _ => None,
+    });
+    assert_eq!(
+        images.collect::<Vec<_>>(),
+        [
+            "image docker.io/library/y:latest linux/arm64",
+            "image docker.io/library/z:latest linux/amd64",
+            "image docker.io/library/m:latest linux/amd64",
+        ]
+    );
+}
+
+#[test]
 fn links_do_not_depend_on_what_is_below() {
     let plan = plain("FROM x\nCOPY --link a /b/\n");
     let expected = [

@@ -178,8 +178,7 @@ impl Lowering<'_> {
                 (named_files(name, context, selection), Vec::new())
             }
             Some((base, at)) => {
-                let platform = &self.needs.stages[self.place].platform;
-                let layers = self.layers(base, platform, at)?;
+                let layers = self.layers(base, &self.needs.platform, at)?;
                 (Operation::Select { selection }, vec![layers])
             }
         };
