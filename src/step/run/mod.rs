@@ -276,11 +276,13 @@ impl<'a> Runner<'a> {
         }
         let outcome = outcome?;
         drop(mounts.caches);
+        let ended = time_of(&left.folder.join("ended"))?;
         left.found = left.session.list(&left.upper)?;
         left.found.sort_by(|a, b| a.path.cmp(&b.path));
         let circumstances = Circumstances {
             epoch: self.epoch,
             began,
+            ended,
             stubs: &outcome.stubs,
             is_copy: outcome.is_copy,
         };
@@ -417,6 +419,13 @@ impl<'a> Runner<'a> {
             ..Request::default()
         })
     }
+}
+
+/// What the clock of the file system says, by a file made for that.
+fn time_of(path: &Path) -> Result<(i64, u32), Error> {
+    let made = File::create_new(path).and_then(|file| file.metadata());
+    let made = made.map_err(crate::store::io_error("make", path))?;
+    Ok((made.mtime(), made.mtime_nsec().try_into().unwrap_or(0)))
 }
 
 /// What commands get that have no `PATH`: Docker's.
