@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
-pub use error::Error;
+pub use error::{Error, LARGEST_CHANGE};
 
 use super::Change;
 use super::diff::{Circumstances, Content, contents_needed, diff};
@@ -31,7 +31,7 @@ use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
 use crate::plan::{Command, command};
 use crate::sandbox::{
-    Exit, Found, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
+    Exit, Found, FoundKind, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
     SessionSettings,
 };
 use crate::store::Store;
@@ -421,6 +421,27 @@ impl<'a> Runner<'a> {
     }
 }
 
+/// Refuses files that together are larger than a layer may be.
+fn check_size<'a>(files: impl Iterator<Item = &'a Found>) -> Result<(), Error> {
+    let sizes = files.filter_map(|found| match found.kind {
+        FoundKind::File { size } => Some((size, &found.path)),
+        _ => None,
+    });
+    let (mut total, mut largest) = (0_u64, None);
+    for file in sizes {
+        total = total.saturating_add(file.0);
+        largest = largest.max(Some(file));
+    }
+    match largest.filter(|_| total > LARGEST_CHANGE) {
+        None => Ok(()),
+        Some((size, path)) => Err(Error::TooLarge {
+            total,
+            path: path.clone(),
+            size,
+        }),
+    }
+}
+
 /// What the clock of the file system says, by a file made for that.
 fn time_of(path: &Path) -> Result<(i64, u32), Error> {
     let made = File::create_new(path).and_then(|file| file.metadata());
@@ -438,6 +459,7 @@ fn difference(
     circumstances: &Circumstances,
 ) -> Result<Ran, Error> {
     let needed = contents_needed(rootfs, &left.found, circumstances);
+    check_size(needed.iter().map(|&number| &left.found[number]))?;
     let digest = |&number: &usize| {
         let path = || left.found[number].path.clone();
         let failed = |source| super::Error::Io {
