@@ -5,6 +5,7 @@
 
 mod error;
 mod log;
+mod mask;
 mod sources;
 mod users;
 
