@@ -173,7 +173,9 @@ fn proxies_reach_commands_and_nothing_else() {
     let Some(ground) = Ground::new() else {
         return;
     };
-    let lines = "RUN test -n \"$HTTP_PROXY\" && test -n \"$https_proxy\" && echo it has > /x";
+    // Both are there in both spellings.
+    let lines = "RUN test -n \"$HTTP_PROXY\" -a \"$HTTP_PROXY\" = \"$http_proxy\" && \
+        test -n \"$HTTPS_PROXY\" -a \"$HTTPS_PROXY\" = \"$https_proxy\" && echo it has > /x";
     let proxy = |number: u8| format!("http://ann:pass-{number}@proxy.test:1");
     let argument = |number| format!("https_proxy={}", proxy(number));
     let mut build = ground.build(lines, &["--build-arg", &argument(2)]);
@@ -182,6 +184,32 @@ fn proxies_reach_commands_and_nothing_else() {
     let text = said(&build.output().unwrap(), 0);
     assert!(text.contains("(cached)"), "{text}");
     assert_eq!(ground.holds(b"proxy.test"), None);
+}
+
+#[test]
+fn proxies_of_dockers_users_are_theirs_here_too() {
+    let Some(ground) = Ground::new() else {
+        return;
+    };
+    let config = ground.path("config.json");
+    let proxies = r#"{"default": {"httpProxy": "http://docker.test:1", "noProxy": "x.test"}}"#;
+    std::fs::write(&config, format!(r#"{{"proxies": {proxies}}}"#)).unwrap();
+    let says = |expected: &str, arguments: &[&str], env: &[(&str, &str)]| {
+        let lines = format!("RUN test \"$HTTP_PROXY $http_proxy $no_proxy\" = \"{expected}\"");
+        let mut build = ground.build(&lines, arguments);
+        build
+            .env("DOCKER_CONFIG", &config)
+            .envs(env.iter().copied());
+        said(&build.output().unwrap(), 0)
+    };
+    let docker = "http://docker.test:1";
+    says(&format!("{docker} {docker} x.test"), &[], &[]);
+    let other = [("http_proxy", "http://own.test:1")];
+    says("http://own.test:1 http://own.test:1 x.test", &[], &other);
+    says("  x.test", &["--build-arg", "HTTP_PROXY="], &other);
+    std::fs::write(&config, r#"{"proxies": 1}"#).unwrap();
+    let text = says("  ", &[], &[]);
+    assert!(text.contains("docker's proxies are not used"), "{text}");
 }
 
 #[test]
