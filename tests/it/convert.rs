@@ -75,7 +75,7 @@ fn what_is_converted_has_the_same_plan() {
 
 /// A Dockerfile's instructions behind `FROM scratch`, and what stands for them: the steps of the
 /// stage, and the config.
-const PAIRS: [(&str, &str, &str); 13] = [
+const PAIRS: [(&str, &str, &str); 14] = [
     ("COPY a /x", r#"copy = { paths = ["a"], to = "/x" }"#, ""),
     (
         "COPY --link --chmod=600 a /x/",
@@ -132,6 +132,7 @@ const PAIRS: [(&str, &str, &str); 13] = [
         "",
         "shell = [\"/s\", \"-c\"]\non-build = [\"RUN x\"]",
     ),
+    ("STOPSIGNAL quit", "", "stop-signal = \"quit\""),
     (
         "EXPOSE 80\nVOLUME /v\nSTOPSIGNAL SIGINT\nHEALTHCHECK --interval=5s CMD [\"h\"]",
         "",
