@@ -30,9 +30,9 @@ pub struct Command {
     /// How it is kept in.
     #[serde(skip_serializing_if = "is_default")]
     pub security: Security,
-    /// Devices of the host, as `--device` names them.
+    /// Devices of the host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub devices: Vec<String>,
+    pub devices: Vec<Device>,
     /// Lines of `/etc/hosts`: a name, an address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<(String, String)>,
@@ -42,6 +42,27 @@ pub struct Command {
     /// Bytes that `/dev/shm` may hold, if not the sandbox's own number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<u64>,
+}
+
+/// A device of the host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Device {
+    /// Its path, below `/dev`.
+    pub name: String,
+    /// Whether the step fails where the host doesn't have it; else it goes without.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+}
+
+/// As recipes have it.
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        match self.required {
+            true => f.write_str(",required"),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Something mounted for one command; none of it is in the layer.

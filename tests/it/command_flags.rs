@@ -322,6 +322,17 @@ fn what_has_to_be_allowed_is_refused_without_and_named_with() {
         &["--allow=device=/dev/zero"],
         1,
     );
+    let allowed = &["--allow=device"][..];
+    // What isn't there has to be, or is gone without.
+    let text = ground.says("RUN --device=/dev/no-such,required true", allowed, 3);
+    assert!(text.contains("no device `/dev/no-such`"), "{text}");
+    let text = ground.says("RUN --device=/dev/no-such test ! -e /dev/no-such", &[], 0);
+    assert!(
+        text.contains("goes without") && !text.contains("has devices"),
+        "{text}"
+    );
+    let text = ground.says("RUN --device=vendor.com/gpu=all true", allowed, 1);
+    assert!(text.contains("hint: name the device's own files"), "{text}");
 }
 
 #[test]

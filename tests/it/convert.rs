@@ -205,8 +205,8 @@ fn commands_have_one_plan() {
             r#"command = "a", network = "none", security = "insecure""#,
         ),
         (
-            "RUN --device=/dev/kvm a",
-            r#"command = "a", devices = ["/dev/kvm"]"#,
+            "RUN --device=/dev/kvm --device=required,name=/dev/fuse a",
+            r#"command = "a", devices = ["/dev/kvm", "/dev/fuse,required"]"#,
         ),
         (
             "RUN --mount=target=/m,source=d,rw a",

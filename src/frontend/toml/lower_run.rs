@@ -8,7 +8,7 @@ use super::field::{At, Field, TextOrList};
 use super::run::{Mount, Run};
 use super::{lower_step, value};
 use crate::canon::EntryPath;
-use crate::frontend::suggest;
+use crate::frontend::{device, suggest};
 use crate::plan::command::{self, MountKind, Network, Security, Sharing, Ulimit};
 use crate::plan::name::{self, OWN_CONTEXT};
 use crate::plan::{Command, Operation, Selection};
@@ -70,7 +70,7 @@ pub fn lower(checker: &mut Checker, owner: &Owner<'_>, run: &Run) -> Option<Step
         mounts,
         network: word(checker, &run.network, &NETWORKS),
         security: word(checker, &run.security, &SECURITIES),
-        devices: checker.items(run.devices.items(), text),
+        devices: checker.items(run.devices.items(), |text| device::parse(text.split(','))),
         hosts: pairs(&run.hosts),
         ulimits,
         shm_size: run.shm_size.given().copied(),

@@ -52,9 +52,16 @@ pub enum Error {
         "there is no SSH agent `{0}`\nhint: give it with `--ssh {0}`, and start `ssh-agent` before"
     )]
     NoSsh(String),
-    /// A device by a name that cairn doesn't know.
-    #[error("`{0}` is no device that cairn knows\nhint: name it by its path, as in `/dev/fuse`")]
+    /// A device by a name that is no path: one of the Container Device Interface.
+    #[error(
+        "`{0}` is no path of a device, and cairn reads no CDI files, where such a name would be\nhint: name the device's own files, each with a flag: `--device=/dev/fuse`"
+    )]
     Device(String),
+    /// A device that this machine doesn't have.
+    #[error(
+        "there is no device `{0}` on this machine\nhint: load its driver, or leave `required` out, so that the command goes without"
+    )]
+    NoDevice(String),
     /// It left more than a layer may hold.
     #[error(
         "the command left files of {total} bytes, and a layer may hold {LARGEST_CHANGE} (64 GiB): `{path}` alone is of {size}\nhint: {}",

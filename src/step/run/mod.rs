@@ -3,13 +3,14 @@
 //! In: a [`Command`], the layers below, the sources of its mounts. Out: [`Ran`]: a change, whose
 //! contents are in the sandbox's hands as long as it lives. A command that fails changes nothing.
 
+mod devices;
 mod error;
 mod log;
 mod mask;
 mod sources;
 mod users;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
 use std::os::fd::OwnedFd;
@@ -20,6 +21,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
+pub use devices::Devices;
 pub use error::{Error, LARGEST_CHANGE};
 
 use super::Change;
@@ -58,30 +60,6 @@ pub struct CommandSettings {
     pub allow_insecure: bool,
     /// Whether a command may have devices of the host: `--allow device`.
     pub allow_devices: Devices,
-}
-
-/// Devices of the host that commands may have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Devices {
-    /// These; by default none.
-    Named(BTreeSet<String>),
-    /// Any.
-    All,
-}
-
-impl Default for Devices {
-    fn default() -> Devices {
-        Devices::Named(BTreeSet::new())
-    }
-}
-
-impl Devices {
-    fn has(&self, name: &str) -> bool {
-        match self {
-            Devices::Named(names) => names.contains(name),
-            Devices::All => true,
-        }
-    }
 }
 
 /// Called with what is left where a command failed.
@@ -234,8 +212,9 @@ impl<'a> Runner<'a> {
         key: &StepKey,
         work: &Work,
     ) -> Result<Ran, Error> {
-        self.check(command)?;
-        self.tell(command);
+        let devices = devices::there(command, self.events)?;
+        self.check(command, &devices)?;
+        self.tell(command, &devices);
         let session = self.session()?;
         let lowers = self.lowers(below)?;
         let rootfs = below.rootfs(self.store, self.expansion)?;
@@ -259,6 +238,7 @@ impl<'a> Runner<'a> {
         };
         let request = self.request(command, &rootfs, &lowers, &mounts.env)?;
         let request = Request {
+            devices,
             lowers,
             upper,
             work: work_folder,
@@ -320,7 +300,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Says what makes the result depend on more than the recipe.
-    fn tell(&self, command: &Command) {
+    fn tell(&self, command: &Command, devices: &[PathBuf]) {
         let line = command.arguments.join(" ");
         let impure = [
             (
@@ -331,7 +311,7 @@ impl<'a> Runner<'a> {
                 command.security == command::Security::Insecure,
                 "has every capability",
             ),
-            (!command.devices.is_empty(), "has devices of the host"),
+            (!devices.is_empty(), "has devices of the host"),
         ];
         for (_, what) in impure.into_iter().filter(|(is_so, _)| *is_so) {
             self.events.warn(format!("a command {what}: `{line}`"));
@@ -344,7 +324,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn check(&self, command: &Command) -> Result<(), Error> {
+    fn check(&self, command: &Command, devices: &[PathBuf]) -> Result<(), Error> {
         let refused = |what, entitlement| Err(Error::NotAllowed { what, entitlement });
         if command.network == command::Network::Host && !self.settings.allow_host_network {
             return refused("the host's network", "network.host");
@@ -353,14 +333,10 @@ impl<'a> Runner<'a> {
             return refused("every capability", "security.insecure");
         }
         let allowed = &self.settings.allow_devices;
-        if command.devices.iter().any(|name| !allowed.has(name)) {
-            return refused("a device of the host", "device");
+        match devices.iter().all(|path| allowed.have(path)) {
+            true => Ok(()),
+            false => refused("a device of the host", "device"),
         }
-        let unknown = command
-            .devices
-            .iter()
-            .find(|name| !name.starts_with("/dev/"));
-        unknown.map_or(Ok(()), |name| Err(Error::Device(name.clone())))
     }
 
     /// All of a request but its folders and mounts.
@@ -416,7 +392,6 @@ impl<'a> Runner<'a> {
             limits: self.settings.limits,
             rlimits: command.ulimits.iter().map(rlimit).collect(),
             shm_size: command.shm_size,
-            devices: command.devices.iter().map(PathBuf::from).collect(),
             ..Request::default()
         })
     }

@@ -19,10 +19,6 @@ impl Lowering<'_> {
             let sockets = mounts.iter().filter(are_sockets).count();
             mounts.push(self.mount(state, word, sockets)?);
         }
-        let mut devices = Vec::new();
-        for word in &run.devices {
-            devices.push(self.word(state, word)?);
-        }
         let for_shell = |text: &str| {
             let shell = state.shell.iter().cloned();
             shell.chain([text.to_owned()]).collect::<Vec<_>>()
@@ -67,7 +63,7 @@ impl Lowering<'_> {
                 .security
                 .as_ref()
                 .map_or_else(Default::default, |s| s.value),
-            devices,
+            devices: run.devices.iter().map(|at| at.value.clone()).collect(),
             hosts: self.options.hosts.clone(),
             ulimits: self.options.ulimits.clone(),
             shm_size: self.options.shm_size,
