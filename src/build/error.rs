@@ -248,7 +248,7 @@ fn of_run(error: &step::run::Error) -> Kind {
         Error::Pack(layer::pack::Error::Read { source, .. }) => {
             of_io(source).unwrap_or(Kind::Unavailable)
         }
-        Error::NoSecret(_) | Error::NoSsh(_) => Kind::Unavailable,
+        Error::NoSecret(_) | Error::NoSsh(_) | Error::NoDevice(_) => Kind::Unavailable,
         _ => Kind::Failed,
     }
 }

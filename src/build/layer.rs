@@ -280,7 +280,16 @@ impl Evaluation<'_> {
                 let files = first.ok_or(Cause::Bug("a step that unpacks has no files"))?;
                 unpack(&mut draft, files, to, *strip, &asked, store, *expansion)?
             }
-            Operation::File { path, content, .. } => {
+            Operation::File {
+                path,
+                name,
+                content,
+                ..
+            } => {
+                let path = match name {
+                    Some(name) => &place::copied(&draft, path, name)?,
+                    None => path,
+                };
                 place::file(&mut draft, path, content, &asked, *epoch)?
             }
             Operation::Directory { path, keep, .. } => {

@@ -3,6 +3,7 @@
 //! In: text and bytes. Out: values that can only exist well-formed. Pure: this room never does
 //! I/O, and names no other room.
 
+pub mod base64;
 pub mod digest;
 pub mod epoch;
 pub mod event;

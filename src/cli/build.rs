@@ -45,12 +45,13 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     let fetching = || environment.events(mode);
     let recipe = recipe::read(&arguments.recipe, environment, fetching)?;
     wanted.judge(&arguments, recipe.images(), environment)?;
+    let events = environment.events(mode);
     let commands = commands::settings(
         &arguments.commands,
         &arguments.recipe.dockerfile,
         environment,
+        &events,
     )?;
-    let events = environment.events(mode);
     let on_failure = commands::debug_shell(&arguments.commands, &events)?;
     let engine = match arguments.load {
         true => Some(Engine::find(

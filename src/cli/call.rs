@@ -18,7 +18,7 @@ use super::flags::{Format, call::What};
 use super::print;
 use super::recipe::{self, Recipe};
 use crate::build::bases::{Known, config};
-use crate::canon::{Problem, Source, problem};
+use crate::canon::{Problem, Source, base64, problem};
 use crate::frontend::dockerfile::check::{RULES, page, report};
 use crate::frontend::dockerfile::outline::{self, Outline, Required, Target};
 use crate::frontend::dockerfile::syntax::{Dockerfile, Span};
@@ -244,7 +244,7 @@ fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
 }
 
 fn data(source: &Source) -> Value {
-    json!([report::base64(source.text().as_bytes())])
+    json!([base64::encode(source.text().as_bytes())])
 }
 
 fn targets(asked: &Asked, recipe: &Recipe, file: &Dockerfile) -> Result<(), Failure> {

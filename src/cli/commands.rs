@@ -24,18 +24,13 @@ use crate::step::run::{CommandSettings, Devices, OnFailure, Scene};
 /// Largest secret, in bytes: BuildKit's.
 const LARGEST_SECRET: u64 = 500 << 10;
 
-/// Docker's predefined arguments (Dockerfile reference, "Predefined ARGs").
-const PROXIES: [&str; 10] = [
+/// Docker's predefined arguments (Dockerfile reference, "Predefined ARGs"), in upper case.
+const PROXIES: [&str; 5] = [
     "HTTP_PROXY",
-    "http_proxy",
     "HTTPS_PROXY",
-    "https_proxy",
     "FTP_PROXY",
-    "ftp_proxy",
     "NO_PROXY",
-    "no_proxy",
     "ALL_PROXY",
-    "all_proxy",
 ];
 
 /// What `commands` and the arguments of `dockerfile` say. Reads the secrets.
@@ -43,6 +38,7 @@ pub fn settings(
     commands: &Commands,
     dockerfile: &Dockerfile,
     environment: &Environment,
+    events: &Events,
 ) -> Result<CommandSettings, Failure> {
     let mut secrets = BTreeMap::new();
     for given in &commands.secret {
@@ -61,7 +57,7 @@ pub fn settings(
     Ok(CommandSettings {
         limits: limits(commands),
         caches: commands.cache_size,
-        proxies: proxies(dockerfile, environment),
+        proxies: proxies(dockerfile, environment, events),
         secrets,
         ssh: agents.collect::<Result<_, Failure>>()?,
         allow_host_network: commands.allow.contains(&Allow::HostNetwork),
@@ -83,19 +79,39 @@ fn limits(commands: &Commands) -> Limits {
     }
 }
 
-/// The caller's proxies: arguments go before the environment.
-fn proxies(dockerfile: &Dockerfile, environment: &Environment) -> Vec<(String, String)> {
-    let given = |name: &str| {
+/// The caller's proxies, in both spellings: some programs know the one, some the other (BuildKit,
+/// `proxyEnvList`). Arguments go before the environment, and that before docker's config.json;
+/// what is said to be empty is said to be none.
+fn proxies(
+    dockerfile: &Dockerfile,
+    environment: &Environment,
+    events: &Events,
+) -> Vec<(String, String)> {
+    let of_docker = environment.docker_proxies().unwrap_or_else(|error| {
+        events.warn(format!("docker's proxies are not used: {error}"));
+        Vec::new()
+    });
+    let argument = |name: &str| {
         let mut arguments = dockerfile.build_arg.iter().rev();
         let argument = arguments.find(|(other, _)| other == name);
         let value = argument.and_then(|(_, value)| value.clone());
-        value.or_else(|| environment.variable(name))
+        value.or_else(|| argument.and(environment.variable(name)))
     };
-    let values = PROXIES.into_iter().filter_map(|name| {
-        let value = given(name).filter(|value| !value.is_empty())?;
-        Some((name.to_owned(), value))
-    });
-    values.collect()
+    let mut all = Vec::new();
+    for upper in PROXIES {
+        // Where both are there, the lower case counts.
+        let lower = upper.to_lowercase();
+        let said = argument(&lower).or_else(|| argument(upper));
+        let said = said.or_else(|| environment.variable(&lower));
+        let said = said.or_else(|| environment.variable(upper));
+        let docker = of_docker.iter().find(|(name, _)| *name == upper);
+        let value = said.or_else(|| docker.map(|(_, value)| value.clone()));
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            all.push((upper.to_owned(), value.clone()));
+            all.push((lower, value));
+        }
+    }
+    all
 }
 
 /// A secret's content; none where it was to be in a variable that isn't set: the recipe says

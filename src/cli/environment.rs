@@ -14,7 +14,7 @@ use super::exit::Failure;
 use crate::canon::event::Events;
 use crate::canon::{Epoch, Platform};
 use crate::inputs::base::Registries;
-use crate::registry::{Client, Paths, Settings};
+use crate::registry::{Client, Paths, Settings, proxies};
 use crate::store::Store;
 use crate::ui::progress::{self, Mode};
 
@@ -167,6 +167,11 @@ impl Environment {
             };
             Client::new(settings, events.clone())
         })
+    }
+
+    /// Proxies that docker's users have set, by the names of their variables.
+    pub fn docker_proxies(&self) -> Result<Vec<(&'static str, String)>, crate::registry::Error> {
+        proxies::of_docker(&self.paths)
     }
 
     /// What programs of engines see.

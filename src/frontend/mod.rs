@@ -4,6 +4,7 @@
 //! [`crate::plan::Plan`], or every problem of the recipe at once (`Problem`), sorted by place.
 //! Pure: never reads a file, a network or the environment.
 
+pub mod device;
 pub mod dockerfile;
 pub mod suggest;
 pub mod toml;

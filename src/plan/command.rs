@@ -21,7 +21,7 @@ pub struct Command {
     /// root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// In the recipe's order: a later one may lie in an earlier one.
+    /// In the order of [`Mount::in_order`], whatever the recipe's is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
     /// What it reaches.
@@ -30,9 +30,9 @@ pub struct Command {
     /// How it is kept in.
     #[serde(skip_serializing_if = "is_default")]
     pub security: Security,
-    /// Devices of the host, as `--device` names them.
+    /// Devices of the host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub devices: Vec<String>,
+    pub devices: Vec<Device>,
     /// Lines of `/etc/hosts`: a name, an address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<(String, String)>,
@@ -44,6 +44,27 @@ pub struct Command {
     pub shm_size: Option<u64>,
 }
 
+/// A device of the host.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Device {
+    /// Its path, below `/dev`.
+    pub name: String,
+    /// Whether the step fails where the host doesn't have it; else it goes without.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
+}
+
+/// As recipes have it.
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        match self.required {
+            true => f.write_str(",required"),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Something mounted for one command; none of it is in the layer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Mount {
@@ -52,6 +73,25 @@ pub struct Mount {
     /// What.
     #[serde(flatten)]
     pub kind: MountKind,
+}
+
+impl Mount {
+    /// Mounts, each with what belongs to it, in the order that they have in a command: by target,
+    /// so that none hides one that lies in it (BuildKit, `llb.ExecOp`); behind those secrets, then
+    /// sockets, both as they are written, for the first socket is the one that commands are told
+    /// of.
+    pub fn in_order<T>(mut mounts: Vec<(Mount, T)>) -> Vec<(Mount, T)> {
+        mounts.sort_by(|(one, _), (other, _)| one.rank().cmp(&other.rank()));
+        mounts
+    }
+
+    fn rank(&self) -> (u8, &[u8]) {
+        match self.kind {
+            MountKind::Secret { .. } => (1, b""),
+            MountKind::Ssh { .. } => (2, b""),
+            _ => (0, self.target.as_bytes()),
+        }
+    }
 }
 
 /// What is mounted.
@@ -195,4 +235,41 @@ pub struct Ulimit {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parents_come_before_what_lies_in_them_and_sockets_stay_as_written() {
+        let mount = |target: &str, kind| Mount {
+            target: EntryPath::new(target.as_bytes()).unwrap(),
+            kind,
+        };
+        let tmpfs = |target| mount(target, MountKind::Tmpfs { size: None });
+        let socket = |target: &str| {
+            let kind = MountKind::Ssh {
+                id: target.to_owned(),
+                required: false,
+                mode: 0o600,
+                uid: 0,
+                gid: 0,
+            };
+            mount(target, kind)
+        };
+        let written = [
+            socket("z"),
+            tmpfs("k/sub"),
+            socket("a"),
+            tmpfs("k"),
+            tmpfs("k-x"),
+        ];
+        let numbered = written.into_iter().zip(0..).collect();
+        let order: Vec<i32> = Mount::in_order(numbered)
+            .into_iter()
+            .map(|(_, number)| number)
+            .collect();
+        assert_eq!(order, [3, 4, 1, 0, 2]);
+    }
 }

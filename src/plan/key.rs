@@ -142,6 +142,7 @@ mod tests {
     fn key_is_the_digest_of_canonical_json() {
         let file = Operation::File {
             path: path("etc/motd"),
+            name: None,
             content: "hi\n".to_owned(),
             ownership: owned(Some(0o600), None),
         };
@@ -199,6 +200,7 @@ mod tests {
         };
         let file = |at: &str, content: &str, ownership| Operation::File {
             path: path(at),
+            name: None,
             content: content.to_owned(),
             ownership,
         };
@@ -253,6 +255,12 @@ mod tests {
             file("b", "c", plain.clone()),
             file("a", "d", plain.clone()),
             file("a", "c", moded.clone()),
+            Operation::File {
+                path: path("a"),
+                name: Some("n".to_owned()),
+                content: "c".to_owned(),
+                ownership: plain.clone(),
+            },
             directory("a", plain),
             directory("a", moded),
             symlink("a", "t"),

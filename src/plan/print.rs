@@ -202,6 +202,7 @@ mod tests {
         let path = crate::canon::EntryPath::new(b"a").unwrap();
         let file = Operation::File {
             path: path.clone(),
+            name: None,
             content: "x\"\n".to_owned(),
             ownership: Ownership::default(),
         };

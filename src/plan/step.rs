@@ -116,6 +116,10 @@ pub enum Operation {
     File {
         /// Where.
         path: EntryPath,
+        /// Its name, should `path` be a directory or a link to one: then it goes in there, and any
+        /// other link is followed, as `COPY` has it. Without one it takes the place of a link.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
         /// All of it.
         content: String,
         /// Else 0644, 0:0.

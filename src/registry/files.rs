@@ -42,6 +42,17 @@ pub struct Paths {
     pub extra_ca: Option<PathBuf>,
 }
 
+impl Paths {
+    /// docker's config.json itself.
+    pub(super) fn docker_config_file(&self) -> Option<PathBuf> {
+        let path = self.docker_config.as_ref()?;
+        Some(match path.is_dir() {
+            true => path.join("config.json"),
+            false => path.clone(),
+        })
+    }
+}
+
 /// What the files say.
 pub(super) struct Files {
     pub(super) registries: Registries,
@@ -79,12 +90,13 @@ impl Files {
                 .add(&text, &path)
                 .map_err(|reason| Error::Configuration { path, reason })?;
         }
-        let docker_config = paths.docker_config.iter().map(|path| match path.is_dir() {
-            true => path.join("config.json"),
-            false => path.clone(),
-        });
         let (mut auth, mut auth_paths) = (Vec::new(), Vec::new());
-        for path in paths.auth_files.iter().cloned().chain(docker_config) {
+        for path in paths
+            .auth_files
+            .iter()
+            .cloned()
+            .chain(paths.docker_config_file())
+        {
             let name = path.display().to_string();
             let file = match read(&path) {
                 Ok(None) => continue,
@@ -219,7 +231,7 @@ fn refuse(path: &Path, reason: impl ToString) -> Error {
 }
 
 /// The text of a file; none where there is no such file.
-fn read(path: &Path) -> Result<Option<String>, Error> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error)

@@ -19,6 +19,7 @@ pub mod error;
 pub mod files;
 pub mod hosts;
 pub mod hosts_toml;
+pub mod proxies;
 pub mod registries_conf;
 pub mod resolve;
 pub mod retry;

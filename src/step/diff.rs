@@ -6,8 +6,8 @@
 //!   all that is below it (`opaque`);
 //! - what is there but as it was below is left out: files that were only touched, directories
 //!   whose time alone moved because of what they hold;
-//! - times that the command made become the epoch, times that it set (as `tar -x` does) stay, in
-//!   whole seconds;
+//! - times that the command made, which lie between its begin and its end, become the epoch; times
+//!   that it set (as `tar -x` does) stay, in whole seconds, also those to come;
 //! - names of one inode are hard links of each other;
 //! - what was made only to mount something on is left out, as are sockets and the overlay's own
 //!   attributes.
@@ -37,8 +37,10 @@ pub struct Circumstances<'a> {
     /// The time of all that it made.
     pub epoch: Epoch,
     /// When it began, by the clock of the file system, as [`Found::mtime`] has it: no time from
-    /// that second on was set, as far as can be told.
+    /// that second to the one in which it ended was set, as far as can be told.
     pub began: (i64, u32),
+    /// When it had ended, by the same clock.
+    pub ended: (i64, u32),
     /// What was made to mount something on, and the directories above that.
     pub stubs: &'a [EntryPath],
     /// Whether the upper directory holds all of the layers below, too.
@@ -269,14 +271,18 @@ impl Differ<'_> {
             && kept_xattrs(&found.xattrs).eq(meta.xattrs.iter().flat_map(|all| kept_xattrs(all)))
     }
 
-    /// Whether the time of `found` was set to one before the command. Programs also set the present
-    /// one, in whole seconds (utime(2)), by a clock that may be a tick (10 ms) behind the file
-    /// system's: all of the second in which the command began is the present.
+    /// Whether the time of `found` was set to one before or after the command. Programs also set
+    /// the present one, in whole seconds (utime(2)), by a clock that may be a tick (10 ms) behind
+    /// the file system's, or ahead of it: all of the seconds in which the command began and ended
+    /// are the present.
     fn was_set(&self, found: &Found) -> bool {
         const TICK: u32 = 10_000_000;
+        const LAST_TICK: u32 = 1_000_000_000 - TICK;
         let (seconds, nanoseconds) = self.circumstances.began;
-        let present = seconds.saturating_sub(i64::from(nanoseconds < TICK));
-        found.mtime.0 < present
+        let first = seconds.saturating_sub(i64::from(nanoseconds < TICK));
+        let (seconds, nanoseconds) = self.circumstances.ended;
+        let last = seconds.saturating_add(i64::from(nanoseconds >= LAST_TICK));
+        !(first..=last).contains(&found.mtime.0)
     }
 
     fn meta(&self, found: &Found, below: Option<&Node>) -> Meta {

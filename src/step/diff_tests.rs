@@ -11,6 +11,7 @@ use crate::layer::{Entry, Tree};
 type Time = (i64, u32);
 
 const BEGAN: Time = (1_000, 500);
+const ENDED: Time = (2_000, 500);
 const EPOCH: &str = "7";
 
 fn path(text: &str) -> EntryPath {
@@ -78,6 +79,7 @@ fn shown(base: &Rootfs, upper: &[(Found, &str)], stubs: &[&str]) -> Vec<String> 
     let circumstances = Circumstances {
         epoch: EPOCH.parse().unwrap(),
         began: BEGAN,
+        ended: ENDED,
         stubs: &stubs,
         is_copy: false,
     };
@@ -142,8 +144,17 @@ fn times_that_were_set_stay_and_those_that_came_about_are_the_epoch() {
             found("old", FoundKind::File { size: 1 }, 0o600, (-1, 5), 4),
             "n",
         ),
+        (
+            found("to-come", FoundKind::File { size: 1 }, 0o600, (9_000, 5), 5),
+            "n",
+        ),
     ];
-    let expected = ["f 0644 50 f", "f 0600 7 new", "f 0600 -1 old"];
+    let expected = [
+        "f 0644 50 f",
+        "f 0600 7 new",
+        "f 0600 -1 old",
+        "f 0600 9000 to-come",
+    ];
     assert_eq!(shown(&base(), &upper, &[]), expected);
 }
 
@@ -156,6 +167,8 @@ fn a_time_set_to_the_present_second_is_the_epoch() {
     };
     assert_eq!(set(BEGAN.0), ["f 0600 7 new"]);
     assert_eq!(set(BEGAN.0 - 2), ["f 0600 998 new"]);
+    assert_eq!(set(ENDED.0), ["f 0600 7 new"]);
+    assert_eq!(set(ENDED.0 + 1), ["f 0600 2001 new"]);
 }
 
 #[test]
@@ -394,6 +407,7 @@ proptest! {
             let circumstances = Circumstances {
                 epoch: "100".parse().unwrap(),
                 began: BEGAN,
+                ended: ENDED,
                 stubs: &[],
                 is_copy: false,
             };

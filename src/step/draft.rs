@@ -100,6 +100,11 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Where `path` is when links to directories above it are followed.
+    pub fn itself(&self, path: &EntryPath) -> Result<EntryPath, Error> {
+        Ok(resolve(self.base, path, false)?)
+    }
+
     /// Where `path` is when links are followed, the last component's too, wherever it leads.
     pub fn target(&self, path: &EntryPath) -> Result<EntryPath, Error> {
         match resolve(self.base, path, true) {

@@ -20,7 +20,7 @@ pub fn file(
     metadata: &Metadata,
     epoch: Epoch,
 ) -> Result<(), Error> {
-    let at = draft.place(path)?;
+    let at = draft.itself(path)?;
     let kind = Kind::File {
         size: content.len() as u64,
         digest: Digest::of(content.as_bytes()),
@@ -32,6 +32,18 @@ pub fn file(
         meta,
         Origin::Bytes(Arc::from(content.as_bytes())),
     )
+}
+
+/// Where a file of that name goes that is copied to `path`: links there are followed, and a
+/// directory takes it in.
+pub fn copied(draft: &Draft, path: &EntryPath, name: &str) -> Result<EntryPath, Error> {
+    let target = draft.target(path)?;
+    if !draft.is_directory(&target) {
+        return Ok(target);
+    }
+    let refuse = |error| Error::Path(path.clone(), error);
+    let name = EntryPath::new(name.as_bytes()).map_err(refuse)?;
+    target.join(&name).map_err(refuse)
 }
 
 /// A directory: 0755 unless `metadata` says otherwise; one that is there gets that metadata, or

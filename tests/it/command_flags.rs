@@ -173,7 +173,9 @@ fn proxies_reach_commands_and_nothing_else() {
     let Some(ground) = Ground::new() else {
         return;
     };
-    let lines = "RUN test -n \"$HTTP_PROXY\" && test -n \"$https_proxy\" && echo it has > /x";
+    // Both are there in both spellings.
+    let lines = "RUN test -n \"$HTTP_PROXY\" -a \"$HTTP_PROXY\" = \"$http_proxy\" && \
+        test -n \"$HTTPS_PROXY\" -a \"$HTTPS_PROXY\" = \"$https_proxy\" && echo it has > /x";
     let proxy = |number: u8| format!("http://ann:pass-{number}@proxy.test:1");
     let argument = |number| format!("https_proxy={}", proxy(number));
     let mut build = ground.build(lines, &["--build-arg", &argument(2)]);
@@ -182,6 +184,32 @@ fn proxies_reach_commands_and_nothing_else() {
     let text = said(&build.output().unwrap(), 0);
     assert!(text.contains("(cached)"), "{text}");
     assert_eq!(ground.holds(b"proxy.test"), None);
+}
+
+#[test]
+fn proxies_of_dockers_users_are_theirs_here_too() {
+    let Some(ground) = Ground::new() else {
+        return;
+    };
+    let config = ground.path("config.json");
+    let proxies = r#"{"default": {"httpProxy": "http://docker.test:1", "noProxy": "x.test"}}"#;
+    std::fs::write(&config, format!(r#"{{"proxies": {proxies}}}"#)).unwrap();
+    let says = |expected: &str, arguments: &[&str], env: &[(&str, &str)]| {
+        let lines = format!("RUN test \"$HTTP_PROXY $http_proxy $no_proxy\" = \"{expected}\"");
+        let mut build = ground.build(&lines, arguments);
+        build
+            .env("DOCKER_CONFIG", &config)
+            .envs(env.iter().copied());
+        said(&build.output().unwrap(), 0)
+    };
+    let docker = "http://docker.test:1";
+    says(&format!("{docker} {docker} x.test"), &[], &[]);
+    let other = [("http_proxy", "http://own.test:1")];
+    says("http://own.test:1 http://own.test:1 x.test", &[], &other);
+    says("  x.test", &["--build-arg", "HTTP_PROXY="], &other);
+    std::fs::write(&config, r#"{"proxies": 1}"#).unwrap();
+    let text = says("  ", &[], &[]);
+    assert!(text.contains("docker's proxies are not used"), "{text}");
 }
 
 #[test]
@@ -252,6 +280,13 @@ fn commands_have_what_the_flags_say() {
     let mut build = ground.build(lines, &["--ssh", "default"]);
     said(&build.env("SSH_AUTH_SOCK", &agent).output().unwrap(), 0);
     ground.says(lines, &["--ssh", "default=agent", "--no-cache"], 0);
+    // Other mounts don't count, the first socket is the one, and a variable of one's own stays.
+    let lines = "RUN --mount=type=tmpfs,target=/t --mount=type=ssh,required \
+        --mount=type=ssh,required,target=/a test \"$SSH_AUTH_SOCK\" = /run/buildkit/ssh_agent.0\n\
+        ENV SSH_AUTH_SOCK=/mine\n\
+        RUN --mount=type=ssh,required test \"$SSH_AUTH_SOCK\" = /mine && \
+        test -S /run/buildkit/ssh_agent.0";
+    ground.says(lines, &["--ssh", "default=agent"], 0);
     drop(listener);
     let filtered = "RUN echo a\nFROM base AS other\nRUN echo b\nCOPY --from=0 / /a/";
     ground.says(filtered, &[], 0);
@@ -287,6 +322,17 @@ fn what_has_to_be_allowed_is_refused_without_and_named_with() {
         &["--allow=device=/dev/zero"],
         1,
     );
+    let allowed = &["--allow=device"][..];
+    // What isn't there has to be, or is gone without.
+    let text = ground.says("RUN --device=/dev/no-such,required true", allowed, 3);
+    assert!(text.contains("no device `/dev/no-such`"), "{text}");
+    let text = ground.says("RUN --device=/dev/no-such test ! -e /dev/no-such", &[], 0);
+    assert!(
+        text.contains("goes without") && !text.contains("has devices"),
+        "{text}"
+    );
+    let text = ground.says("RUN --device=vendor.com/gpu=all true", allowed, 1);
+    assert!(text.contains("hint: name the device's own files"), "{text}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn what_is_converted_has_the_same_plan() {
 
 /// A Dockerfile's instructions behind `FROM scratch`, and what stands for them: the steps of the
 /// stage, and the config.
-const PAIRS: [(&str, &str, &str); 12] = [
+const PAIRS: [(&str, &str, &str); 14] = [
     ("COPY a /x", r#"copy = { paths = ["a"], to = "/x" }"#, ""),
     (
         "COPY --link --chmod=600 a /x/",
@@ -104,7 +104,12 @@ const PAIRS: [(&str, &str, &str); 12] = [
     ),
     (
         "COPY <<E /x\nhello\nE",
-        r#"file = { path = "/x", content = "hello\n" }"#,
+        r#"file = { path = "/x", name = "E", content = "hello\n" }"#,
+        "",
+    ),
+    (
+        "COPY <<E /x/\nhello\nE",
+        r#"file = { path = "/x/E", content = "hello\n" }"#,
         "",
     ),
     (
@@ -127,6 +132,7 @@ const PAIRS: [(&str, &str, &str); 12] = [
         "",
         "shell = [\"/s\", \"-c\"]\non-build = [\"RUN x\"]",
     ),
+    ("STOPSIGNAL quit", "", "stop-signal = \"quit\""),
     (
         "EXPOSE 80\nVOLUME /v\nSTOPSIGNAL SIGINT\nHEALTHCHECK --interval=5s CMD [\"h\"]",
         "",
@@ -199,8 +205,8 @@ fn commands_have_one_plan() {
             r#"command = "a", network = "none", security = "insecure""#,
         ),
         (
-            "RUN --device=/dev/kvm a",
-            r#"command = "a", devices = ["/dev/kvm"]"#,
+            "RUN --device=/dev/kvm --device=required,name=/dev/fuse a",
+            r#"command = "a", devices = ["/dev/kvm", "/dev/fuse,required"]"#,
         ),
         (
             "RUN --mount=target=/m,source=d,rw a",
@@ -225,6 +231,15 @@ fn commands_have_one_plan() {
         (
             "RUN --mount=type=ssh a",
             r#"command = "a", mounts = [{ type = "ssh" }]"#,
+        ),
+        // Mounts go by their targets, in whatever order they are written.
+        (
+            "RUN --mount=type=tmpfs,target=/m/sub --mount=target=/m,source=d a",
+            r#"command = "a", mounts = [{ type = "bind", target = "/m", source = "d" }, { type = "tmpfs", target = "/m/sub" }]"#,
+        ),
+        (
+            "RUN --mount=target=/m,source=d --mount=type=tmpfs,target=/m/sub a",
+            r#"command = "a", mounts = [{ type = "tmpfs", target = "/m/sub" }, { type = "bind", target = "/m", source = "d" }]"#,
         ),
         (
             "RUN <<E\n#!/b\nE",

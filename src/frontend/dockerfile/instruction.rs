@@ -9,9 +9,10 @@ use super::lines::Raw;
 use super::syntax::*;
 use super::transfer;
 use super::words::{self, Json};
-use super::{healthcheck, mount};
+use super::{csv, healthcheck, mount};
 use crate::canon::Problem;
-use crate::frontend::suggest;
+use crate::frontend::{device, suggest};
+use crate::plan::command::Device;
 
 /// Every instruction.
 pub(super) const KEYWORDS: [&str; 18] = [
@@ -251,10 +252,17 @@ impl Reader<'_> {
                 ("insecure", Security::Insecure),
             ],
         );
-        let devices = flags.texts("device");
+        let named = flags.texts("device");
         flags.end();
         for word in &mounts {
             self.problems.extend(mount::early(word, self.escape));
+        }
+        let mut devices = Vec::new();
+        for word in &named {
+            match device(word) {
+                Ok(device) => devices.push(Spanned::new(device, word.span.clone())),
+                Err(problem) => self.problems.push(*problem),
+            }
         }
         let command = match self.command(rest)? {
             CommandLine::Exec(words) if words.is_empty() => {
@@ -385,6 +393,16 @@ impl Reader<'_> {
             }),
         })
     }
+}
+
+/// What `--device` says. No variable is expanded in it.
+fn device(word: &Word) -> Result<Device, Box<Problem>> {
+    let options = csv::fields(word, "device")?;
+    let device = device::parse(options.iter().map(|option| &option.raw[..]));
+    device.map_err(|fault| {
+        let problem = Problem::new(fault.message).at(word.span.clone());
+        Box::new(problem.hint(fault.hint))
+    })
 }
 
 /// Whether nothing but a here-document is run.

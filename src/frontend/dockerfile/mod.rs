@@ -13,6 +13,7 @@
 //! another matter: [`expand`], and [`mount`], whose options have their own.
 
 pub mod check;
+mod csv;
 mod directive;
 pub mod expand;
 mod flag;

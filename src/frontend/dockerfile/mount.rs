@@ -5,6 +5,7 @@
 //!
 //! Options are `key=value`, in any order; one with a comma in it is quoted as in CSV.
 
+use super::csv;
 use super::expand::Expander;
 use super::syntax::{Sharing, Span, Spanned, Word};
 use super::transfer;
@@ -123,7 +124,7 @@ pub(super) fn early(word: &Word, escape: char) -> Option<Problem> {
         };
         return parse(word, &mut expand).err().map(|problem| *problem);
     }
-    let fields = match fields(word) {
+    let fields = match csv::fields(word, "mount") {
         Ok(fields) => fields,
         Err(problem) => return Some(*problem),
     };
@@ -136,7 +137,7 @@ pub(super) fn early(word: &Word, escape: char) -> Option<Problem> {
 /// Reads the value of `--mount`.
 pub fn parse(word: &Word, expand: &mut Expand<'_>) -> Result<Mount, Box<Problem>> {
     let mut options = Options::default();
-    for field in fields(word)? {
+    for field in csv::fields(word, "mount")? {
         options.read(&field, expand)?;
     }
     options.mount(word)
@@ -411,65 +412,5 @@ fn size(value: &Spanned<String>) -> Result<Spanned<u64>, Box<Problem>> {
             format!("`{}` is no size", value.value),
             "write a number of bytes, or one with a unit: `64m`",
         )),
-    }
-}
-
-/// The options: one line of CSV.
-fn fields(word: &Word) -> Result<Vec<Word>, Box<Problem>> {
-    // The way back to the file is only known where nothing was quoted or continued.
-    let is_plain = word.raw.len() == word.span.len();
-    let span = |start: usize, end: usize| match is_plain {
-        true => word.span.start + start..word.span.start + end,
-        false => word.span.clone(),
-    };
-    let mut fields = Vec::new();
-    let mut at = 0;
-    loop {
-        let rest = &word.raw[at..];
-        let (text, length) = match rest.strip_prefix('"') {
-            Some(inside) => {
-                let Some((text, length)) = quoted_field(inside) else {
-                    let message = "a quoted option of the mount has no end";
-                    let hint = "quote all of it: `\"key=a,b\"`";
-                    return Err(problem(&word.span, message, hint));
-                };
-                (text, length + 1)
-            }
-            None => {
-                let length = rest.find(',').unwrap_or(rest.len());
-                (rest[..length].to_owned(), length)
-            }
-        };
-        if text.is_empty() || !rest.starts_with('"') && text.contains('"') {
-            let message = match text.is_empty() {
-                true => "an option of the mount is empty",
-                false => "an option of the mount has a quote inside",
-            };
-            return Err(problem(&word.span, message, "write `key=value,key=value`"));
-        }
-        fields.push(Word::new(text, span(at, at + length)));
-        at += length;
-        match word.raw[at..].chars().next() {
-            None => return Ok(fields),
-            Some(_) => at += 1,
-        }
-    }
-}
-
-/// A field behind its opening quote, and how long it is with the closing one.
-fn quoted_field(inside: &str) -> Option<(String, usize)> {
-    let mut text = String::new();
-    let mut at = 0;
-    loop {
-        let end = at + inside[at..].find('"')?;
-        text.push_str(&inside[at..end]);
-        match inside[end + 1..].chars().next() {
-            Some('"') => {
-                text.push('"');
-                at = end + 2;
-            }
-            None | Some(',') => return Some((text, end + 1)),
-            Some(_) => return None,
-        }
     }
 }

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::plan::command::Device;
+
 pub use crate::plan::command::{Network, Security, Sharing};
 
 /// Bytes `start..end` of the file.
@@ -181,8 +183,8 @@ pub struct Run {
     pub network: Option<Spanned<Network>>,
     /// `--security`
     pub security: Option<Spanned<Security>>,
-    /// `--device`: `NAME[,required]`.
-    pub devices: Vec<Word>,
+    /// `--device`
+    pub devices: Vec<Spanned<Device>>,
     /// What to run.
     pub command: RunCommand,
 }

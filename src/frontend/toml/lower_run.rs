@@ -8,7 +8,7 @@ use super::field::{At, Field, TextOrList};
 use super::run::{Mount, Run};
 use super::{lower_step, value};
 use crate::canon::EntryPath;
-use crate::frontend::suggest;
+use crate::frontend::{device, suggest};
 use crate::plan::command::{self, MountKind, Network, Security, Sharing, Ulimit};
 use crate::plan::name::{self, OWN_CONTEXT};
 use crate::plan::{Command, Operation, Selection};
@@ -32,14 +32,16 @@ pub fn lower(checker: &mut Checker, owner: &Owner<'_>, run: &Run) -> Option<Step
     if arguments.iter().any(|word| word.contains('\0')) {
         checker.fault(at.clone(), "the command holds a NUL", "");
     }
-    let mut files = Vec::new();
     let mut mounts = Vec::new();
-    for (number, mount) in run.mounts.items().iter().enumerate() {
-        if let Some((mount, from)) = self::mount(checker, mount, number) {
-            files.extend(from);
-            mounts.push(mount);
-        }
+    for mount in run.mounts.items() {
+        let are_sockets =
+            |(mount, _): &&(command::Mount, _)| matches!(mount.kind, MountKind::Ssh { .. });
+        let sockets = mounts.iter().filter(are_sockets).count();
+        mounts.extend(self::mount(checker, mount, sockets));
     }
+    let mounts = command::Mount::in_order(mounts).into_iter();
+    let (mounts, files): (Vec<_>, Vec<_>) = mounts.unzip();
+    let files = files.into_iter().flatten().collect();
     let ulimits = run.ulimits.items().iter().filter_map(|limit| {
         let owner = Owner {
             name: "ulimits",
@@ -68,7 +70,7 @@ pub fn lower(checker: &mut Checker, owner: &Owner<'_>, run: &Run) -> Option<Step
         mounts,
         network: word(checker, &run.network, &NETWORKS),
         security: word(checker, &run.security, &SECURITIES),
-        devices: checker.items(run.devices.items(), text),
+        devices: checker.items(run.devices.items(), |text| device::parse(text.split(','))),
         hosts: pairs(&run.hosts),
         ulimits,
         shm_size: run.shm_size.given().copied(),
@@ -140,11 +142,11 @@ fn word<T: Copy + Default>(
     T::default()
 }
 
-/// The mount, and what gives its files.
+/// The mount, behind so many sockets of its command, and what gives its files.
 fn mount(
     checker: &mut Checker,
     at: &At<Mount>,
-    number: usize,
+    sockets: usize,
 ) -> Option<(command::Mount, Option<Files>)> {
     let mount = &at.value;
     let owner = Owner {
@@ -159,7 +161,7 @@ fn mount(
         (Field::Absent, Type::Secret) => {
             format!("/run/secrets/{}", id.as_deref().unwrap_or_default())
         }
-        (Field::Absent, Type::Ssh) => format!("/run/buildkit/ssh_agent.{number}"),
+        (Field::Absent, Type::Ssh) => format!("/run/buildkit/ssh_agent.{sockets}"),
         (target, _) => {
             checker.need(&owner, "target", target);
             target.given()?.value.clone()

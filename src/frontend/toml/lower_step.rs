@@ -82,9 +82,11 @@ impl Lowering<'_> {
                 let path = self.required("path", &file.path, value::absolute_name);
                 let ownership = self.ownership(&file.mode, &file.owner);
                 self.checker.need(&self.owner, "content", &file.content);
+                let name = self.checker.optional(&file.name, value::file_name);
                 let (path, content) = (path?, file.content.given()?.clone());
                 let operation = Operation::File {
                     path,
+                    name,
                     content,
                     ownership,
                 };

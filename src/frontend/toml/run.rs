@@ -39,7 +39,8 @@ pub struct Run {
     /// How it is kept in: `"sandbox"`, or `"insecure"`, which needs `--allow security.insecure`.
     #[serde(default)]
     pub security: Field<At<String>>,
-    /// Devices of the host, such as `"/dev/kvm"`, which need `--allow device`.
+    /// Devices of the host, such as `"/dev/kvm"`, which need `--allow device`. Where there is none
+    /// of that name the command goes without; with `"/dev/kvm,required"` it fails.
     #[serde(default)]
     pub devices: Field<List<At<String>>>,
     /// Lines of `/etc/hosts`: addresses by name.

@@ -85,6 +85,12 @@ pub struct File {
     /// Where, absolute.
     #[schemars(extend("pattern" = "^/.*[^/]$"))]
     pub path: Field<At<String>>,
+    /// What it is called should `path` be a directory: then it goes in there, and any link there is
+    /// followed, as by Docker's `COPY`. Without a name the file takes the place of a link, and a
+    /// directory is an error.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[^/]+$"))]
+    pub name: Field<At<String>>,
     /// All of it, as it is: end it with a newline if the file should.
     pub content: Field<String>,
     /// Permission bits in octal; else `"0644"`.

@@ -71,6 +71,18 @@ pub fn absolute_name(text: &str) -> Result<EntryPath, Fault> {
     Ok(path)
 }
 
+/// What a file is called in its directory.
+pub fn file_name(text: &str) -> Result<String, Fault> {
+    let is_name = !text.contains('/') && !matches!(text, "" | "." | "..");
+    match is_name && absolute(&format!("/{text}")).is_ok() {
+        true => Ok(text.to_owned()),
+        false => fault(
+            format!("{} is no name of a file", quoted(text)),
+            "write one that has no slash",
+        ),
+    }
+}
+
 /// What a symbolic link says.
 pub fn link_target(text: &str) -> Result<String, Fault> {
     match text.len() {
@@ -170,46 +182,38 @@ pub fn port(text: &str) -> Result<String, Fault> {
 
 /// Linux' signals (signal(7)) by the names that Docker knows, but for those counted from
 /// `RTMIN` and `RTMAX`.
-const SIGNALS: [&str; 37] = [
+const SIGNALS: [&str; 36] = [
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL",
     "PIPE", "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS",
-    "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "UNUSED", "URG", "USR1", "USR2", "VTALRM", "WINCH",
-    "XCPU", "XFSZ",
+    "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU",
+    "XFSZ",
 ];
 
-/// A signal by name or number.
+/// A signal by name, with or without `SIG` and in any case, or by number (moby/sys, `signal`).
 pub fn signal(text: &str) -> Result<String, Fault> {
-    let number = |text: &str, most: u8| {
-        let number = text.parse::<u8>();
-        !text.starts_with(['+', '0']) && number.is_ok_and(|number| (1..=most).contains(&number))
-    };
-    let is_name = |text: &str| {
-        text.strip_prefix("SIG").is_some_and(|name| {
-            let beyond = |start: &str, most| {
-                let rest = name.strip_prefix(start);
-                rest.is_some_and(|rest| number(rest, most))
-            };
-            SIGNALS.contains(&name) || beyond("RTMIN+", 15) || beyond("RTMAX-", 14)
-        })
-    };
-    if number(text, 64) || is_name(text) {
+    // Which numbers are signals, the machine knows that it is sent on.
+    if text.parse::<i64>().is_ok_and(|number| number != 0) {
         return Ok(text.to_owned());
     }
-    let upper = text.trim().to_ascii_uppercase();
-    let meant = match upper.starts_with("SIG") {
-        true => upper,
-        false => format!("SIG{upper}"),
+    let upper = text.to_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let beyond = |start: &str, most: u8| {
+        let number = name.strip_prefix(start).unwrap_or_default();
+        !number.starts_with(['+', '0'])
+            && number
+                .parse()
+                .is_ok_and(|number| (1..=most).contains(&number))
     };
-    let hint = match is_name(&meant) {
-        true => format!("did you mean `{meant}`?"),
-        false => {
-            let names = SIGNALS.map(|name| format!("SIG{name}"));
-            let names = names.iter().map(String::as_str);
-            let near = suggest::near(&meant, names);
-            let other = "write its name, such as `SIGTERM`, or its number";
-            near.unwrap_or_else(|| other.to_owned())
-        }
-    };
+    if SIGNALS.contains(&name) || beyond("RTMIN+", 15) || beyond("RTMAX-", 14) {
+        return Ok(text.to_owned());
+    }
+    let names = SIGNALS.map(|name| format!("SIG{name}"));
+    let near = suggest::near(
+        &format!("SIG{}", name.trim()),
+        names.iter().map(String::as_str),
+    );
+    let other = "write its name, such as `SIGTERM`, or its number";
+    let hint = near.unwrap_or_else(|| other.to_owned());
     fault(format!("{} is no signal", quoted(text)), &hint)
 }
 
@@ -342,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_and_signals_have_one_form() {
+    fn ports_have_one_form_and_signals_dockers() {
         for (text, expected) in [
             ("80", Some("80/tcp")),
             ("53/udp", Some("53/udp")),
@@ -363,7 +367,11 @@ mod tests {
             "SIGRTMAX-14",
             "SIGRTMIN",
             "9",
-            "64",
+            "65",
+            "-9",
+            "09",
+            "term",
+            "sigRtMax-1",
         ] {
             assert_eq!(signal(text).as_deref(), Ok(text));
         }
@@ -372,9 +380,8 @@ mod tests {
             "SIG",
             "SIGFOO",
             "0",
-            "65",
-            "-9",
-            "09",
+            "00",
+            "SIGSIGTERM",
             "SIGRTMIN+16",
             "SIGRTMAX-15",
             "SIGRTMIN+",
@@ -383,7 +390,7 @@ mod tests {
         ] {
             assert!(signal(text).is_err(), "{text:?}");
         }
-        for text in ["TERM", "sigterm", "SIGTERM ", "Term"] {
+        for text in ["TREM", "sigtrem", "SIGTERM ", "Termm"] {
             let hint = signal(text).unwrap_err().hint;
             assert!(hint.contains("`SIGTERM`?"), "{text:?}: {hint}");
         }

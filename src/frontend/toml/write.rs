@@ -259,10 +259,15 @@ impl Writer<'_> {
             }
             Operation::File {
                 path,
+                name,
                 content,
                 ownership,
             } if !is_link => {
                 let table = Table::new().text("path", &path.to_string());
+                let table = match name {
+                    Some(name) => table.text("name", name),
+                    None => table,
+                };
                 (
                     "file",
                     written::owned(table.text("content", content), ownership),

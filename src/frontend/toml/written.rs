@@ -161,6 +161,8 @@ pub fn command(command: &Command, mounts: Vec<String>) -> Table {
         Network::None => Some(text("none")),
         Network::Host => Some(text("host")),
     };
+    let devices = command.devices.iter().map(ToString::to_string);
+    let devices: Vec<_> = devices.collect();
     let security = match command.security {
         Security::Sandbox => None,
         Security::Insecure => Some(text("insecure")),
@@ -172,7 +174,7 @@ pub fn command(command: &Command, mounts: Vec<String>) -> Table {
         .maybe("mounts", several(mounts))
         .maybe("network", network)
         .maybe("security", security)
-        .list("devices", &command.devices)
+        .list("devices", &devices)
         .maybe("hosts", pairs(hosts))
         .maybe("ulimits", several(ulimits))
         .maybe("shm-size", command.shm_size)

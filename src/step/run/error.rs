@@ -2,9 +2,14 @@
 //!
 //! In: errors of what it needs, and how it ended. Out: [`Error`].
 
+use crate::canon::EntryPath;
 use crate::inputs::{layers, stage};
 use crate::sandbox::{self, Exit};
 use crate::{layer, step, store};
+
+/// Bytes that the files may hold that a command leaves: as a file with holes takes no space, it can
+/// seem to be so large that nobody lives to see the end of its zeros.
+pub const LARGEST_CHANGE: u64 = 64 << 30;
 
 /// Why a command's step can't be done.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +52,29 @@ pub enum Error {
         "there is no SSH agent `{0}`\nhint: give it with `--ssh {0}`, and start `ssh-agent` before"
     )]
     NoSsh(String),
-    /// A device by a name that cairn doesn't know.
-    #[error("`{0}` is no device that cairn knows\nhint: name it by its path, as in `/dev/fuse`")]
+    /// A device by a name that is no path: one of the Container Device Interface.
+    #[error(
+        "`{0}` is no path of a device, and cairn reads no CDI files, where such a name would be\nhint: name the device's own files, each with a flag: `--device=/dev/fuse`"
+    )]
     Device(String),
+    /// A device that this machine doesn't have.
+    #[error(
+        "there is no device `{0}` on this machine\nhint: load its driver, or leave `required` out, so that the command goes without"
+    )]
+    NoDevice(String),
+    /// It left more than a layer may hold.
+    #[error(
+        "the command left files of {total} bytes, and a layer may hold {LARGEST_CHANGE} (64 GiB): `{path}` alone is of {size}\nhint: {}",
+        smaller(path)
+    )]
+    TooLarge {
+        /// Bytes that all files hold.
+        total: u64,
+        /// The largest of them.
+        path: EntryPath,
+        /// Bytes of that.
+        size: u64,
+    },
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
@@ -104,6 +129,19 @@ fn signal_name(signal: i32) -> Option<&'static str> {
         31 => "SIGSYS",
         _ => return None,
     })
+}
+
+/// How a file is made smaller.
+fn smaller(path: &EntryPath) -> &'static str {
+    match path.name() {
+        // Both have a record for each number of a user.
+        Some(b"lastlog" | b"faillog") => {
+            "a user with a large number makes it as long as that: add it by `useradd --no-log-init`"
+        }
+        _ => {
+            "a layer has a file's holes as the zeros that they read as: make it smaller, or remove it"
+        }
+    }
 }
 
 fn lines(last: &[String]) -> String {

@@ -1,11 +1,12 @@
 //! What a command writes: lines for whoever watches, and all of it on disk.
 //!
 //! In: bytes as they come. Out: lines, a log, the last lines for an error. What secrets hold never
-//! comes out: it is replaced by `***`.
+//! comes out ([`Mask`]).
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
+use super::mask::Mask;
 use crate::sandbox::Stream;
 
 /// Longest line that is passed on as one, in bytes.
@@ -14,14 +15,12 @@ const LONGEST_LINE: usize = 64 << 10;
 const LAST_LINES: usize = 20;
 /// Bytes of each of these.
 const LAST_LINE: usize = 500;
-/// Parts of secrets that are shorter stay: replacing them would hide more than it tells.
-const SHORTEST_SECRET: usize = 4;
 
 /// What a command writes.
 pub struct Log<'a> {
     out: Box<dyn Write + 'a>,
     line: &'a dyn Fn(&str),
-    secrets: Vec<Vec<u8>>,
+    mask: Mask,
     /// The unfinished lines of both streams.
     output: Vec<u8>,
     error: Vec<u8>,
@@ -36,15 +35,10 @@ impl<'a> Log<'a> {
         line: &'a dyn Fn(&str),
         secrets: impl Iterator<Item = &'s [u8]>,
     ) -> Log<'a> {
-        // A secret of several lines is found line by line.
-        let parts = secrets.flat_map(|secret| secret.split(|&byte| byte == b'\n'));
-        let parts = parts.map(|part| part.trim_ascii().to_vec());
-        let mut parts: Vec<_> = parts.filter(|part| part.len() >= SHORTEST_SECRET).collect();
-        parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
         Log {
             out: Box::new(out),
             line,
-            secrets: parts,
+            mask: Mask::new(secrets),
             output: Vec::new(),
             error: Vec::new(),
             last: VecDeque::new(),
@@ -66,8 +60,8 @@ impl<'a> Log<'a> {
             } else if buffer.len() > LONGEST_LINE {
                 // A secret may go on in what comes next.
                 let begun = std::mem::take(buffer);
-                let mut line = self.masked(&begun);
-                let longest = self.secrets.first().map_or(1, Vec::len);
+                let mut line = self.mask.apply(&begun);
+                let longest = self.mask.longest().max(1);
                 let rest = line.split_off((line.len() + 1).saturating_sub(longest));
                 match stream {
                     Stream::Output => self.output = rest,
@@ -83,7 +77,7 @@ impl<'a> Log<'a> {
     }
 
     fn told(&mut self, line: &[u8]) {
-        let line = self.masked(line);
+        let line = self.mask.apply(line);
         if let Err(error) = self.out.write_all(&line) {
             self.failed.get_or_insert(error);
         }
@@ -92,7 +86,7 @@ impl<'a> Log<'a> {
         let text = text.trim_end_matches(['\n', '\r']);
         let text = shown(text.rsplit('\r').next().unwrap_or(text));
         // Sequences may have stood in the middle of a secret.
-        let text = self.masked(text.as_bytes());
+        let text = self.mask.apply(text.as_bytes());
         let text = String::from_utf8_lossy(&text);
         (self.line)(&text);
         if self.last.len() == LAST_LINES {
@@ -103,27 +97,6 @@ impl<'a> Log<'a> {
             .find(|&end| text.is_char_boundary(end));
         let shown = end.and_then(|end| text.get(..end)).unwrap_or(&text);
         self.last.push_back(shown.to_owned());
-    }
-
-    fn masked(&self, line: &[u8]) -> Vec<u8> {
-        if self.secrets.is_empty() {
-            return line.to_vec();
-        }
-        let mut masked = Vec::with_capacity(line.len());
-        let mut rest = line;
-        while let Some(&first) = rest.first() {
-            match self.secrets.iter().find(|secret| rest.starts_with(secret)) {
-                Some(secret) => {
-                    masked.extend_from_slice(b"***");
-                    rest = &rest[secret.len()..];
-                }
-                None => {
-                    masked.push(first);
-                    rest = &rest[1..];
-                }
-            }
-        }
-        masked
     }
 
     /// Ends the log; gives the last lines.

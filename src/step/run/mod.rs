@@ -3,13 +3,16 @@
 //! In: a [`Command`], the layers below, the sources of its mounts. Out: [`Ran`]: a change, whose
 //! contents are in the sandbox's hands as long as it lives. A command that fails changes nothing.
 
+mod devices;
 mod error;
 mod kept;
 mod log;
+mod mask;
+mod settings;
 mod sources;
 mod users;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
 use std::os::fd::OwnedFd;
@@ -20,7 +23,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
-pub use error::Error;
+pub use devices::Devices;
+pub use error::{Error, LARGEST_CHANGE};
+pub use settings::CommandSettings;
 
 use super::Change;
 use super::diff::{Circumstances, Content, contents_needed, diff};
@@ -32,75 +37,12 @@ use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
 use crate::plan::{Command, command};
 use crate::sandbox::{
-    Exit, Found, Identity, Limit, Limits, Network, Outcome, Request, Rlimit, Security, Session,
-    SessionSettings, group_remedy,
+    Exit, Found, FoundKind, Identity, Limit, Network, Outcome, Request, Rlimit, Security, Session,
+    group_remedy,
 };
 use crate::store::Store;
 use log::Log;
 use sources::absolute;
-
-/// What the caller gives commands and lets them have. None of it is in a key.
-#[derive(Debug, Clone)]
-pub struct CommandSettings {
-    /// How the sandbox is made.
-    pub session: SessionSettings,
-    /// What a command may use up.
-    pub limits: Limits,
-    /// How many bytes all caches of commands may hold.
-    pub caches: u64,
-    /// Variables for commands that don't have them: proxies.
-    pub proxies: Vec<(String, String)>,
-    /// Secrets by name.
-    pub secrets: BTreeMap<String, Vec<u8>>,
-    /// Sockets of SSH agents by name.
-    pub ssh: BTreeMap<String, PathBuf>,
-    /// Whether a command may reach what the host reaches: `--allow network.host`.
-    pub allow_host_network: bool,
-    /// Whether a command may have all capabilities: `--allow security.insecure`.
-    pub allow_insecure: bool,
-    /// Whether a command may have devices of the host: `--allow device`.
-    pub allow_devices: Devices,
-}
-
-impl Default for CommandSettings {
-    fn default() -> CommandSettings {
-        CommandSettings {
-            session: SessionSettings::default(),
-            limits: Limits::default(),
-            caches: u64::MAX,
-            proxies: Vec::new(),
-            secrets: BTreeMap::new(),
-            ssh: BTreeMap::new(),
-            allow_host_network: false,
-            allow_insecure: false,
-            allow_devices: Devices::default(),
-        }
-    }
-}
-
-/// Devices of the host that commands may have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Devices {
-    /// These; by default none.
-    Named(BTreeSet<String>),
-    /// Any.
-    All,
-}
-
-impl Default for Devices {
-    fn default() -> Devices {
-        Devices::Named(BTreeSet::new())
-    }
-}
-
-impl Devices {
-    fn has(&self, name: &str) -> bool {
-        match self {
-            Devices::Named(names) => names.contains(name),
-            Devices::All => true,
-        }
-    }
-}
 
 /// Called with what is left where a command failed.
 pub type OnFailure = dyn Fn(&Scene) + Send + Sync;
@@ -255,8 +197,9 @@ impl<'a> Runner<'a> {
         key: &StepKey,
         work: &Work,
     ) -> Result<Ran, Error> {
-        self.check(command)?;
-        self.tell(command);
+        let devices = devices::there(command, self.events)?;
+        self.check(command, &devices)?;
+        self.tell(command, &devices);
         let session = self.session()?;
         let lowers = self.lowers(below)?;
         let rootfs = below.rootfs(self.store, self.expansion)?;
@@ -280,6 +223,7 @@ impl<'a> Runner<'a> {
         };
         let request = self.request(command, &rootfs, &lowers, &mounts.env)?;
         let request = Request {
+            devices,
             lowers,
             upper,
             work: work_folder,
@@ -296,6 +240,7 @@ impl<'a> Runner<'a> {
                 folder,
             });
         }
+        let ended = time_of(&left.folder.join("ended"))?;
         self.free(mounts.caches)?;
         let outcome = outcome?;
         left.found = left.session.list(&left.upper)?;
@@ -303,6 +248,7 @@ impl<'a> Runner<'a> {
         let circumstances = Circumstances {
             epoch: self.epoch,
             began,
+            ended,
             stubs: &outcome.stubs,
             is_copy: outcome.is_copy,
         };
@@ -341,7 +287,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Says what makes the result depend on more than the recipe.
-    fn tell(&self, command: &Command) {
+    fn tell(&self, command: &Command, devices: &[PathBuf]) {
         let line = command.arguments.join(" ");
         let impure = [
             (
@@ -352,7 +298,7 @@ impl<'a> Runner<'a> {
                 command.security == command::Security::Insecure,
                 "has every capability",
             ),
-            (!command.devices.is_empty(), "has devices of the host"),
+            (!devices.is_empty(), "has devices of the host"),
         ];
         for (_, what) in impure.into_iter().filter(|(is_so, _)| *is_so) {
             self.events.warn(format!("a command {what}: `{line}`"));
@@ -382,7 +328,7 @@ impl<'a> Runner<'a> {
         ));
     }
 
-    fn check(&self, command: &Command) -> Result<(), Error> {
+    fn check(&self, command: &Command, devices: &[PathBuf]) -> Result<(), Error> {
         let refused = |what, entitlement| Err(Error::NotAllowed { what, entitlement });
         if command.network == command::Network::Host && !self.settings.allow_host_network {
             return refused("the host's network", "network.host");
@@ -391,14 +337,10 @@ impl<'a> Runner<'a> {
             return refused("every capability", "security.insecure");
         }
         let allowed = &self.settings.allow_devices;
-        if command.devices.iter().any(|name| !allowed.has(name)) {
-            return refused("a device of the host", "device");
+        match devices.iter().all(|path| allowed.have(path)) {
+            true => Ok(()),
+            false => refused("a device of the host", "device"),
         }
-        let unknown = command
-            .devices
-            .iter()
-            .find(|name| !name.starts_with("/dev/"));
-        unknown.map_or(Ok(()), |name| Err(Error::Device(name.clone())))
     }
 
     /// All of a request but its folders and mounts.
@@ -454,10 +396,37 @@ impl<'a> Runner<'a> {
             limits: self.settings.limits,
             rlimits: command.ulimits.iter().map(rlimit).collect(),
             shm_size: command.shm_size,
-            devices: command.devices.iter().map(PathBuf::from).collect(),
             ..Request::default()
         })
     }
+}
+
+/// Refuses files that together are larger than a layer may be.
+fn check_size<'a>(files: impl Iterator<Item = &'a Found>) -> Result<(), Error> {
+    let sizes = files.filter_map(|found| match found.kind {
+        FoundKind::File { size } => Some((size, &found.path)),
+        _ => None,
+    });
+    let (mut total, mut largest) = (0_u64, None);
+    for file in sizes {
+        total = total.saturating_add(file.0);
+        largest = largest.max(Some(file));
+    }
+    match largest.filter(|_| total > LARGEST_CHANGE) {
+        None => Ok(()),
+        Some((size, path)) => Err(Error::TooLarge {
+            total,
+            path: path.clone(),
+            size,
+        }),
+    }
+}
+
+/// What the clock of the file system says, by a file made for that.
+fn time_of(path: &Path) -> Result<(i64, u32), Error> {
+    let made = File::create_new(path).and_then(|file| file.metadata());
+    let made = made.map_err(crate::store::io_error("make", path))?;
+    Ok((made.mtime(), made.mtime_nsec().try_into().unwrap_or(0)))
 }
 
 /// What commands get that have no `PATH`: Docker's.
@@ -470,6 +439,7 @@ fn difference(
     circumstances: &Circumstances,
 ) -> Result<Ran, Error> {
     let needed = contents_needed(rootfs, &left.found, circumstances);
+    check_size(needed.iter().map(|&number| &left.found[number]))?;
     let digest = |&number: &usize| {
         let path = || left.found[number].path.clone();
         let failed = |source| super::Error::Io {

@@ -25,6 +25,8 @@ pub(super) struct Mounts {
     pub(super) mounts: Vec<crate::sandbox::Mount>,
     /// Variables that say where.
     pub(super) env: Vec<(String, String)>,
+    /// Whether the command has one of its own that says where its socket is.
+    names_socket: bool,
     /// Whoever has these has their locks.
     pub(super) caches: BTreeMap<String, Cache>,
 }
@@ -60,6 +62,7 @@ impl Runner<'_> {
     pub(super) fn mounts(&self, command: &Command, inputs: &[Input]) -> Result<Mounts, Error> {
         let mut all = Mounts {
             caches: self.caches(command)?,
+            names_socket: command.env.iter().any(|(name, _)| name == SSH),
             ..Mounts::default()
         };
         let mut inputs = inputs.iter();
@@ -77,6 +80,9 @@ impl Runner<'_> {
             all.mounts
                 .extend(source.map(|source| crate::sandbox::Mount { target, source }));
         }
+        // Secrets and sockets, too, are behind what they lie in, and before what lies in them.
+        all.mounts
+            .sort_by(|a, b| a.target.as_bytes().cmp(b.target.as_bytes()));
         Ok(all)
     }
 
@@ -148,7 +154,7 @@ impl Runner<'_> {
                         false => Ok(None),
                     };
                 };
-                if all.env.iter().all(|(name, _)| name != SSH) {
+                if !std::mem::replace(&mut all.names_socket, true) {
                     all.env.push((SSH.to_owned(), target.to_string()));
                 }
                 Some(Source::Socket {

@@ -12,7 +12,7 @@ from = "scratch"
 entrypoint = [""]
 cmd = []
 ports = ["http", "53/UDP"]
-stop-signal = "TERM"
+stop-signal = "SIGTREM"
 unset = ["entry-point", "env.", "cmd.0", "ports.x"]
 [config.env]
 "" = "a"
@@ -52,11 +52,11 @@ error: `53/UDP` is no port
   |
   = hint: write a number from 1 to 65535, with `/udp` or `/sctp` behind it where it isn't TCP
 
-error: `TERM` is no signal
+error: `SIGTREM` is no signal
  --> cairn.toml:7:15
   |
-7 | stop-signal = "TERM"
-  |               ^^^^^^
+7 | stop-signal = "SIGTREM"
+  |               ^^^^^^^^^
   |
   = hint: did you mean `SIGTERM`?
 

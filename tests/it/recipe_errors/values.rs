@@ -319,3 +319,20 @@ error: `main` is no commit
    = hint: write all 40 lower-case hex digits: `git rev-parse NAME` prints them
 "#);
 }
+
+#[test]
+fn names_of_files_have_no_slash() {
+    assert_snapshot!(errors(r#"
+from = "scratch"
+[[steps]]
+file = { path = "/etc", name = "a/b", content = "" }
+"#), @r#"
+error: `a/b` is no name of a file
+ --> cairn.toml:4:32
+  |
+4 | file = { path = "/etc", name = "a/b", content = "" }
+  |                                ^^^^^
+  |
+  = hint: write one that has no slash
+"#);
+}

@@ -128,6 +128,7 @@ impl Ground {
 
     pub fn file(&mut self, below: StepId, name: &str, content: &str) -> StepId {
         let operation = Operation::File {
+            name: None,
             path: path(name),
             content: content.to_owned(),
             ownership: Ownership::default(),

@@ -68,15 +68,8 @@ impl Lowering<'_> {
             }
             Kind::StopSignal(word) => {
                 let signal = self.word(state, word)?;
-                if value::signal(&signal).is_err()
-                    && value::signal(&format!("SIG{signal}")).is_err()
-                {
-                    let fault = value::signal(&signal).err();
-                    let hint = fault.map(|fault| fault.hint).unwrap_or_default();
-                    let signal = signal.escape_debug();
-                    let message = format!("`{signal}` is no signal");
-                    return Err(problem(&word.span, message, hint));
-                }
+                let signal = value::signal(&signal)
+                    .map_err(|fault| problem(&word.span, fault.message, fault.hint))?;
                 state.change.stop_signal = Some(signal);
             }
             Kind::User(word) => {

@@ -16,12 +16,12 @@ use crate::plan::{Operation, Selection, StepId};
 type Text = Option<Spanned<String>>;
 
 impl Lowering<'_> {
-    /// The mount that `word` says, the `number`th of its command.
+    /// The mount that `word` says, behind so many sockets of its command.
     pub(super) fn mount(
         &mut self,
         state: &State,
         word: &Word,
-        number: usize,
+        sockets: usize,
     ) -> Lowered<(Mount, Option<StepId>)> {
         let expander = self.expander;
         let mut expand = |word: &Word| {
@@ -36,7 +36,7 @@ impl Lowering<'_> {
                 let id = id.as_ref().map_or("", |id| id.value.as_str());
                 format!("/run/secrets/{id}")
             }
-            (None, Said::Ssh { .. }) => format!("/run/buildkit/ssh_agent.{number}"),
+            (None, Said::Ssh { .. }) => format!("/run/buildkit/ssh_agent.{sockets}"),
             (None, _) => {
                 let hint = "add where it is to be: `target=/PATH`";
                 return Err(problem(span, "the mount has no `target`", hint));
@@ -159,8 +159,7 @@ impl Lowering<'_> {
                 Ok((EntryPath::root(), input))
             }
             Some(base) => {
-                let platform = &self.needs.stages[self.place].platform;
-                let input = self.layers(&base, platform, span)?;
+                let input = self.layers(&base, &self.needs.platform, span)?;
                 Ok((path, input))
             }
         }

@@ -20,6 +20,9 @@ pub struct Needs<'a> {
     pub stages: Vec<Stage<'a>>,
     /// The one that is the image.
     pub target: usize,
+    /// What the image is of, and any image that is only copied or mounted from, whatever the
+    /// platform of the stage that does so (BuildKit: such a stage has no platform of its own).
+    pub platform: Platform,
     /// What is set above the first stage.
     pub globals: Scope,
     options: &'a Options,
@@ -69,6 +72,7 @@ impl<'a> Needs<'a> {
         let mut needs = Needs {
             stages: Vec::with_capacity(file.stages.len()),
             target: 0,
+            platform: platform.clone(),
             globals: scope::global(file, options, platform, expander)?,
             options,
             names: BTreeMap::new(),

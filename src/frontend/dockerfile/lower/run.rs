@@ -12,16 +12,12 @@ const SCRIPTS: &str = "/dev/pipes/";
 
 impl Lowering<'_> {
     pub(super) fn run(&mut self, state: &mut State, run: &Run, span: &Span) -> Lowered<()> {
-        let mut inputs = vec![state.top];
         let mut mounts = Vec::new();
         for word in &run.mounts {
-            let (mount, input) = self.mount(state, word, mounts.len())?;
-            inputs.extend(input);
-            mounts.push(mount);
-        }
-        let mut devices = Vec::new();
-        for word in &run.devices {
-            devices.push(self.word(state, word)?);
+            let are_sockets =
+                |(mount, _): &&(Mount, _)| matches!(mount.kind, MountKind::Ssh { .. });
+            let sockets = mounts.iter().filter(are_sockets).count();
+            mounts.push(self.mount(state, word, sockets)?);
         }
         let for_shell = |text: &str| {
             let shell = state.shell.iter().cloned();
@@ -36,19 +32,23 @@ impl Lowering<'_> {
                     false => for_shell(&content),
                     true => {
                         let path = format!("{SCRIPTS}{}", heredoc.name);
-                        mounts.push(Mount {
+                        let script = Mount {
                             target: entry_path(&path, &heredoc.span)?,
                             kind: MountKind::Inline {
                                 content,
                                 mode: 0o755,
                             },
-                        });
+                        };
+                        mounts.push((script, None));
                         vec![path]
                     }
                 }
             }
         };
         self.copies(state, span)?;
+        let (mounts, sources): (Vec<_>, Vec<_>) = Mount::in_order(mounts).into_iter().unzip();
+        let inputs = std::iter::once(state.top).chain(sources.into_iter().flatten());
+        let inputs = inputs.collect();
         let network = run.network.as_ref().map(|network| network.value);
         let command = Command {
             arguments,
@@ -63,7 +63,7 @@ impl Lowering<'_> {
                 .security
                 .as_ref()
                 .map_or_else(Default::default, |s| s.value),
-            devices,
+            devices: run.devices.iter().map(|at| at.value.clone()).collect(),
             hosts: self.options.hosts.clone(),
             ulimits: self.options.ulimits.clone(),
             shm_size: self.options.shm_size,

@@ -98,7 +98,7 @@ steps = [
   { copy = { from = { stage = "lib" }, paths = ["lib/a"], to = "/opt/", owner = "1:2", mode = "0640" } },
   { copy = { paths = ["archive.tar.gz"], to = "/data/", unpack = true } },
   { directory = { path = "/srv", keep = true } },
-  { file = { path = "/etc/motd", content = "hello\n" } },
+  { file = { path = "/etc/motd", name = "END", content = "hello\n" } },
 ]
 [stages.lib]
 from = "scratch"
@@ -238,16 +238,34 @@ fn mounts_take_from_stages_contexts_and_images() {
     assert_eq!(
         shown,
         serde_json::json!([
-            {"target": "w/t", "type": "bind", "source": "s"},
             {"target": "c", "type": "bind", "source": "", "writable": true},
             {"target": "k", "type": "cache", "id": "/k", "sharing": "shared", "mode": 0o755, "uid": 0, "gid": 0},
-            {"target": "run/secrets/s", "type": "secret", "id": "s", "file": false, "variable": "S", "mode": 0o400, "uid": 0, "gid": 0},
             {"target": "t", "type": "tmpfs", "size": 5},
-            {"target": "run/buildkit/ssh_agent.5", "type": "ssh", "id": "default", "mode": 0o600, "uid": 0, "gid": 0},
+            {"target": "w/t", "type": "bind", "source": "s"},
+            {"target": "run/secrets/s", "type": "secret", "id": "s", "file": false, "variable": "S", "mode": 0o400, "uid": 0, "gid": 0},
+            {"target": "run/buildkit/ssh_agent.0", "type": "ssh", "id": "default", "mode": 0o600, "uid": 0, "gid": 0},
         ])
     );
     let run = plan.steps.last().unwrap();
     assert_eq!(run.inputs.len(), 3);
+}
+
+#[test]
+fn what_is_only_copied_from_is_of_the_targets_platform() {
+    let text = "FROM --platform=linux/arm64 y\nCOPY --from=z a b\nRUN --mount=from=m,target=/m x\n";
+    let plan = plain(text);
+    let images = plan.steps.iter().filter_map(|step| match &step.operation {
+        Operation::Image { platform, .. } => Some(format!("{} {platform}", step.name)),
+        _ => None,
+    });
+    assert_eq!(
+        images.collect::<Vec<_>>(),
+        [
+            "image docker.io/library/y:latest linux/arm64",
+            "image docker.io/library/z:latest linux/amd64",
+            "image docker.io/library/m:latest linux/amd64",
+        ]
+    );
 }
 
 #[test]

@@ -178,8 +178,7 @@ impl Lowering<'_> {
                 (named_files(name, context, selection), Vec::new())
             }
             Some((base, at)) => {
-                let platform = &self.needs.stages[self.place].platform;
-                let layers = self.layers(base, platform, at)?;
+                let layers = self.layers(base, &self.needs.platform, at)?;
                 (Operation::Select { selection }, vec![layers])
             }
         };
@@ -344,16 +343,19 @@ impl Lowering<'_> {
         span: &Span,
     ) -> Lowered<()> {
         let content = self.content(state, heredoc)?;
-        let path = match to.is_directory {
-            false => to.path,
+        let (path, name) = match to.is_directory {
+            // Whether it is a directory all the same only the layers below know.
+            false => (to.path, Some(heredoc.name.clone())),
             true => {
                 let name = entry_path(&heredoc.name, &heredoc.span)?;
                 let path = to.path.join(&name);
-                path.map_err(|error| problem(&heredoc.span, error.to_string(), ""))?
+                let path = path.map_err(|error| problem(&heredoc.span, error.to_string(), ""))?;
+                (path, None)
             }
         };
         let operation = Operation::File {
             path,
+            name,
             content,
             ownership,
         };

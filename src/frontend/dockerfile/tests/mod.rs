@@ -341,7 +341,8 @@ fn runs_have_mounts_and_modes() {
     );
     assert_eq!(run.network.unwrap().value, Network::None);
     assert_eq!(run.security.unwrap().value, Security::Insecure);
-    assert_eq!(raws(&run.devices), ["x,required"]);
+    let devices: Vec<_> = run.devices.iter().map(|at| at.value.to_string()).collect();
+    assert_eq!(devices, ["x,required"]);
 }
 
 #[test]

@@ -1,0 +1,46 @@
+//! What the caller gives the commands of a build.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::Devices;
+use crate::sandbox::{Limits, SessionSettings};
+
+/// What the caller gives commands and lets them have. None of it is in a key.
+#[derive(Debug, Clone)]
+pub struct CommandSettings {
+    /// How the sandbox is made.
+    pub session: SessionSettings,
+    /// What a command may use up.
+    pub limits: Limits,
+    /// How many bytes all caches of commands may hold.
+    pub caches: u64,
+    /// Variables for commands that don't have them: proxies.
+    pub proxies: Vec<(String, String)>,
+    /// Secrets by name.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Sockets of SSH agents by name.
+    pub ssh: BTreeMap<String, PathBuf>,
+    /// Whether a command may reach what the host reaches: `--allow network.host`.
+    pub allow_host_network: bool,
+    /// Whether a command may have all capabilities: `--allow security.insecure`.
+    pub allow_insecure: bool,
+    /// Whether a command may have devices of the host: `--allow device`.
+    pub allow_devices: Devices,
+}
+
+impl Default for CommandSettings {
+    fn default() -> CommandSettings {
+        CommandSettings {
+            session: SessionSettings::default(),
+            limits: Limits::default(),
+            caches: u64::MAX,
+            proxies: Vec::new(),
+            secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
+            allow_host_network: false,
+            allow_insecure: false,
+            allow_devices: Devices::default(),
+        }
+    }
+}
