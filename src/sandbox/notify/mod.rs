@@ -11,6 +11,7 @@ pub mod deny;
 pub mod filter;
 pub mod owner;
 mod resolve;
+mod rights;
 mod supervisor;
 #[cfg(test)]
 mod trial;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cairn::sandbox::{Exit, Found, Outcome, Request, Session, SessionSettings, Stream, Wanted};
 
-use crate::support::{require, temp};
+use crate::support::{require, run, temp};
 
 /// What busybox is in the root.
 const TOOLS: &str = "sh ls cat id mkdir rm touch true sleep hostname mv ln chown chmod mknod mount \
@@ -107,6 +107,22 @@ impl Ground {
         }
     }
 
+    /// As [`Ground::request`], with `support/tries.c` as `/tries`.
+    pub fn with_tries(&self, script: &str) -> Request {
+        let tools = self.folder.path().join("tools");
+        if !tools.exists() {
+            std::fs::create_dir(&tools).unwrap();
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/tries.c");
+            let mut cc = std::process::Command::new("cc");
+            cc.args(["-static", "-pthread", "-o"]);
+            run(cc.arg(tools.join("tries")).arg(source));
+            open_to_all(&[&tools, &tools.join("tries")], self.owner);
+        }
+        let mut request = self.request(script);
+        request.lowers.insert(0, tools);
+        request
+    }
+
     pub fn run(&self, request: &Request) -> (Outcome, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut output = |stream, bytes: &[u8]| match stream {
@@ -127,7 +143,12 @@ impl Ground {
 
     #[track_caller]
     pub fn says(&self, script: &str, expected: &str) {
-        let (outcome, out, err) = self.run(&self.request(script));
+        self.answers(&self.request(script), expected);
+    }
+
+    #[track_caller]
+    pub fn answers(&self, request: &Request, expected: &str) {
+        let (outcome, out, err) = self.run(request);
         assert_eq!(
             (outcome.exit, out.as_str()),
             (Exit::Code(0), expected),

@@ -3,5 +3,6 @@
 mod ending;
 mod ground;
 mod hostile;
+mod rights;
 mod seen;
 mod users;

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::record::PREFIX;
 use super::{Answer, Call, Caller, or_continue};
 use crate::sandbox::notify::resolve::{self, Way};
+use crate::sandbox::notify::rights::{Rights, Users};
 
 /// Most bytes of a list, as the kernel has it (`XATTR_LIST_MAX`).
 const LONGEST: usize = 1 << 16;
@@ -22,7 +23,8 @@ fn list(call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
         Call::Flistxattr => caller.descriptor(caller.int(0))?,
         _ => {
             let way = Way::plain(call == Call::Listxattr);
-            resolve::file(caller, libc::AT_FDCWD, caller.argument(0), way)?
+            let rights = Rights::of(caller, Users::One)?;
+            resolve::file(caller, &rights, libc::AT_FDCWD, caller.argument(0), way)?
         }
     };
     let mut names = vec![0; LONGEST];

@@ -12,6 +12,7 @@
 
 mod change;
 mod create;
+mod device;
 mod exec;
 mod identify;
 mod identity;
@@ -22,7 +23,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-pub use create::Devices;
+pub use device::Devices;
 
 use identity::{Identities, Identity};
 use record::Table;

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::record::{self, Table};
 use super::{Answer, Call, Caller, or_continue};
 use crate::sandbox::notify::resolve::{self, Way};
+use crate::sandbox::notify::rights::{Rights, Users};
 
 pub(super) fn answer(call: Call, caller: &Caller<'_>, table: &mut Table) -> Answer {
     match table.is_empty() {
@@ -25,7 +26,8 @@ fn copy_up(call: Call, caller: &Caller<'_>, table: &mut Table) -> Result<Answer,
         Call::Link | Call::Rename => (libc::AT_FDCWD, caller.argument(0)),
         _ => (caller.int(0), caller.argument(1)),
     };
-    let file = resolve::file(caller, start, path, Way::plain(false))?;
+    let rights = Rights::of(caller, Users::One)?;
+    let file = resolve::file(caller, &rights, start, path, Way::plain(false))?;
     let Some(kept) = record::linked_file(file.as_fd(), table)? else {
         return Ok(Answer::Continue);
     };

@@ -1,0 +1,101 @@
+//! What cairn does in a command's stead: no more than the command may do.
+
+use cairn::sandbox::{Exit, FoundKind, Identity, Security, Wanted};
+
+use super::ground::Ground;
+use super::users::as_user;
+use crate::support::{require, temp};
+
+/// Runs `test` where cairn is root, where it has a range of users, and where it has none.
+fn everywhere(test: impl Fn(&Ground, bool)) {
+    if !require("cc") {
+        return;
+    }
+    let folder = temp();
+    let grounds = [
+        Ground::new(Wanted::Best),
+        as_user(folder.path(), "made:400000:65536\n")
+            .and_then(|program| Ground::with(&program, Wanted::Best, 30001)),
+        Ground::new(Wanted::Single),
+    ];
+    for ground in grounds.into_iter().flatten() {
+        test(&ground, ground.session.identity() == Identity::Single);
+    }
+}
+
+/// What a script prints, run by a user, and the devices that it leaves.
+fn devices(ground: &Ground, uid: u32, script: &str) -> (String, Vec<String>) {
+    let mut request = ground.with_tries(script);
+    (request.uid, request.gid) = (uid, uid);
+    let (outcome, out, err) = ground.run(&request);
+    assert_eq!(outcome.exit, Exit::Code(0), "{script}: {out}{err}");
+    let changes = ground.changes(&request, &outcome);
+    let devices = changes.iter().filter(|found| {
+        matches!(
+            found.kind,
+            FoundKind::CharacterDevice(_) | FoundKind::BlockDevice(_)
+        )
+    });
+    let of = |found: &cairn::sandbox::Found| format!("{} {}:{}", found.path, found.uid, found.gid);
+    (out, devices.map(of).collect())
+}
+
+#[test]
+fn a_user_makes_no_devices() {
+    everywhere(|ground, _| {
+        let script = "/tries mknod /etc/ld.so.preload 20666 1 3; /tries mknod /tmp/d 60666 8 0; \
+                      mknod /tmp/e c 1 3; ls /tmp; test ! -e /etc/ld.so.preload";
+        let said = "mknod: Operation not permitted\n";
+        assert_eq!(devices(ground, 1000, script), (said.repeat(2), Vec::new()));
+    });
+}
+
+#[test]
+fn a_users_own_namespace_gives_it_no_rights_outside() {
+    everywhere(|ground, _| {
+        let script = "unshare -U /tries mknod /tmp/d 20666 1 3; ls /tmp";
+        let mut request = ground.with_tries(script);
+        (request.uid, request.security) = (1000, Security::Insecure);
+        ground.answers(&request, "mknod: Operation not permitted\n");
+    });
+}
+
+#[test]
+fn who_may_make_devices_makes_them_as_who_it_is() {
+    everywhere(|ground, is_single| {
+        // CAP_MKNOD without root's way past permissions: `/etc` is root's.
+        if is_single {
+            // The kernel's capabilities say nothing there.
+            return;
+        }
+        // CAP_MKNOD without root's way past permissions, and root's without CAP_MKNOD.
+        let script = "umask 0; mkdir -m 700 /own; mkdir -m 777 /own/open; \
+                      for d in /etc/d /own/open/d /tmp/d; do /tries as 1000 8000000 mknod $d 20666 1 3; done; \
+                      /tries as 0 a00425fb mknod /d 20666 1 3; true";
+        let (said, made) = devices(ground, 0, script);
+        let denied = "mknod: Permission denied\n".repeat(2);
+        let expected = format!("{denied}mknod: done\nmknod: Operation not permitted\n");
+        assert_eq!(
+            (said, made),
+            (expected, vec!["/tmp/d 1000:1000".to_owned()])
+        );
+    });
+}
+
+#[test]
+fn what_is_shut_is_shut_to_what_cairn_does_for_a_user() {
+    everywhere(|ground, _| {
+        let script = "mkdir /shut; touch /shut/f; mkfifo /shut/p; chown 1000 /shut/f /shut/p; chmod 0 /shut; umask 0
+            try() { /tries as 1000 0 \"$@\"; }
+            try mknod /shut/new 10666 0 0; try mkdir /shut/new; try symlink /shut/new; try create /shut/new
+            try chown /shut/f 1000; try stat /shut/f; try link /shut/p /tmp/l; try rename /shut/p /tmp/l
+            try listxattr /shut/f; try setxattr /shut/f user.a b
+            chmod 755 /shut; ls /shut /tmp";
+        let calls = "mknod mkdir symlink create chown stat link rename listxattr setxattr";
+        let denied = calls
+            .split(' ')
+            .map(|call| format!("{call}: Permission denied\n"));
+        let expected = format!("{}/shut:\nf\np\n\n/tmp:\n", denied.collect::<String>());
+        ground.answers(&ground.with_tries(script), &expected);
+    });
+}
