@@ -99,21 +99,20 @@ fn at(
     follow: bool,
 ) -> Result<OwnedFd, Errno> {
     let absolute = path.first() == Some(&b'/');
-    // What /proc and /dev say depends on who asks: no kernel may resolve them for us.
-    let personal = [b"/proc".as_slice(), b"/dev"]
-        .iter()
-        .any(|at| path.starts_with(at));
     let from = match absolute {
         true => caller.root()?,
         false => caller.start(start)?,
     };
-    if !personal {
+    // What `/proc` says depends on who asks, so that the kernel must not resolve it for us. A way
+    // there that doesn't start in it crosses into another mount.
+    if rustix::fs::fstatfs(&from)?.f_type.cast_unsigned() != PROC.0 {
         let within = match absolute {
             true => ResolveFlags::IN_ROOT,
             false => ResolveFlags::BENEATH,
         };
+        let within = within | ResolveFlags::NO_XDEV;
         match rights.act(|| openat2(&from, path, flags(follow), Mode::empty(), within)) {
-            // `..` or a link leads out of where it starts.
+            // A mount, or `..` or a link leads out of where it starts.
             Err(Errno::XDEV | Errno::AGAIN) => {}
             other => return other,
         }

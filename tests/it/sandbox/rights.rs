@@ -99,3 +99,16 @@ fn what_is_shut_is_shut_to_what_cairn_does_for_a_user() {
         ground.answers(&ground.with_tries(script), &expected);
     });
 }
+
+#[test]
+fn ways_into_proc_lead_where_the_callers_own_lead() {
+    everywhere(|ground, _| {
+        let script = "ln -s /dev/stdout /l; ln -s proc/self/fd /d; ln -s /proc /p
+            try() { chown $1 $2 >/tmp/f; stat -c %u /tmp/f; stat -Lc %u $2 >/tmp/f; cat /tmp/f; }
+            try 1 /l; try 2 //proc/self/fd/1; try 3 /../proc/self/fd/1; try 4 /d/1; try 5 /p/self/fd/1
+            try 6 /p/thread-self/fd/1; try 7 /dev/stdout; cd /proc; try 8 ./self/fd/1; try 9 ../dev/fd/1
+            cd self; try 10 ../self/fd/1; cd /dev; try 11 stdout; cd ../bin; try 12 ../proc/self/fd/1";
+        let expected: String = (1..=12).map(|uid| format!("{uid}\n{uid}\n")).collect();
+        ground.answers(&ground.request(script), &expected);
+    });
+}
