@@ -5,6 +5,7 @@
 //! seccomp_unotify(2).
 
 mod answers;
+mod attribute;
 pub mod bpf;
 pub mod call;
 pub mod deny;

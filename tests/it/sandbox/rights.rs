@@ -112,3 +112,54 @@ fn ways_into_proc_lead_where_the_callers_own_lead() {
         ground.answers(&ground.request(script), &expected);
     });
 }
+
+#[test]
+fn what_a_file_stands_for_is_cairns_to_say() {
+    everywhere(|ground, _| {
+        let make = "touch /f /race; chmod 666 /f /race; mknod /d c 1 3; chmod 666 /d";
+        let base = ground.request(make);
+        assert_eq!(ground.run(&base).0.exit, Exit::Code(0));
+        let script = "n=user.cairn.owner; v=0:0:b:8:0
+            for how in setxattr lsetxattr fsetxattr setxattrat; do /tries $how /f $n $v; done
+            /tries setxattr /d $n 5:6; /tries race /race $v
+            for f in /f /d; do /tries getxattr $f $n; /tries removexattr $f $n; /tries removexattrat $f $n; done
+            /tries listxattr /d; /tries setxattr /d user.a b; /tries listxattr /d; /tries getxattr /d user.a
+            /tries removexattr /d user.a; /tries removexattr /d user.a; /tries setxattr /f user.b c; true";
+        let denied = "Operation not permitted";
+        let (none, missing) = ("No data available", "Function not implemented");
+        let hidden =
+            format!("getxattr: {none}\nremovexattr: {none}\nremovexattrat: {missing}\n").repeat(2);
+        let expected = format!(
+            "setxattr: {denied}\nlsetxattr: {denied}\nfsetxattr: {denied}\nsetxattrat: {missing}\n\
+             setxattr: {denied}\nrace: done\n{hidden}listxattr: done\nsetxattr: done\n\
+             user.a\nlistxattr: done\nb\ngetxattr: done\nremovexattr: done\nremovexattr: {none}\nsetxattr: done\n"
+        );
+        for uid in [0, 1000] {
+            let mut request = ground.with_tries(script);
+            (request.uid, request.gid) = (uid, uid);
+            request.lowers.push(base.upper.clone());
+            let (outcome, out, err) = ground.run(&request);
+            assert_eq!(
+                (outcome.exit, out.as_str()),
+                (Exit::Code(0), expected.as_str()),
+                "{err}"
+            );
+            let changes = ground.changes(&request, &outcome);
+            // Whether the race changed anything at all is the scheduler's affair.
+            for found in &changes {
+                let is_device = matches!(found.kind, FoundKind::CharacterDevice(_));
+                assert_eq!(is_device, found.path.as_bytes() == b"d", "{found:?}");
+                assert_eq!((found.uid, found.gid), (0, 0), "{found:?}");
+                assert!(
+                    !found
+                        .xattrs
+                        .keys()
+                        .any(|name| name.starts_with(b"user.cairn"))
+                );
+            }
+            let paths: Vec<_> = changes.iter().map(|found| found.path.to_string()).collect();
+            let both = ["/d", "/f"].map(str::to_owned);
+            assert!(both.iter().all(|path| paths.contains(path)), "{paths:?}");
+        }
+    });
+}

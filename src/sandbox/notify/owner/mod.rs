@@ -16,7 +16,6 @@ mod device;
 mod exec;
 mod identify;
 mod identity;
-mod list;
 mod moved;
 pub mod record;
 mod show;
@@ -47,7 +46,6 @@ const ALWAYS: &[Call] = &[
     Call::Execveat,
     Call::Fchown,
     Call::Fchownat,
-    Call::Flistxattr,
     Call::Fstat,
     Call::Getegid,
     Call::Geteuid,
@@ -57,8 +55,6 @@ const ALWAYS: &[Call] = &[
     Call::Getresuid,
     Call::Getuid,
     Call::Lchown,
-    Call::Listxattr,
-    Call::Llistxattr,
     Call::Lstat,
     Call::Mkdir,
     Call::Mkdirat,
@@ -131,7 +127,6 @@ impl Handler for Ownership {
             Call::Chown | Call::Lchown | Call::Fchown | Call::Fchownat => {
                 change::answer(call, caller, &self.identities, &mut self.table).into()
             }
-            Call::Listxattr | Call::Llistxattr | Call::Flistxattr => list::answer(call, caller),
             Call::Execve | Call::Execveat => {
                 exec::answer(call, caller, &mut self.identities, &self.table)
             }
