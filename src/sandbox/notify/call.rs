@@ -146,6 +146,15 @@ calls! {
     Mknodat 259 33;
     Symlink 88 -;
     Symlinkat 266 36;
+    Chmod 90 -;
+    Fchmod 91 52;
+    Fchmodat 268 53;
+    Fchmodat2 452 452;
+    Utime 132 -;
+    Utimes 235 -;
+    Futimesat 261 -;
+    Utimensat 280 88;
+    FileSetattr 469 469;
     Setrlimit 160 164;
     Prlimit64 302 261;
     Link 86 -;

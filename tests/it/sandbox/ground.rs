@@ -4,7 +4,8 @@ use std::path::Path;
 
 use cairn::sandbox::{Exit, Found, Outcome, Request, Session, SessionSettings, Stream, Wanted};
 
-use crate::support::{require, run, temp};
+use crate::support::programs::make_tries;
+use crate::support::{require, temp};
 
 /// What busybox is in the root.
 const TOOLS: &str = "sh ls cat id mkdir rm touch true sleep hostname mv ln chown chmod mknod mount \
@@ -112,10 +113,7 @@ impl Ground {
         let tools = self.folder.path().join("tools");
         if !tools.exists() {
             std::fs::create_dir(&tools).unwrap();
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/tries.c");
-            let mut cc = std::process::Command::new("cc");
-            cc.args(["-static", "-pthread", "-o"]);
-            run(cc.arg(tools.join("tries")).arg(source));
+            make_tries(&tools.join("tries"));
             open_to_all(&[&tools, &tools.join("tries")], self.owner);
         }
         let mut request = self.request(script);

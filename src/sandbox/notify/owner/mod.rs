@@ -11,12 +11,12 @@
 //! away. None of this keeps anyone in: the sandbox does.
 
 mod change;
+mod copied;
 mod create;
 mod device;
 mod exec;
 mod identify;
 mod identity;
-mod moved;
 pub mod record;
 mod show;
 #[cfg(test)]
@@ -75,11 +75,6 @@ const ALWAYS: &[Call] = &[
     Call::Statx,
     Call::Symlink,
     Call::Symlinkat,
-    Call::Link,
-    Call::Linkat,
-    Call::Rename,
-    Call::Renameat,
-    Call::Renameat2,
 ];
 
 impl Ownership {
@@ -103,6 +98,7 @@ impl Handler for Ownership {
         let notify = Action::Notify;
         let mut rules: Vec<Rule> = ALWAYS
             .iter()
+            .chain(copied::CALLS)
             .map(|call| Rule::always(*call, notify))
             .collect();
         // The kernel's own bit of O_TMPFILE alone: the rest of it is O_DIRECTORY.
@@ -116,6 +112,8 @@ impl Handler for Ownership {
             let is = Is::OneOf(vec![libc::RLIMIT_LOCKS]);
             rules.push(Rule::when(call, argument, !0, is, notify));
         }
+        // It copies up, too, and is newer than all that could need it.
+        rules.push(Rule::always(Call::FileSetattr, Action::Deny(libc::ENOSYS)));
         rules
     }
 
@@ -143,9 +141,7 @@ impl Handler for Ownership {
                 create::answer(call, caller, &self.identities, &mut self.table).into()
             }
             Call::Setrlimit | Call::Prlimit64 => limit(call, caller),
-            Call::Link | Call::Linkat | Call::Rename | Call::Renameat | Call::Renameat2 => {
-                moved::answer(call, caller, &mut self.table)
-            }
+            call if copied::CALLS.contains(&call) => copied::answer(call, caller, &mut self.table),
             _ => identify::answer(call, caller, &mut self.identities).into(),
         }
     }
