@@ -36,7 +36,8 @@ impl Kept {
         }
     }
 
-    /// From the attribute's value; none where it is none, as a command may have written it.
+    /// From the attribute's value; none where it says nothing. No command
+    /// can have written it (`notify::attribute`).
     pub(super) fn read(value: &[u8]) -> Option<Kept> {
         let mut fields = std::str::from_utf8(value).ok()?.split(':');
         let number = |text: Option<&str>| text?.parse::<u32>().ok();

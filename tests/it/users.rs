@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::programs::program;
+use crate::support::programs::{make_tries, program};
 use crate::support::users::{User, Users};
 use crate::support::{require, run};
 
@@ -75,6 +75,40 @@ fn files_have_the_same_owners_whoever_builds() {
     builds_the_same(&users, &[&context]);
     // Each step by itself, as a last stage might hide what those before it are like.
     builds_the_same(&users, &["--target", "busy", &context]);
+}
+
+/// Links and pipes of others, which an overlay copies up in every way that there is.
+const COPIES: &str = r#"
+FROM scratch AS busy
+COPY --chmod=755 busybox tries /bin/
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+WORKDIR /w
+RUN for n in 1 2 3 4 5 6 7 8 9; do ln -s x l$n; chown -h 33:3$n l$n; mkfifo -m 4644 p$n; chown 44:4$n p$n; \
+  chmod 4640 p$n; done; for n in 1 2 3 4 5; do mkfifo q$n; chown 55:5$n q$n; done; touch f
+RUN touch -h l1 && touch p1 && chmod 600 p2 && mv l3 m3 && mv p3 n3 && ln l4 m4 && ln p4 n4 \
+  && tries exchange l5 p5 && tries exchange f l6 && ln -s y new && mv new l7 && mv l8 p6 && mv p7 l9 \
+  && tries write p8 && tries link-empty p9 n9 && tries fchmod q1 640 && tries futimens q2 \
+  && chmod 666 q3 && tries chown q4 56 && mkdir d && mv q5 l2 d
+RUN stat -c '%n %u:%g %a %F' * d/* >/seen && tries exchange l5 p5 && chmod 600 p5 && mv m3 l3 && touch -h l3 d/l2
+RUN stat -c '%n %u:%g %a %F' * d/* >>/seen
+FROM scratch
+COPY --from=busy / /
+"#;
+
+#[test]
+fn owners_outlive_every_copy_up() {
+    if !(require("busybox") && require("cc")) {
+        return;
+    }
+    let Some(users) = Users::new() else {
+        return;
+    };
+    users.write("context/Dockerfile", COPIES);
+    let context = users.text("context");
+    std::fs::copy("/bin/busybox", format!("{context}/busybox")).unwrap();
+    make_tries(&users.path("context/tries"));
+    builds_the_same(&users, &["--target", "busy", &context]);
+    builds_the_same(&users, &[&context]);
 }
 
 /// Packages whose scripts make users, set-user-ID programs, capabilities and caches.

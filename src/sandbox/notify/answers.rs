@@ -3,9 +3,11 @@
 //! In: a request. Out: the filter for its first process, and handlers for its worker; both are
 //! made of the same, so that nothing is asked that nobody answers.
 
+use super::attribute::Attributes;
 use super::bpf::{Error, Word};
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
+use super::rights::Users;
 use super::{Handler, program};
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::request::Network;
@@ -19,6 +21,7 @@ pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
 pub(in crate::sandbox) struct Answers {
     insecure: bool,
     owners: Owners,
+    attributes: Attributes,
     connects: Option<Connects>,
 }
 
@@ -32,17 +35,18 @@ enum Owners {
 impl Answers {
     /// `links` are the owners that the layers below can't say; the filter needs none.
     pub(in crate::sandbox) fn new(request: &Request, identity: Identity, links: Table) -> Answers {
-        let owners = match identity {
+        let (owners, users) = match identity {
             Identity::Single => {
                 let groups = request.groups.clone();
                 let ownership = Ownership::new(request.uid, request.gid, groups, links);
-                Owners::Emulated(Box::new(ownership))
+                (Owners::Emulated(Box::new(ownership)), Users::One)
             }
-            _ => Owners::Real(Devices),
+            _ => (Owners::Real(Devices), Users::Many),
         };
         Answers {
             insecure: request.security == Security::Insecure,
             owners,
+            attributes: Attributes::new(users),
             connects: (request.network == Network::Forwarded).then(Connects::default),
         }
     }
@@ -63,7 +67,7 @@ impl Answers {
             Owners::Real(devices) => Box::new(devices),
             Owners::Emulated(ownership) => Box::new(&mut **ownership),
         };
-        let mut handlers = vec![owners];
+        let mut handlers = vec![owners, Box::new(&mut self.attributes)];
         if let Some(connects) = &mut self.connects {
             handlers.push(Box::new(connects));
         }

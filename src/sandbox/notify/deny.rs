@@ -84,6 +84,14 @@ const SANDBOXED: &[Call] = &[
     Call::Vserver,
 ];
 
+/// As if the kernel were older: libc falls back to calls that do the same, and that cairn answers.
+const TOO_NEW: &[Call] = &[
+    Call::Getxattrat,
+    Call::Listxattrat,
+    Call::Removexattrat,
+    Call::Setxattrat,
+];
+
 /// Socket families that nobody builds with, and whose code in kernels is little looked at: old
 /// ones, the kernel's ciphers (38), virtual machines' sockets (40).
 const FAMILIES: &[u32] = &[12, 19, 20, 23, 25, 34, 37, 38, 40];
@@ -100,11 +108,13 @@ pub fn rules(insecure: bool) -> Vec<Rule> {
         .map(|call| Rule::always(*call, deny))
         .collect();
     rules.push(Rule::when(Call::Ioctl, 1, !0, Is::OneOf(keys), deny));
+    let missing = Action::Deny(libc::ENOSYS);
+    rules.extend(TOO_NEW.iter().map(|call| Rule::always(*call, missing)));
     if !insecure {
         rules.extend(SANDBOXED.iter().map(|call| Rule::always(*call, deny)));
         rules.push(Rule::when(Call::Clone, 0, NEW_NAMESPACES, Is::Set, deny));
         // Its flags are in memory, out of a filter's sight: libc falls back to clone.
-        rules.push(Rule::always(Call::Clone3, Action::Deny(libc::ENOSYS)));
+        rules.push(Rule::always(Call::Clone3, missing));
         let set = Is::NoneOf(PERSONALITIES.to_vec());
         rules.push(Rule::when(Call::Personality, 0, !0, set, deny));
         let families = Is::OneOf(FAMILIES.to_vec());

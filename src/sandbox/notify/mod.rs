@@ -5,12 +5,14 @@
 //! seccomp_unotify(2).
 
 mod answers;
+mod attribute;
 pub mod bpf;
 pub mod call;
 pub mod deny;
 pub mod filter;
 pub mod owner;
 mod resolve;
+mod rights;
 mod supervisor;
 #[cfg(test)]
 mod trial;

@@ -1,8 +1,8 @@
 //! Paths of other processes: what they name, from the process's own root and working directory.
 //!
-//! In: a [`Caller`] and what it passed. Out: the file, opened to be named only (`O_PATH`). Nothing
-//! is found that the caller could not find: `..` ends at its root, and links of a `/proc` lead
-//! where its own lead.
+//! In: a [`Caller`], its rights and what it passed. Out: the file, opened to be named only
+//! (`O_PATH`). Nothing is found that the caller could not find: only its [`Rights`] open
+//! directories, `..` ends at its root, and links of a `/proc` lead where its own lead.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
 use super::Caller;
+use super::rights::Rights;
 
 /// Most symbolic links on one way, as the kernel has it.
 const MOST_LINKS: u32 = 40;
@@ -49,7 +50,13 @@ impl Way {
 /// # Errors
 /// As the kernel has them; or that the kernel would find it, where cairn can't: let the kernel go
 /// on by itself then.
-pub fn file(caller: &Caller<'_>, start: i32, address: u64, way: Way) -> Result<OwnedFd, Errno> {
+pub fn file(
+    caller: &Caller<'_>,
+    rights: &Rights,
+    start: i32,
+    address: u64,
+    way: Way,
+) -> Result<OwnedFd, Errno> {
     // With AT_EMPTY_PATH no path at all is an empty one, since Linux 6.11.
     let path = match way.empty && address == 0 {
         true => Vec::new(),
@@ -58,12 +65,17 @@ pub fn file(caller: &Caller<'_>, start: i32, address: u64, way: Way) -> Result<O
     match path.as_slice() {
         [] if way.empty => caller.start(start),
         [] => Err(Errno::NOENT),
-        path => at(caller, start, path, way.follow),
+        path => at(caller, rights, start, path, way.follow),
     }
 }
 
 /// The directory that a name would be made in, and the name, which is neither `.` nor `..`.
-pub fn parent(caller: &Caller<'_>, start: i32, path: &[u8]) -> Result<(OwnedFd, Vec<u8>), Errno> {
+pub fn parent(
+    caller: &Caller<'_>,
+    rights: &Rights,
+    start: i32,
+    path: &[u8],
+) -> Result<(OwnedFd, Vec<u8>), Errno> {
     let kept = path.iter().rposition(|byte| *byte != b'/');
     let path = &path[..kept.map_or(0, |last| last + 1)];
     let cut = path.iter().rposition(|byte| *byte == b'/');
@@ -74,33 +86,39 @@ pub fn parent(caller: &Caller<'_>, start: i32, path: &[u8]) -> Result<(OwnedFd, 
     }
     let folder = match folder {
         b"" => caller.start(start)?,
-        folder => at(caller, start, folder, true)?,
+        folder => at(caller, rights, start, folder, true)?,
     };
     Ok((folder, name.to_vec()))
 }
 
-fn at(caller: &Caller<'_>, start: i32, path: &[u8], follow: bool) -> Result<OwnedFd, Errno> {
+fn at(
+    caller: &Caller<'_>,
+    rights: &Rights,
+    start: i32,
+    path: &[u8],
+    follow: bool,
+) -> Result<OwnedFd, Errno> {
     let absolute = path.first() == Some(&b'/');
-    // What /proc and /dev say depends on who asks: no kernel may resolve them for us.
-    let personal = [b"/proc".as_slice(), b"/dev"]
-        .iter()
-        .any(|at| path.starts_with(at));
     let from = match absolute {
         true => caller.root()?,
         false => caller.start(start)?,
     };
-    if !personal {
+    // What `/proc` says depends on who asks, so that the kernel must not resolve it for us. A way
+    // there that doesn't start in it crosses into another mount.
+    if rustix::fs::fstatfs(&from)?.f_type.cast_unsigned() != PROC.0 {
         let within = match absolute {
             true => ResolveFlags::IN_ROOT,
             false => ResolveFlags::BENEATH,
         };
-        match openat2(&from, path, flags(follow), Mode::empty(), within) {
-            // `..` or a link leads out of where it starts.
+        let within = within | ResolveFlags::NO_XDEV;
+        match rights.act(|| openat2(&from, path, flags(follow), Mode::empty(), within)) {
+            // A mount, or `..` or a link leads out of where it starts.
             Err(Errno::XDEV | Errno::AGAIN) => {}
             other => return other,
         }
     }
-    walk(caller, from, path, follow)
+    let root = caller.root()?;
+    rights.act(|| walk(caller, root, from, path, follow))
 }
 
 fn flags(follow: bool) -> OFlags {
@@ -111,8 +129,13 @@ fn flags(follow: bool) -> OFlags {
 }
 
 /// Goes along `path` step by step.
-fn walk(caller: &Caller<'_>, from: OwnedFd, path: &[u8], follow: bool) -> Result<OwnedFd, Errno> {
-    let root = caller.root()?;
+fn walk(
+    caller: &Caller<'_>,
+    root: OwnedFd,
+    from: OwnedFd,
+    path: &[u8],
+    follow: bool,
+) -> Result<OwnedFd, Errno> {
     let (root_stat, root_mount) = (rustix::fs::fstat(&root)?, mount(root.as_fd())?);
     let mut here = from;
     let mut links = 0;

@@ -54,7 +54,7 @@ pub trait Handler {
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer;
 }
 
-impl<H: Handler> Handler for &mut H {
+impl<H: Handler + ?Sized> Handler for &mut H {
     fn rules(&self) -> Vec<Rule> {
         H::rules(self)
     }

@@ -12,17 +12,18 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
+use super::attribute::Attributes;
 use super::owner::{Ownership, record::Table};
+use super::rights::Users;
 use super::{Handler, Supervisor, program};
 use crate::sandbox::sys_notify;
 
-/// The output of `command`, answered by `handler` in a namespace of one user.
-pub(super) fn run<H: Handler + Send>(
-    mut command: Command,
-    insecure: bool,
-    handler: &mut H,
-) -> Output {
-    let program = program(insecure, &[Box::new(&mut *handler)]).unwrap();
+/// The output of `command`, answered by `handlers` in a namespace of one user.
+fn run(mut command: Command, mut handlers: Vec<&mut (dyn Handler + Send)>) -> Output {
+    fn boxed<'a>(handler: &'a mut &mut (dyn Handler + Send)) -> Box<dyn Handler + 'a> {
+        Box::new(&mut **handler)
+    }
+    let program = program(false, &handlers.iter_mut().map(boxed).collect::<Vec<_>>()).unwrap();
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
@@ -46,7 +47,8 @@ pub(super) fn run<H: Handler + Send>(
     });
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut supervisor = Supervisor::new(listener(&ours), vec![Box::new(handler)]);
+            let handlers = handlers.iter_mut().map(boxed).collect();
+            let mut supervisor = Supervisor::new(listener(&ours), handlers);
             supervisor.serve_all().unwrap();
         });
         let output = command.output();
@@ -76,7 +78,8 @@ pub(super) fn shell(folder: &std::path::Path, script: &str) -> (String, Table) {
     command.current_dir(folder).env_clear();
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let mut ownership = Ownership::new(0, 0, Vec::new(), Table::new());
-    let output = run(command, false, &mut ownership);
+    let mut attributes = Attributes::new(Users::One);
+    let output = run(command, vec![&mut ownership, &mut attributes]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (text, ownership.into_table())
 }

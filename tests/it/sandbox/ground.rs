@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cairn::sandbox::{Exit, Found, Outcome, Request, Session, SessionSettings, Stream, Wanted};
 
+use crate::support::programs::make_tries;
 use crate::support::{require, temp};
 
 /// What busybox is in the root.
@@ -107,6 +108,19 @@ impl Ground {
         }
     }
 
+    /// As [`Ground::request`], with `support/tries.c` as `/tries`.
+    pub fn with_tries(&self, script: &str) -> Request {
+        let tools = self.folder.path().join("tools");
+        if !tools.exists() {
+            std::fs::create_dir(&tools).unwrap();
+            make_tries(&tools.join("tries"));
+            open_to_all(&[&tools, &tools.join("tries")], self.owner);
+        }
+        let mut request = self.request(script);
+        request.lowers.insert(0, tools);
+        request
+    }
+
     pub fn run(&self, request: &Request) -> (Outcome, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut output = |stream, bytes: &[u8]| {
@@ -130,7 +144,12 @@ impl Ground {
 
     #[track_caller]
     pub fn says(&self, script: &str, expected: &str) {
-        let (outcome, out, err) = self.run(&self.request(script));
+        self.answers(&self.request(script), expected);
+    }
+
+    #[track_caller]
+    pub fn answers(&self, request: &Request, expected: &str) {
+        let (outcome, out, err) = self.run(request);
         assert_eq!(
             (outcome.exit, out.as_str()),
             (Exit::Code(0), expected),

@@ -4,5 +4,6 @@ mod ending;
 mod ground;
 mod hostile;
 mod limits;
+mod rights;
 mod seen;
 mod users;

@@ -9,7 +9,7 @@ use super::ground::Ground;
 use crate::support::{copy_program, programs, require, temp};
 
 /// A program that is cairn as the user 30001, to whom `/etc/subuid` gives `range`.
-fn as_user(folder: &Path, range: &str) -> Option<PathBuf> {
+pub fn as_user(folder: &Path, range: &str) -> Option<PathBuf> {
     if !rustix::process::getuid().is_root() {
         programs::skipped("only root can become another user");
         return None;

@@ -1,6 +1,7 @@
 //! Other people's programs.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
 
 /// Whether `program` can be run. Where it can't, the test that asks is [`skipped`].
@@ -31,6 +32,13 @@ pub fn program(name: &str, arguments: &[&str]) -> Command {
         command.env_remove(variable);
     }
     command
+}
+
+/// Makes the program of `tries.c`, which makes system calls one at a time.
+pub fn make_tries(at: &Path) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/tries.c");
+    let mut cc = Command::new("cc");
+    run(cc.args(["-static", "-pthread", "-o"]).arg(at).arg(source));
 }
 
 /// Runs a command that must succeed, and gives its standard output.

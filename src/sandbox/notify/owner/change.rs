@@ -14,6 +14,7 @@ use super::identity::{Identities, Identity};
 use super::record::{self, Owner, Table};
 use super::{Answer, Call, Caller};
 use crate::sandbox::notify::resolve::{self, Way};
+use crate::sandbox::notify::rights::{Rights, Users};
 use crate::sandbox::owner::Kept;
 
 /// No change, where a call takes an id.
@@ -25,13 +26,10 @@ pub(super) fn answer(
     identities: &Identities,
     table: &mut Table,
 ) -> Result<Answer, Errno> {
+    let rights = Rights::of(caller, Users::One)?;
     let plain = |follow| {
-        resolve::file(
-            caller,
-            libc::AT_FDCWD,
-            caller.argument(0),
-            Way::plain(follow),
-        )
+        let path = caller.argument(0);
+        resolve::file(caller, &rights, libc::AT_FDCWD, path, Way::plain(follow))
     };
     let (file, ids) = match call {
         Call::Chown => (plain(true), 1),
@@ -39,7 +37,7 @@ pub(super) fn answer(
         Call::Fchown => (caller.descriptor(caller.int(0)), 1),
         _ => {
             let way = Way::of_flags(caller.int(4));
-            let file = resolve::file(caller, caller.int(0), caller.argument(1), way);
+            let file = resolve::file(caller, &rights, caller.int(0), caller.argument(1), way);
             (file, 2)
         }
     };
@@ -54,13 +52,11 @@ pub(super) fn answer(
         return Err(Errno::PERM);
     }
     caller.check()?;
-    rustix::fs::chownat(
-        &file,
-        "",
+    let (real_uid, real_gid) = (
         (uid != SAME).then_some(Uid::ROOT),
         (gid != SAME).then_some(Gid::ROOT),
-        AtFlags::EMPTY_PATH,
-    )?;
+    );
+    rights.act(|| rustix::fs::chownat(&file, "", real_uid, real_gid, AtFlags::EMPTY_PATH))?;
     let new = Kept {
         uid: if uid == SAME { old.uid } else { uid },
         gid: if gid == SAME { old.gid } else { gid },

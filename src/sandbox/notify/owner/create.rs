@@ -13,10 +13,10 @@ use rustix::io::Errno;
 
 use super::identity::{Identities, Identity};
 use super::record::{self, Owner, Table};
-use super::{Action, Answer, Call, Caller, Handler, Is, Rule};
-use crate::layer::entry::Device;
+use super::{Answer, Call, Caller, device};
 use crate::sandbox::notify::resolve;
-use crate::sandbox::owner::{Kept, KeptDevice};
+use crate::sandbox::notify::rights::{Rights, Users};
+use crate::sandbox::owner::Kept;
 
 /// What `openat2` is given: flags, mode, resolve.
 const HOW: usize = 24;
@@ -29,34 +29,13 @@ enum Wanted {
     Open { flags: u32, mode: u32 },
 }
 
-/// Lets steps make devices where the kernel doesn't: where cairn is root, or has a range of ids.
-#[derive(Debug, Default)]
-pub struct Devices;
-
-impl Handler for Devices {
-    fn rules(&self) -> Vec<Rule> {
-        let kinds = [libc::S_IFCHR, libc::S_IFBLK].to_vec();
-        [(Call::Mknod, 1), (Call::Mknodat, 2)]
-            .map(|(call, mode)| {
-                let is = Is::OneOf(kinds.clone());
-                Rule::when(call, mode, libc::S_IFMT, is, Action::Notify)
-            })
-            .to_vec()
-    }
-
-    fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
-        let root = Identity::new(0, 0, Vec::new());
-        make(call, caller, &root, None).into()
-    }
-}
-
 pub(super) fn answer(
     call: Call,
     caller: &Caller<'_>,
     identities: &Identities,
     table: &mut Table,
 ) -> Result<Answer, Errno> {
-    make(call, caller, identities.of(caller.pid())?, Some(table))
+    make(call, caller, identities.of(caller.pid())?, table)
 }
 
 fn take_apart(call: Call, caller: &Caller<'_>) -> Result<(i32, u64, Wanted), Errno> {
@@ -105,7 +84,7 @@ fn make(
     call: Call,
     caller: &Caller<'_>,
     who: &Identity,
-    table: Option<&mut Table>,
+    table: &mut Table,
 ) -> Result<Answer, Errno> {
     // What is wrong with the path is wrong for the kernel, too.
     let Ok((start, address, wanted)) = take_apart(call, caller) else {
@@ -121,38 +100,37 @@ fn make(
     let Ok(path) = caller.path(address) else {
         return Ok(Answer::Continue);
     };
+    let rights = Rights::of(caller, Users::One)?;
     if let Wanted::Open { flags, .. } = wanted
         && flags.cast_signed() & libc::O_TMPFILE == libc::O_TMPFILE
     {
         let way = resolve::Way::plain(true);
-        return match resolve::file(caller, start, address, way) {
-            Ok(folder) => made(caller, who, table, folder.as_fd(), b".", &wanted),
+        return match resolve::file(caller, &rights, start, address, way) {
+            Ok(folder) => made(caller, who, &rights, table, folder.as_fd(), b".", &wanted),
             Err(_) => Ok(Answer::Continue),
         };
     }
     if path.ends_with(b"/") && !matches!(wanted, Wanted::Directory { .. }) {
         return Ok(Answer::Continue);
     }
-    let Ok((folder, name)) = resolve::parent(caller, start, &path) else {
+    let Ok((folder, name)) = resolve::parent(caller, &rights, start, &path) else {
         return Ok(Answer::Continue);
     };
-    made(caller, who, table, folder.as_fd(), &name, &wanted)
+    made(caller, who, &rights, table, folder.as_fd(), &name, &wanted)
 }
 
 /// Makes it in `folder`, unless the kernel makes the same.
 fn made(
     caller: &Caller<'_>,
     who: &Identity,
-    table: Option<&mut Table>,
+    rights: &Rights,
+    table: &mut Table,
     folder: BorrowedFd<'_>,
     name: &[u8],
     wanted: &Wanted,
 ) -> Result<Answer, Errno> {
-    let mut spare = Table::new();
-    let is_emulated = table.is_some();
-    let table = table.unwrap_or(&mut spare);
     let stat = rustix::fs::fstat(folder)?;
-    let inherited = match is_emulated && stat.st_mode & libc::S_ISGID != 0 {
+    let inherited = match stat.st_mode & libc::S_ISGID != 0 {
         true => Some(record::owner(folder, table)?.gid),
         false => None,
     };
@@ -160,58 +138,55 @@ fn made(
         uid: who.users.file,
         gid: inherited.unwrap_or(who.groups.file),
     };
-    let kind = |mode: u32| mode & libc::S_IFMT;
-    let is_device = matches!(wanted, Wanted::Node { mode, .. } if [libc::S_IFCHR, libc::S_IFBLK].contains(&kind(*mode)));
+    let is_device = matches!(wanted, Wanted::Node { mode, .. } if device::is_wanted(*mode));
     if owner == (Owner { uid: 0, gid: 0 }) && !is_device {
         return Ok(Answer::Continue);
     }
     let mode_of = |mode: u32| Ok::<_, Errno>(Mode::from_raw_mode(mode & 0o7777 & !caller.umask()?));
-    let mut kept = Kept {
+    let kept = Kept {
         uid: owner.uid,
         gid: owner.gid,
         device: None,
     };
     caller.check()?;
-    match wanted {
+    let file = match wanted {
         Wanted::Directory { mode } => {
             let mode = mode_of(mode & 0o1777)?;
-            rustix::fs::mkdirat(folder, name, mode)?;
-            let file = named(folder, name)?;
-            // This process has a umask of its own; the kernel has handed the bit on.
+            // This process has a umask of its own; the kernel hands the bit on.
             let bit = Mode::from_raw_mode(stat.st_mode & libc::S_ISGID);
-            chmod(file.as_fd(), mode | bit)?;
-            record::keep(file.as_fd(), kept, table)?;
+            rights.act(|| {
+                rustix::fs::mkdirat(folder, name, mode)?;
+                let file = named(folder, name)?;
+                chmod(file.as_fd(), mode | bit)?;
+                Ok(file)
+            })?
         }
-        Wanted::Link { target } => {
+        Wanted::Link { target } => rights.act(|| {
             rustix::fs::symlinkat(target.as_slice(), folder, name)?;
-            record::keep(named(folder, name)?.as_fd(), kept, table)?;
+            named(folder, name)
+        })?,
+        Wanted::Node { mode, device } if is_device => {
+            if !who.is_privileged() {
+                return Err(Errno::PERM);
+            }
+            let (node, permissions) = (device::Node::new(*mode, *device), mode_of(*mode)?);
+            node.make(rights, folder, name, permissions, owner, table)?;
+            return Ok(Answer::Value(0));
         }
-        Wanted::Node { mode, device } => {
-            let (device, mode, kind) = (*device, mode_of(*mode)?, kind(*mode));
-            let file_type = match kind {
-                _ if is_device => FileType::RegularFile,
+        Wanted::Node { mode, .. } => {
+            let file_type = match mode & libc::S_IFMT {
                 libc::S_IFIFO => FileType::Fifo,
                 libc::S_IFSOCK => FileType::Socket,
                 0 | libc::S_IFREG => FileType::RegularFile,
                 _ => return Ok(Answer::Continue),
             };
-            if is_device && !who.is_privileged() {
-                return Err(Errno::PERM);
-            }
-            rustix::fs::mknodat(folder, name, file_type, mode, 0)?;
-            let file = named(folder, name)?;
-            chmod(file.as_fd(), mode)?;
-            if is_device {
-                kept.device = Some(KeptDevice {
-                    is_block: kind == libc::S_IFBLK,
-                    // The kernel takes 32 bits here: 12 of the major, 20 of the minor number.
-                    device: Device {
-                        major: rustix::fs::major(device & 0xffff_ffff),
-                        minor: rustix::fs::minor(device & 0xffff_ffff),
-                    },
-                });
-            }
-            record::keep(file.as_fd(), kept, table)?;
+            let mode = mode_of(*mode)?;
+            rights.act(|| {
+                rustix::fs::mknodat(folder, name, file_type, mode, 0)?;
+                let file = named(folder, name)?;
+                chmod(file.as_fd(), mode)?;
+                Ok(file)
+            })?
         }
         Wanted::Open { flags, mode } => {
             let mode = mode_of(*mode)?;
@@ -224,19 +199,23 @@ fn made(
             };
             let forced = forced | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOCTTY;
             let flags = OFlags::from_bits_retain((asked | forced).cast_unsigned());
-            let file = match rustix::fs::openat(folder, name, flags, mode) {
-                Ok(file) => file,
+            let opened = rights.act(|| {
+                let file = rustix::fs::openat(folder, name, flags, mode)?;
+                rustix::fs::fchmod(&file, mode)?;
+                Ok(file)
+            });
+            let Ok(file) = opened else {
                 // It was there, or nobody can make it so: as the kernel has it.
-                Err(_) => return Ok(Answer::Continue),
+                return Ok(Answer::Continue);
             };
-            rustix::fs::fchmod(&file, mode)?;
             record::keep(file.as_fd(), kept, table)?;
             return Ok(Answer::Descriptor {
                 file,
                 close_on_exec: asked & libc::O_CLOEXEC != 0,
             });
         }
-    }
+    };
+    record::keep(file.as_fd(), kept, table)?;
     Ok(Answer::Value(0))
 }
 

@@ -12,6 +12,7 @@ use super::identity::Identities;
 use super::record::{self, Table};
 use super::{Answer, Call, Caller, or_continue};
 use crate::sandbox::notify::resolve::{self, Way};
+use crate::sandbox::notify::rights::{Rights, Users};
 
 pub(super) fn answer(
     call: Call,
@@ -28,14 +29,15 @@ fn become_owner(
     identities: &mut Identities,
     table: &Table,
 ) -> Result<Answer, Errno> {
+    let rights = Rights::of(caller, Users::One)?;
     let file = match call {
         Call::Execve => {
             let path = caller.argument(0);
-            resolve::file(caller, libc::AT_FDCWD, path, Way::plain(true))?
+            resolve::file(caller, &rights, libc::AT_FDCWD, path, Way::plain(true))?
         }
         _ => {
             let way = Way::of_flags(caller.int(4));
-            resolve::file(caller, caller.int(0), caller.argument(1), way)?
+            resolve::file(caller, &rights, caller.int(0), caller.argument(1), way)?
         }
     };
     let stat = rustix::fs::fstat(&file)?;

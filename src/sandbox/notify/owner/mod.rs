@@ -11,18 +11,18 @@
 //! away. None of this keeps anyone in: the sandbox does.
 
 mod change;
+mod copied;
 mod create;
+mod device;
 mod exec;
 mod identify;
 mod identity;
-mod list;
-mod moved;
 pub mod record;
 mod show;
 #[cfg(test)]
 mod tests;
 
-pub use create::Devices;
+pub use device::Devices;
 
 use identity::{Identities, Identity};
 use record::Table;
@@ -46,7 +46,6 @@ const ALWAYS: &[Call] = &[
     Call::Execveat,
     Call::Fchown,
     Call::Fchownat,
-    Call::Flistxattr,
     Call::Fstat,
     Call::Getegid,
     Call::Geteuid,
@@ -56,8 +55,6 @@ const ALWAYS: &[Call] = &[
     Call::Getresuid,
     Call::Getuid,
     Call::Lchown,
-    Call::Listxattr,
-    Call::Llistxattr,
     Call::Lstat,
     Call::Mkdir,
     Call::Mkdirat,
@@ -78,11 +75,6 @@ const ALWAYS: &[Call] = &[
     Call::Statx,
     Call::Symlink,
     Call::Symlinkat,
-    Call::Link,
-    Call::Linkat,
-    Call::Rename,
-    Call::Renameat,
-    Call::Renameat2,
 ];
 
 impl Ownership {
@@ -106,6 +98,7 @@ impl Handler for Ownership {
         let notify = Action::Notify;
         let mut rules: Vec<Rule> = ALWAYS
             .iter()
+            .chain(copied::CALLS)
             .map(|call| Rule::always(*call, notify))
             .collect();
         // The kernel's own bit of O_TMPFILE alone: the rest of it is O_DIRECTORY.
@@ -119,6 +112,8 @@ impl Handler for Ownership {
             let is = Is::OneOf(vec![libc::RLIMIT_LOCKS]);
             rules.push(Rule::when(call, argument, !0, is, notify));
         }
+        // It copies up, too, and is newer than all that could need it.
+        rules.push(Rule::always(Call::FileSetattr, Action::Deny(libc::ENOSYS)));
         rules
     }
 
@@ -130,7 +125,6 @@ impl Handler for Ownership {
             Call::Chown | Call::Lchown | Call::Fchown | Call::Fchownat => {
                 change::answer(call, caller, &self.identities, &mut self.table).into()
             }
-            Call::Listxattr | Call::Llistxattr | Call::Flistxattr => list::answer(call, caller),
             Call::Execve | Call::Execveat => {
                 exec::answer(call, caller, &mut self.identities, &self.table)
             }
@@ -147,9 +141,7 @@ impl Handler for Ownership {
                 create::answer(call, caller, &self.identities, &mut self.table).into()
             }
             Call::Setrlimit | Call::Prlimit64 => limit(call, caller),
-            Call::Link | Call::Linkat | Call::Rename | Call::Renameat | Call::Renameat2 => {
-                moved::answer(call, caller, &mut self.table)
-            }
+            call if copied::CALLS.contains(&call) => copied::answer(call, caller, &mut self.table),
             _ => identify::answer(call, caller, &mut self.identities).into(),
         }
     }

@@ -81,6 +81,12 @@ impl Table {
         Ok(())
     }
 
+    /// Whether a file that has a record is in the upper directory already, and recorded there.
+    pub fn has_copy(&self, file: BorrowedFd<'_>) -> Result<bool, Errno> {
+        let there = self.in_upper(file, inode(file)?);
+        Ok(there.is_some_and(|there| self.by_inode.contains_key(&there)))
+    }
+
     /// The inode that the upper directory itself has of a file of the overlay; none if it is not
     /// there.
     fn in_upper(&self, file: BorrowedFd<'_>, shown: Inode) -> Option<Inode> {

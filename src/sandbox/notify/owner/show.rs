@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::record::{self, Table};
 use super::{Answer, Call, Caller, or_continue};
 use crate::sandbox::notify::resolve::{self, Way};
+use crate::sandbox::notify::rights::{Rights, Users};
 use crate::sandbox::owner::KeptDevice;
 use crate::sandbox::sys_notify;
 
@@ -20,17 +21,14 @@ pub(super) fn answer(call: Call, caller: &Caller<'_>, table: &Table) -> Answer {
 }
 
 fn show(call: Call, caller: &Caller<'_>, table: &Table) -> Result<Answer, Errno> {
+    let rights = Rights::of(caller, Users::One)?;
     let plain = |follow| {
-        resolve::file(
-            caller,
-            libc::AT_FDCWD,
-            caller.argument(0),
-            Way::plain(follow),
-        )
+        let path = caller.argument(0);
+        resolve::file(caller, &rights, libc::AT_FDCWD, path, Way::plain(follow))
     };
     let by_flags = |flags| {
         let way = Way::of_flags(flags);
-        resolve::file(caller, caller.int(0), caller.argument(1), way)
+        resolve::file(caller, &rights, caller.int(0), caller.argument(1), way)
     };
     let (file, into) = match call {
         Call::Stat => (plain(true)?, 1),

@@ -117,12 +117,14 @@ fn copies_and_archives_keep_owners() {
          stat -c '%n %u:%g' b b/f b/l c c/f g
          tar cf t a; rm -r a; tar xpf t; stat -c '%n %u:%g' a a/f a/l; tar --numeric-owner -tvf t | cut -d' ' -f2 | uniq
          install -d -o 8 -g 9 i; install -o 8 -g 9 -m 4750 g i/g; stat -c '%u:%g %a' i i/g
-         getfattr -d -m - a/f; setfattr -n user.x -v 1 a/f; getfattr -d -m - a/f",
+         getfattr -d -m - a/f; setfattr -n user.x -v 1 a/f; getfattr -d -m - a/f
+         tar --xattrs --xattrs-include='*' -cpf t a; mkdir e; tar --xattrs --xattrs-include='*' -xpf t -C e
+         getfattr -d -m - e/a/f; stat -c '%u:%g' e/a/f; cp --preserve=all e/a/f k && stat -c '%u:%g' k",
         "b 5:6\nb/f 5:6\nb/l 5:6\nc 0:0\nc/f 0:0\ng 0:0
          a 5:6\na/f 5:6\na/l 5:6\n5/6
          8:9 755\n8:9 4750
          # file: a/f\nuser.x=\"1\"
-         ",
+         \n# file: e/a/f\nuser.x=\"1\"\n\n5:6\n5:6",
     );
 }
 
