@@ -3,11 +3,13 @@
 //! In: text and bytes. Out: values that can only exist well-formed. Pure: this room never does
 //! I/O, and names no other room.
 
+mod base64;
 pub mod digest;
 pub mod epoch;
 pub mod event;
 pub mod format;
 pub mod json;
+pub mod login;
 pub mod path;
 pub mod pattern;
 pub mod platform;
@@ -16,8 +18,10 @@ pub mod reference;
 pub mod source;
 pub mod words;
 
+pub use base64::base64;
 pub use digest::{ChainId, DiffId, Digest, StepKey, TreeDigest};
 pub use epoch::Epoch;
+pub use login::Login;
 pub use path::EntryPath;
 pub use platform::Platform;
 pub use problem::Problem;

@@ -15,10 +15,10 @@ use super::check::{self, Warnings};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::flags::{Format, call::What};
-use super::print;
 use super::recipe::{self, Recipe};
+use super::{commands, print};
 use crate::build::bases::{Known, config};
-use crate::canon::{Problem, Source, problem};
+use crate::canon::{Problem, Source, base64, problem};
 use crate::frontend::dockerfile::check::{RULES, page, report};
 use crate::frontend::dockerfile::outline::{self, Outline, Required, Target};
 use crate::frontend::dockerfile::syntax::{Dockerfile, Span};
@@ -26,6 +26,7 @@ use crate::frontend::dockerfile::{self, Bases};
 use crate::frontend::{Options, suggest};
 use crate::inputs::BaseImage;
 use crate::plan;
+use crate::step::run::CommandSettings;
 use crate::store::Store;
 use crate::ui::progress::Mode;
 use crate::ui::table::Table;
@@ -78,7 +79,16 @@ pub fn explain(rule: &str) -> Result<(), Failure> {
 /// Tells what is asked for.
 pub fn run(asked: &Asked, arguments: &Build, environment: &Environment) -> Result<(), Failure> {
     let events = || environment.events(Mode::Quiet);
-    let recipe = match recipe::read(&arguments.recipe, environment, events) {
+    // Secrets are for whoever has the context, if anybody.
+    let commands = match arguments.recipe.is_fetched() {
+        true => commands::settings(
+            &arguments.commands,
+            &arguments.recipe.dockerfile,
+            environment,
+        )?,
+        false => CommandSettings::default(),
+    };
+    let recipe = match recipe::read(&arguments.recipe, environment, &commands, events) {
         Ok(recipe) => recipe,
         Err(failure) => return Err(unread(asked, failure)),
     };
@@ -244,7 +254,7 @@ fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
 }
 
 fn data(source: &Source) -> Value {
-    json!([report::base64(source.text().as_bytes())])
+    json!([base64(source.text().as_bytes())])
 }
 
 fn targets(asked: &Asked, recipe: &Recipe, file: &Dockerfile) -> Result<(), Failure> {

@@ -26,7 +26,7 @@ use super::diff::{Circumstances, Content, contents_needed, diff};
 use crate::canon::digest::Hashed;
 use crate::canon::event::{Events, Work};
 use crate::canon::{Digest, EntryPath, Epoch, StepKey};
-use crate::inputs::{Files, Holder, Origin, Stack};
+use crate::inputs::{Access, Files, Holder, Origin, Stack};
 use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
 use crate::plan::{Command, command};
@@ -57,6 +57,16 @@ pub struct CommandSettings {
     pub allow_insecure: bool,
     /// Whether a command may have devices of the host: `--allow device`.
     pub allow_devices: Devices,
+}
+
+impl CommandSettings {
+    /// The part of it that servers are shown.
+    pub fn access(&self) -> Access<'_> {
+        Access {
+            secrets: &self.secrets,
+            agent: self.ssh.get("default").map(PathBuf::as_path),
+        }
+    }
 }
 
 /// Devices of the host that commands may have.
