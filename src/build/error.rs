@@ -192,10 +192,14 @@ impl Cause {
             | Cause::Git(git::Error::Store(error))
             | Cause::Store(error) => of_store(error),
             Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
-            Cause::Http(http::Error::Fetch { .. }) => Kind::Unavailable,
+            Cause::Http(http::Error::Fetch { .. } | http::Error::Secret(_)) => Kind::Unavailable,
             Cause::Git(git::Error::Checksum { .. }) => Kind::DigestMismatch,
             Cause::Git(
-                git::Error::Start(_) | git::Error::Git { .. } | git::Error::NoRef { .. },
+                git::Error::Start(_)
+                | git::Error::Git { .. }
+                | git::Error::NoRef { .. }
+                | git::Error::Redirect(_)
+                | git::Error::Secret(_),
             ) => Kind::Unavailable,
             Cause::Git(git::Error::Context(error)) => of_context(error),
             Cause::Step(error) => of_step(error),

@@ -18,11 +18,12 @@ use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, Epoch, StepKey};
 use crate::inputs::beneath::Folder;
+use crate::inputs::git::{Remote, Resolved};
 use crate::inputs::http::Fetched;
 use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
 use crate::layer::{self, Kind, Meta, Tree};
 use crate::plan::name::OWN_CONTEXT;
-use crate::plan::step::{MovingRef, Revision};
+use crate::plan::step::{GitExtras, MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
 use crate::step::run::Runner;
 use crate::store::{Logged, RecordKind};
@@ -99,11 +100,11 @@ pub(super) struct Evaluation<'a> {
     /// By name; each folder is walked once.
     contexts: Mutex<BTreeMap<String, Arc<Context>>>,
     /// By URL and commit; the folders must stay until their files were packed.
-    checkouts: Mutex<BTreeMap<(String, String, git::Extras), git::Checkout>>,
+    checkouts: Mutex<BTreeMap<(String, String, GitExtras), git::Checkout>>,
     /// Runs commands.
     pub(super) runner: Runner<'a>,
     /// What names of commits mean, by URL and name.
-    commits: Mutex<BTreeMap<(String, MovingRef), String>>,
+    commits: Mutex<BTreeMap<(String, MovingRef), Resolved>>,
     /// What came of commands, by the place of their step.
     commands: Mutex<BTreeMap<usize, Logged>>,
 }
@@ -156,9 +157,14 @@ impl Evaluation<'_> {
                 let selected = context.select(selection).map_err(|error| {
                     explained(error, &*context, Some(self.place(name, &folder)))
                 })?;
-                let output = match selected.is_mostly_unread() {
+                let times = self.settings.context_times;
+                let times = times.filter(|_| name == OWN_CONTEXT);
+                let output = match selected.is_mostly_unread() && times.is_none() {
                     true => Output::Unread(Arc::new(selected)),
-                    false => selected.files(self.settings.epoch, &work)?.into(),
+                    false => {
+                        let times = times.unwrap_or(self.settings.epoch);
+                        selected.files(times, &work)?.into()
+                    }
                 };
                 work.finish(Outcome::Done);
                 Ok(output)
@@ -241,8 +247,12 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let work = events.start(&step.name);
+        let login = self.plan.logins.get(url);
+        let authorization = self.settings.commands.access().to_file(url, login);
+        let authorization = authorization.map_err(http::Error::from)?;
         let is_cached = sha256.is_some_and(|sha256| store.blob(sha256).is_some());
-        let Fetched { blob, modified } = http::fetch(url, sha256, store, events)?;
+        let Fetched { blob, modified } =
+            http::fetch(url, authorization.as_ref(), sha256, store, events)?;
         work.finish(if is_cached {
             Outcome::Cached
         } else {
@@ -283,41 +293,34 @@ impl Evaluation<'_> {
             url,
             revision: Revision::Commit(commit),
             selection,
-            keep_git_dir,
-            submodules,
+            extras,
         } = &step.operation
         else {
             return Err(Cause::Bug("a step that names no commit was asked for one"));
         };
         let Settings {
             store,
-            search_path,
             epoch,
             events,
             ..
         } = self.settings;
         let work = events.start(&step.name);
         let mut checkouts = locked(&self.checkouts);
-        let extras = git::Extras {
-            git_dir: *keep_git_dir,
-            submodules: *submodules,
-        };
-        let checkout = match checkouts.entry((url.clone(), commit.clone(), extras)) {
+        let checkout = match checkouts.entry((url.clone(), commit.clone(), extras.clone())) {
             Entry::Occupied(had) => had.into_mut(),
             Entry::Vacant(place) => {
-                let checkout = git::check_out(url, commit, extras, store, search_path)?;
+                let checkout = git::check_out(&self.remote(url)?, commit, extras, store)?;
                 place.insert(checkout)
             }
         };
-        let context = checkout.context.clone();
+        let (context, time) = (checkout.context.clone(), checkout.time);
         drop(checkouts);
-        let mut selection = selection.clone();
-        if *submodules && !keep_git_dir {
-            // What git leaves of a submodule, and no file of it.
-            selection.exclude.push("**/.git".to_owned());
-        }
+        let times = match extras.commit_times {
+            true => time,
+            false => *epoch,
+        };
         let files = context
-            .files(&selection, *epoch, &work)
+            .files(selection, times, &work)
             .map_err(|error| explained(git::Error::from(error), &*context, None))?;
         let key = step_key(step, &[], *epoch)?;
         store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;
@@ -325,24 +328,40 @@ impl Evaluation<'_> {
         Ok(files)
     }
 
+    /// A repository, and what the caller gives for it.
+    fn remote<'r>(&'r self, url: &'r str) -> Result<Remote<'r>, git::Error> {
+        let login = self.plan.logins.get(url);
+        let access = self.settings.commands.access();
+        Ok(Remote::new(
+            url,
+            login,
+            &access,
+            &self.settings.search_path,
+        )?)
+    }
+
     /// A step that names its commit, as which a name is resolved once in a build.
     fn pinned(&self, step: &Step) -> Result<Step, Cause> {
         let mut step = step.clone();
-        if let Operation::Git { url, revision, .. } = &mut step.operation
+        if let Operation::Git {
+            url,
+            revision,
+            extras,
+            ..
+        } = &mut step.operation
             && let Revision::Ref(wanted) = revision
         {
-            let Settings {
-                store, search_path, ..
-            } = self.settings;
             let mut commits = locked(&self.commits);
-            let commit = match commits.entry((url.clone(), wanted.clone())) {
+            let resolved = match commits.entry((url.clone(), wanted.clone())) {
                 Entry::Occupied(known) => known.get().clone(),
                 Entry::Vacant(place) => {
-                    let commit = git::resolve(url, wanted, store, search_path)?;
-                    place.insert(commit).clone()
+                    let remote = self.remote(url)?;
+                    let resolved = git::resolve(&remote, wanted, &self.settings.store)?;
+                    place.insert(resolved).clone()
                 }
             };
-            *revision = Revision::Commit(commit);
+            *revision = Revision::Commit(resolved.commit);
+            extras.kept_ref = resolved.named.filter(|_| extras.keep_git_dir);
         }
         Ok(step)
     }

@@ -38,6 +38,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
+    /// What time its files have, where it isn't the epoch.
+    pub context_times: Option<Epoch>,
     /// The file with the rules of that context which goes before those in it.
     pub ignore_file: Option<PathBuf>,
     /// The one timestamp.

@@ -9,6 +9,7 @@ pub mod epoch;
 pub mod event;
 pub mod format;
 pub mod json;
+pub mod login;
 pub mod path;
 pub mod pattern;
 pub mod platform;
@@ -19,6 +20,7 @@ pub mod words;
 
 pub use digest::{ChainId, DiffId, Digest, StepKey, TreeDigest};
 pub use epoch::Epoch;
+pub use login::Login;
 pub use path::EntryPath;
 pub use platform::Platform;
 pub use problem::Problem;

@@ -148,6 +148,16 @@ pub struct Recipe {
     pub dockerfile: Dockerfile,
 }
 
+impl Recipe {
+    /// Whether its context is had from elsewhere.
+    pub fn is_fetched(&self) -> bool {
+        !matches!(
+            flags::ContextValue::new(&self.context),
+            Ok(flags::ContextValue::Folder(_))
+        )
+    }
+}
+
 /// What a Dockerfile is given.
 #[derive(Debug, Args)]
 pub struct Dockerfile {
@@ -170,6 +180,14 @@ pub struct Dockerfile {
 }
 
 impl Dockerfile {
+    /// Whether the build's own context is to have its `.git`, as BuildKit has it.
+    pub fn keeps_git_dir(&self) -> bool {
+        let mut given = self.build_arg.iter().rev();
+        let given = given.find(|(name, _)| name == "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+        let value = given.and_then(|(_, value)| value.as_deref());
+        matches!(value, Some("1" | "t" | "T" | "true" | "TRUE" | "True"))
+    }
+
     /// A flag that was given.
     pub fn given(&self) -> Option<&'static str> {
         let flags = [

@@ -43,15 +43,15 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
     // Fetching a context may take its time.
     interrupt::install(mode, environment.start);
     let fetching = || environment.events(mode);
-    let recipe = recipe::read(&arguments.recipe, environment, fetching)?;
-    wanted.judge(&arguments, recipe.images(), environment)?;
-    let events = environment.events(mode);
     let commands = commands::settings(
         &arguments.commands,
         &arguments.recipe.dockerfile,
         environment,
-        &events,
+        &fetching(),
     )?;
+    let recipe = recipe::read(&arguments.recipe, environment, &commands, fetching)?;
+    wanted.judge(&arguments, recipe.images(), environment)?;
+    let events = environment.events(mode);
     let on_failure = commands::debug_shell(&arguments.commands, &events)?;
     let engine = match arguments.load {
         true => Some(Engine::find(
@@ -66,6 +66,7 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         registries: environment.registries(&events),
         folder: recipe.folder.clone(),
         context: recipe.context.clone(),
+        context_times: recipe.context_times(),
         ignore_file: recipe.ignore_file.clone(),
         known: BTreeMap::new(),
         epoch: environment.epoch(recipe.epoch())?,

@@ -15,8 +15,8 @@ use super::check::{self, Warnings};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::flags::{Format, call::What};
-use super::print;
 use super::recipe::{self, Recipe};
+use super::{commands, print};
 use crate::build::bases::{Known, config};
 use crate::canon::{Problem, Source, base64, problem};
 use crate::frontend::dockerfile::check::{RULES, page, report};
@@ -26,6 +26,7 @@ use crate::frontend::dockerfile::{self, Bases};
 use crate::frontend::{Options, suggest};
 use crate::inputs::BaseImage;
 use crate::plan;
+use crate::step::run::CommandSettings;
 use crate::store::Store;
 use crate::ui::progress::Mode;
 use crate::ui::table::Table;
@@ -78,7 +79,17 @@ pub fn explain(rule: &str) -> Result<(), Failure> {
 /// Tells what is asked for.
 pub fn run(asked: &Asked, arguments: &Build, environment: &Environment) -> Result<(), Failure> {
     let events = || environment.events(Mode::Quiet);
-    let recipe = match recipe::read(&arguments.recipe, environment, events) {
+    // Secrets are for whoever has the context, if anybody.
+    let commands = match arguments.recipe.is_fetched() {
+        true => commands::settings(
+            &arguments.commands,
+            &arguments.recipe.dockerfile,
+            environment,
+            &events(),
+        )?,
+        false => CommandSettings::default(),
+    };
+    let recipe = match recipe::read(&arguments.recipe, environment, &commands, events) {
         Ok(recipe) => recipe,
         Err(failure) => return Err(unread(asked, failure)),
     };

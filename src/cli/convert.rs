@@ -8,6 +8,7 @@ use super::exit::{Code, Failure};
 use super::{plan, print, recipe};
 use crate::canon::Problem;
 use crate::frontend::toml;
+use crate::step::run::CommandSettings;
 use crate::ui::progress::Mode;
 
 /// Writes the `cairn.toml` that has the plan of a Dockerfile.
@@ -21,7 +22,7 @@ pub fn run(arguments: Convert, environment: &Environment) -> Result<(), Failure>
         read.file = Some(named);
     }
     let events = || environment.events(Mode::Auto);
-    let recipe = recipe::read(&read, environment, events)?;
+    let recipe = recipe::read(&read, environment, &CommandSettings::default(), events)?;
     let (source, options) = (recipe.source().clone(), recipe.options().clone());
     let plan = plan::planned(recipe, environment)?;
     let text =

@@ -10,15 +10,19 @@ use std::path::{Path, PathBuf};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::flags::ContextValue;
+use crate::build::{self, error::Cause};
 use crate::canon::event::Events;
-use crate::canon::{EntryPath, Problem};
+use crate::canon::login::redacted;
+use crate::canon::{EntryPath, Epoch, Problem};
 use crate::export::files::write_folder;
+use crate::frontend::address::{Git, Http};
 use crate::inputs::layers::{Unpacked, spool};
-use crate::inputs::{Files, Origin, Pick, git, http};
+use crate::inputs::{Access, Files, Origin, Pick, git, http};
 use crate::layer::codec::{Expansion, decompress};
 use crate::layer::scan::{Purpose, scan};
 use crate::layer::{Entry, Kind, Meta, Tree, read};
-use crate::plan::step::MovingRef;
+use crate::plan::step::Revision;
+use crate::step::run::CommandSettings;
 use crate::store::Store;
 
 /// What was fetched.
@@ -33,41 +37,42 @@ pub enum Fetched {
 pub struct Kept {
     /// The context, which may be a part of what is kept.
     pub folder: PathBuf,
+    /// What time its files have, where it isn't the epoch.
+    pub times: Option<Epoch>,
     _kept: (tempfile::TempDir, std::fs::File),
 }
 
 /// Largest recipe, in bytes.
 const LARGEST_RECIPE: u64 = 16 << 20;
 
-/// Fetches what `value`, as `text` names it, means; nothing for a folder.
+/// Fetches what `value`, as `text` names it, means; nothing for a folder. `commands` has what
+/// servers are shown.
 pub fn fetch(
     value: &ContextValue,
     text: &str,
     environment: &Environment,
+    commands: &CommandSettings,
     events: &Events,
 ) -> Result<Option<Fetched>, Failure> {
+    let text = redacted(text);
     let fetcher = Fetcher {
         store: environment.store()?,
-        text,
+        text: &text,
+        access: commands.access(),
         events,
     };
     match value {
         ContextValue::Folder(_) => Ok(None),
-        ContextValue::Git {
-            url,
-            reference,
-            folder,
-        } => {
-            let wanted = MovingRef {
-                name: reference.clone(),
-                checksum: None,
-            };
-            let kept = fetcher.git(url, &wanted, folder.as_deref(), environment)?;
+        ContextValue::Git(git) => {
+            let kept = fetcher.git(git, environment)?;
             Ok(Some(Fetched::Folder(kept)))
         }
-        ContextValue::Http(url) => {
-            let fetched = http::fetch(url, None, &fetcher.store, events)
-                .map_err(|error| Failure::new(Code::Unavailable, error))?;
+        ContextValue::Http(Http { url, login }) => {
+            let authorization = fetcher.access.to_file(url, login.as_ref());
+            let fetched = authorization
+                .map_err(http::Error::from)
+                .and_then(|given| http::fetch(url, given.as_ref(), None, &fetcher.store, events));
+            let fetched = fetched.map_err(|error| Failure::new(Code::Unavailable, error))?;
             let content = fetched.blob.open()?;
             fetcher.stream(content, fetched.blob.size).map(Some)
         }
@@ -79,6 +84,7 @@ pub fn fetch(
 struct Fetcher<'a> {
     store: Store,
     text: &'a str,
+    access: Access<'a>,
     events: &'a Events,
 }
 
@@ -93,27 +99,36 @@ impl Fetcher<'_> {
         let folder = kept.0.path().to_owned();
         Ok(Kept {
             folder,
+            times: None,
             _kept: kept,
         })
     }
 
-    fn git(
-        &self,
-        url: &str,
-        wanted: &MovingRef,
-        folder: Option<&str>,
-        environment: &Environment,
-    ) -> Result<Kept, Failure> {
-        let unavailable = |error: git::Error| Failure::new(Code::Unavailable, error);
-        let path = &environment.search_path;
-        let commit = git::resolve(url, wanted, &self.store, path).map_err(unavailable)?;
+    fn git(&self, git: &Git, environment: &Environment) -> Result<Kept, Failure> {
+        let failed = |error: git::Error| {
+            let error = build::Error::from(Cause::from(error));
+            Failure::new(error.kind().into(), error)
+        };
+        let (login, path) = (git.login.as_ref(), &environment.search_path);
+        let remote = git::Remote::new(&git.url, login, &self.access, path);
+        let remote = remote.map_err(|error| failed(error.into()))?;
+        let mut extras = git.extras();
+        let commit = match git.revision() {
+            Revision::Commit(commit) => commit,
+            Revision::Ref(wanted) => {
+                let resolved = git::resolve(&remote, &wanted, &self.store).map_err(failed)?;
+                extras.kept_ref = resolved.named.filter(|_| extras.keep_git_dir);
+                resolved.commit
+            }
+        };
         self.events.note(format!("`{}` is {commit}", self.text));
-        let checkout = git::check_out(url, &commit, git::Extras::default(), &self.store, path)
-            .map_err(unavailable)?;
+        let checkout = git::check_out(&remote, &commit, &extras, &self.store).map_err(failed)?;
+        let times = extras.commit_times.then_some(checkout.time);
         let (root, kept) = checkout.into_folder();
-        let folder = self.beneath(&root, folder.unwrap_or("."))?;
+        let folder = self.beneath(&root, git.folder.as_deref().unwrap_or("."))?;
         Ok(Kept {
             folder,
+            times,
             _kept: kept,
         })
     }

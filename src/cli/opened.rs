@@ -12,8 +12,10 @@ use super::exit::{Code, Failure};
 use super::fetched::{self, Fetched, Kept};
 use super::flags::ContextValue;
 use crate::canon::event::Events;
+use crate::canon::login::redacted;
 use crate::canon::{Problem, Source};
 use crate::frontend::{dockerfile, toml};
+use crate::step::run::CommandSettings;
 
 /// What a recipe is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +40,23 @@ pub struct Opened {
     pub kept: Option<Kept>,
 }
 
-/// Finds the recipe and its context. `events` are asked for where something has to be fetched.
+/// Finds the recipe and its context. `events` are asked for where something has to be fetched;
+/// `commands` has what servers are shown then.
 pub fn open(
     arguments: &Recipe,
     environment: &Environment,
+    commands: &CommandSettings,
     events: impl FnOnce() -> Events,
 ) -> Result<Opened, Failure> {
-    let value = ContextValue::new(&arguments.context);
+    let mut value = ContextValue::new(&arguments.context).map_err(|message| {
+        let context = redacted(&arguments.context);
+        Failure::usage(format!("the context `{context}`: {message}"), "")
+    })?;
+    if let ContextValue::Git(git) = &mut value
+        && arguments.dockerfile.keeps_git_dir()
+    {
+        git.keep_git_dir = Some(true);
+    }
     let is_stdin = |file: &PathBuf| file.as_os_str() == "-";
     if value == ContextValue::Stdin && arguments.file.as_ref().is_some_and(is_stdin) {
         return Err(Failure::usage(
@@ -54,17 +66,20 @@ pub fn open(
     }
     let fetched = match &value {
         ContextValue::Folder(_) => None,
-        _ => fetched::fetch(&value, &arguments.context, environment, &events())?,
+        _ => fetched::fetch(&value, &arguments.context, environment, commands, &events())?,
     };
     match (fetched, value) {
-        (Some(Fetched::Recipe(bytes, kept)), _) if arguments.file.is_none() => {
-            let name = match arguments.context.as_str() {
-                "-" => "Dockerfile",
-                name => name,
+        // What a server has by one address is the recipe, whatever name is given.
+        (Some(Fetched::Recipe(bytes, kept)), value)
+            if arguments.file.is_none() || value != ContextValue::Stdin =>
+        {
+            let name = match value {
+                ContextValue::Stdin => "Dockerfile".to_owned(),
+                _ => redacted(&arguments.context),
             };
             let language = language_of(&bytes);
             let folder = kept.folder.clone();
-            source(name.to_owned(), bytes, language).map(|source| Opened {
+            source(name, bytes, language).map(|source| Opened {
                 language,
                 source,
                 context: folder.clone(),
@@ -119,7 +134,7 @@ fn in_folder(
             (shown.to_owned(), context.join(name))
         }
     };
-    let name = name.display().to_string();
+    let name = redacted(&name.display().to_string());
     let path = match is_fetched && !is_stdin {
         true => inside(context, &path).unwrap_or(path),
         false => path,

@@ -9,12 +9,18 @@ use crate::frontend::toml;
 use crate::inputs::base::Bases;
 use crate::layer::codec::Expansion;
 use crate::plan::print as plan_print;
+use crate::step::run::CommandSettings;
 use crate::ui::progress::Mode;
 
 /// Prints the plan.
 pub fn run(arguments: Plan, environment: &Environment) -> Result<(), Failure> {
     let events = || environment.events(Mode::Auto);
-    let recipe = recipe::read(&arguments.recipe, environment, events)?;
+    let recipe = recipe::read(
+        &arguments.recipe,
+        environment,
+        &CommandSettings::default(),
+        events,
+    )?;
     let plan = planned(recipe, environment)?;
     if arguments.json {
         let json = plan_print::json(&plan).map_err(|error| Failure::new(Code::Failed, error))?;

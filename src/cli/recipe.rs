@@ -10,11 +10,12 @@ use super::fetched::Kept;
 use super::opened::{self, Language, Opened};
 use crate::build::bases::{self, Known, Unplanned};
 use crate::canon::event::Events;
-use crate::canon::{Problem, Source};
+use crate::canon::{Epoch, Problem, Source};
 use crate::frontend::dockerfile::{self, Bases, syntax::Dockerfile};
 use crate::frontend::{NamedContext, Options, toml};
 use crate::inputs;
 use crate::plan::{self, Plan};
+use crate::step::run::CommandSettings;
 
 /// A recipe that was read.
 pub struct Recipe {
@@ -48,10 +49,11 @@ pub struct Planned {
     pub warnings: Warnings,
 }
 
-/// Reads the recipe.
+/// Reads the recipe. `commands` has what servers are shown that have it.
 pub fn read(
     arguments: &arguments::Recipe,
     environment: &Environment,
+    commands: &CommandSettings,
     events: impl FnOnce() -> Events,
 ) -> Result<Recipe, Failure> {
     let Opened {
@@ -61,7 +63,7 @@ pub fn read(
         context,
         ignore_file,
         kept,
-    } = opened::open(arguments, environment, events)?;
+    } = opened::open(arguments, environment, commands, events)?;
     if let (Language::Toml, Some(flag)) = (language, arguments.dockerfile.given()) {
         return Err(Failure::usage(
             format!(
@@ -160,6 +162,11 @@ impl Recipe {
     /// What the caller chose.
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    /// What time the files of its context have, where it isn't the epoch.
+    pub fn context_times(&self) -> Option<Epoch> {
+        self.kept.as_ref()?.times
     }
 
     /// How many images it makes.

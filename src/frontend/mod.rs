@@ -4,6 +4,7 @@
 //! [`crate::plan::Plan`], or every problem of the recipe at once (`Problem`), sorted by place.
 //! Pure: never reads a file, a network or the environment.
 
+pub mod address;
 pub mod device;
 pub mod dockerfile;
 pub mod suggest;
@@ -11,10 +12,10 @@ pub mod toml;
 
 use std::collections::BTreeMap;
 
-use crate::canon::Reference;
+use self::address::Address;
+use crate::canon::{Digest, Reference};
 pub use crate::canon::{Platform, Problem, Source};
 use crate::plan::command::{Network, Ulimit};
-use crate::plan::step::Revision;
 
 /// What the caller chose for this build.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,45 +56,49 @@ pub enum NamedContext {
     Layout {
         /// Absolute, a folder or an archive.
         path: String,
-        /// Its name in the index, where there are several.
+        /// Its name in the index, or its digest, where there are several.
         name: Option<String>,
     },
+    /// Nothing (`docker-image://scratch`).
+    Scratch,
     /// Files of a commit.
-    Git {
-        /// What git fetches from.
-        url: String,
-        /// Which commit.
-        revision: Revision,
-        /// A folder of it.
-        folder: Option<String>,
-    },
+    Git(Box<address::Git>),
     /// A tarball from an HTTP server, for what it holds.
-    Http {
-        /// Where.
-        url: String,
-    },
+    Http(address::Http),
 }
 
 impl NamedContext {
-    /// The context that `text` names: `docker-image://NAME`, `oci-layout://PATH[:NAME]`, an address
-    /// of git or HTTP, or a folder; the error is what is wrong with it.
+    /// The context that `text` names: `docker-image://NAME`, `oci-layout://PATH[:TAG][@DIGEST]`, an
+    /// address of git or HTTP, or a folder; the error is what is wrong with it.
     pub fn parse(text: &str) -> Result<NamedContext, String> {
         if let Some(name) = text.strip_prefix("docker-image://") {
+            if name == "scratch" {
+                return Ok(NamedContext::Scratch);
+            }
             let reference = name.parse::<Reference>();
             return reference
                 .map(NamedContext::Image)
                 .map_err(|error| error.to_string());
         }
         if let Some(path) = text.strip_prefix("oci-layout://") {
-            let (path, name) = match path.rsplit_once(['@', ':']) {
-                Some((path, name)) if !name.contains('/') => (path, Some(name.to_owned())),
+            let (path, digest) = match path.rsplit_once('@') {
+                Some((path, digest)) if digest.parse::<Digest>().is_ok() => (path, Some(digest)),
                 _ => (path, None),
             };
+            let (path, tag) = match path.rsplit_once(':') {
+                Some((path, tag)) if !tag.is_empty() && !tag.contains('/') => (path, Some(tag)),
+                _ => (path, None),
+            };
+            // What a digest says, no tag can say otherwise.
+            let name = digest.or(tag).map(str::to_owned);
             let path = path.to_owned();
             return Ok(NamedContext::Layout { path, name });
         }
-        dockerfile::remote_context(text)
-            .map(|remote| remote.unwrap_or_else(|| NamedContext::Folder(text.to_owned())))
+        Ok(match address::read_context(text)? {
+            Some(Address::Git(git)) => NamedContext::Git(git),
+            Some(Address::Http(http)) => NamedContext::Http(http),
+            None => NamedContext::Folder(text.to_owned()),
+        })
     }
 }
 
@@ -113,5 +118,35 @@ impl Options {
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_are_cut_at_tag_and_digest() {
+        let digest = Digest::of(b"");
+        for (text, path, name) in [
+            ("a/b", "a/b", None),
+            ("/a:b/c", "/a:b/c", None),
+            ("/a:v1", "/a", Some("v1".to_owned())),
+            ("/a@b", "/a@b", None),
+            (&format!("/a@{digest}"), "/a", Some(digest.to_string())),
+            (&format!("/a:v1@{digest}"), "/a", Some(digest.to_string())),
+            (
+                &format!("/a@b:v1@{digest}"),
+                "/a@b",
+                Some(digest.to_string()),
+            ),
+        ] {
+            let path = path.to_owned();
+            let expected = Ok(NamedContext::Layout { path, name });
+            let parsed = NamedContext::parse(&format!("oci-layout://{text}"));
+            assert_eq!(parsed, expected, "{text}");
+        }
+        let scratch = NamedContext::parse("docker-image://scratch");
+        assert_eq!(scratch, Ok(NamedContext::Scratch));
     }
 }

@@ -7,7 +7,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 
+use super::access::{self, Authorization};
 use crate::canon::Digest;
 use crate::canon::event::Events;
 use crate::registry::retry;
@@ -36,6 +38,9 @@ pub enum Error {
         /// As it is.
         got: Digest,
     },
+    /// A secret for the server.
+    #[error(transparent)]
+    Secret(#[from] super::access::BadSecret),
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
@@ -55,9 +60,11 @@ pub struct Fetched {
     pub modified: Option<i64>,
 }
 
-/// The file at `url`, which must have that digest, if one is given.
+/// The file at `url`, which must have that digest, if one is given. `authorization` goes to that
+/// address alone, not to where it leads.
 pub fn fetch(
     url: &str,
+    authorization: Option<&Authorization>,
     digest: Option<&Digest>,
     store: &Store,
     events: &Events,
@@ -78,7 +85,7 @@ pub fn fetch(
     let runtime = runtime.map_err(|error| failed(error.to_string()))?;
     let mut delay = Duration::from_millis(200);
     for attempt in 1.. {
-        match runtime.block_on(attempt_once(url, &shown, digest, store)) {
+        match runtime.block_on(attempt_once((url, &shown), authorization, digest, store)) {
             Err(Attempt::Again(reason)) if attempt < TRIES => {
                 let (wait, next) = (delay.as_secs_f64(), attempt + 1);
                 events.note(format!(
@@ -102,8 +109,8 @@ enum Attempt {
 }
 
 async fn attempt_once(
-    url: &str,
-    shown: &str,
+    (url, shown): (&str, &str),
+    authorization: Option<&Authorization>,
     digest: Option<&Digest>,
     store: &Store,
 ) -> Result<Fetched, Attempt> {
@@ -130,10 +137,23 @@ async fn attempt_once(
         .read_timeout(Duration::from_secs(60))
         .build()
         .map_err(again)?;
-    let response = client.get(url).send().await.map_err(again)?;
+    let mut request = client.get(url);
+    if let Some(authorization) = authorization {
+        let value = HeaderValue::from_str(authorization.value());
+        let mut value = value.map_err(|error| never(error.to_string()))?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    let response = request.send().await.map_err(again)?;
     let status = response.status();
     if status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS {
         return Err(Attempt::Again(format!("the server answers {status}")));
+    }
+    if matches!(status.as_u16(), 401 | 403) && authorization.is_none() {
+        let (host, _) = access::host(url);
+        return Err(never(format!(
+            "the server answers {status}\nhint: what it asks for can be given: `--secret id=HTTP_AUTH_TOKEN_{host},env=NAME`"
+        )));
     }
     if !status.is_success() {
         return Err(never(format!("the server answers {status}")));

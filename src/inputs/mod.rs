@@ -4,6 +4,7 @@
 //! they name. Out: [`Files`], sets of files to copy from, and [`Stack`], layers to build on. All
 //! that is read here comes from outside and is hostile.
 
+pub mod access;
 pub mod base;
 pub mod beneath;
 pub mod context;
@@ -21,6 +22,7 @@ pub mod stat;
 mod stat_cache;
 mod walk;
 
+pub use access::Access;
 pub use context::{Context, Selected};
 pub use files::{Files, Holder, Kept, Origin, Pick, Unread};
 pub use image::BaseImage;

@@ -90,7 +90,9 @@ mod tests {
     use super::*;
     use crate::canon::{EntryPath, Platform};
     use crate::plan::Mode;
-    use crate::plan::step::{Destination, Ownership, Revision, Selection, Source, StepId};
+    use crate::plan::step::{
+        Destination, GitExtras, Ownership, Revision, Selection, Source, StepId,
+    };
 
     fn step(operation: Operation, inputs: usize) -> Step {
         Step {
@@ -181,8 +183,7 @@ mod tests {
             url: url.to_owned(),
             revision: Revision::Commit(commit.to_owned()),
             selection,
-            keep_git_dir: false,
-            submodules: false,
+            extras: GitExtras::default(),
         };
         let with_parents = Selection {
             parents: true,

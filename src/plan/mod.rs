@@ -20,7 +20,7 @@ pub use step::{Operation, Selection, Source, Step, StepId};
 
 use std::collections::BTreeMap;
 
-use crate::canon::Platform;
+use crate::canon::{Login, Platform};
 
 /// What to build.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,6 +32,8 @@ pub struct Plan {
     /// Folders of the named contexts that the steps use, relative to the recipe's folder unless
     /// absolute. The build's own context is not among them.
     pub contexts: BTreeMap<String, String>,
+    /// Who asks for what is fetched, by address: never a part of a step, key or print-out.
+    pub logins: BTreeMap<String, Login>,
     /// The work of every step, to find equal ones by.
     known: BTreeMap<(Operation, Vec<StepId>), StepId>,
 }
@@ -62,6 +64,14 @@ impl Plan {
             self.steps.push(step);
             StepId(self.steps.len() - 1)
         })
+    }
+
+    /// Remembers who asks for what is at `url`; the first stays.
+    pub fn add_login(&mut self, url: &str, login: Option<&Login>) {
+        if let Some(login) = login {
+            let entry = self.logins.entry(url.to_owned());
+            entry.or_insert_with(|| login.clone());
+        }
     }
 
     /// The steps that stack the layers of `id`, bottom first, itself last: the chain of first

@@ -74,12 +74,9 @@ pub enum Operation {
         revision: Revision,
         /// Which files.
         selection: Selection,
-        /// Whether `.git` is among the files.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        keep_git_dir: bool,
-        /// Whether the files of its submodules are among them.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
-        submodules: bool,
+        /// What else.
+        #[serde(flatten)]
+        extras: GitExtras,
     },
     /// One file that the recipe holds, 0644. No inputs.
     Inline {
@@ -211,7 +208,7 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Revision {
-    /// 40 hex digits.
+    /// 40 hex digits, or 64 in a repository of SHA-256.
     Commit(String),
     /// A name that may come to mean another commit.
     Ref(MovingRef),
@@ -227,6 +224,32 @@ pub struct MovingRef {
     /// The beginning of the commit that it must mean: hex digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checksum: Option<String>,
+}
+
+/// What of a repository is wanted beside a commit's own files.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
+pub struct GitExtras {
+    /// Whether `.git` is among the files: the commit alone, so that git tells what it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keep_git_dir: bool,
+    /// Whether the files of its submodules are among them, each at its commit.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub submodules: bool,
+    /// Whether the files' time is the commit's (`mtime=commit`), in place of the epoch.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub commit_times: bool,
+    /// What `.git` has a name for, known once a name was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_ref: Option<KeptRef>,
+}
+
+/// A ref of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct KeptRef {
+    /// All of it: `refs/tags/v1`.
+    pub name: String,
+    /// What it names: a commit, or the object of a tag.
+    pub object: String,
 }
 
 /// Metadata that the recipe sets.

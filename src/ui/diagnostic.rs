@@ -26,6 +26,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet, Title};
 
 use super::printable;
+use crate::canon::login::{masked, redacted};
 use crate::canon::{Problem, Source};
 
 /// Most problems that are drawn; the rest are counted.
@@ -124,9 +125,11 @@ fn with_notes<'a>(group: Group<'a>, problem: &'a Problem) -> Group<'a> {
     group.elements(causes).elements(output).elements(hint)
 }
 
-/// Text of a problem: printable, and cut where a hostile name would fill the screen.
+/// Text of a problem: printable, without logins, and cut where a hostile name would fill the
+/// screen.
 fn words(text: &str) -> String {
     const MOST: usize = 600;
+    let text = &redacted(text);
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", printable(&text[..end])),
         None => printable(text),
@@ -171,7 +174,8 @@ fn snippet<'a>(
     });
     // The renderer shows ASCII's control characters as pictures, but not those of Latin-1, two
     // bytes each in UTF-8 as what stands for them here.
-    let lines = text[begin..end].replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "·");
+    let lines = masked(&text[begin..end]);
+    let lines = lines.replace(|c| matches!(c, '\u{80}'..='\u{9f}'), "·");
     let snippet = Snippet::source(lines)
         .line_start(source.position(begin).line)
         .path(printable(source.name()))
@@ -189,7 +193,7 @@ pub fn chain(error: &(dyn Error + 'static), way_out: Option<&str>, colour: bool)
     let mut told = String::new();
     let mut next = Some(error);
     while let Some(error) = next {
-        let message = printable(&error.to_string());
+        let message = printable(&redacted(&error.to_string()));
         let (hint, facts): (Vec<_>, Vec<_>) =
             message.lines().partition(|line| line.starts_with("hint:"));
         hints.extend(hint.into_iter().map(str::to_owned));

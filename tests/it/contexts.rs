@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::repository::Repository;
 use crate::support::rude::{Reply, Rude};
 use crate::support::tars::{Member, archive};
 use crate::support::{cairn, require, run, temp};
@@ -99,7 +100,7 @@ fn a_commit_is_as_good_as_the_folder_that_it_is_of() {
         ("#main:nowhere", "nowhere"),
         // A link out of the repository is no folder of it.
         ("#main:out", "out"),
-        ("#main:..", ".."),
+        ("#main:../nowhere", "`nowhere`"),
     ] {
         let context = format!("{url}{fragment}");
         let output = build(home.path(), &[&context]).output().unwrap();
@@ -169,4 +170,155 @@ fn the_rule_that_decides_is_told() {
     outside.args(["explain", "--ignore", "/elsewhere"]);
     let output = outside.arg(folder.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
+}
+
+/// A repository with two commits, a tag of the first, a submodule below `dir`.
+fn with_submodule(folder: &Path) -> Repository {
+    let inner = Repository::new(&folder.join("inner.git"), "sha1");
+    inner.commit(&[("inside", "text")]);
+    let outer = Repository::new(&folder.join("outer.git"), "sha1");
+    outer.commit(&[
+        ("dir/Dockerfile", "FROM scratch\nCOPY . /\n"),
+        ("dir/file", "one"),
+    ]);
+    outer.git(&["tag", "v1"]);
+    outer.git(&["submodule", "--quiet", "add", &inner.url(), "dir/sub"]);
+    outer.commit(&[("dir/file", "two")]);
+    outer
+}
+
+/// The paths that an image of that build holds, with the content and time of `dir/file`.
+fn held(home: &Path, arguments: &[&str]) -> (Vec<String>, String, u64) {
+    let out = home.join("out.tar");
+    let output = format!("-o=type=tar,dest={}", out.display());
+    run(build(home, &["--platform", "linux/amd64", &output]).args(arguments));
+    let mut tar = tar::Archive::new(std::fs::File::open(out).unwrap());
+    let (mut paths, mut content, mut time) = (Vec::new(), String::new(), 0);
+    for member in tar.entries().unwrap() {
+        let mut member = member.unwrap();
+        let path = member.path().unwrap().display().to_string();
+        if path == "file" || path.ends_with("/file") {
+            std::io::Read::read_to_string(&mut member, &mut content).unwrap();
+            time = member.header().mtime().unwrap();
+        }
+        if !path.contains(".git/") && !path.ends_with('/') {
+            paths.push(path);
+        } else if path.ends_with(".git/HEAD") {
+            paths.push(".git".to_owned());
+        }
+    }
+    (paths, content, time)
+}
+
+#[test]
+fn queries_say_what_of_a_repository_is_the_context() {
+    if !require("git") {
+        return;
+    }
+    let (home, folder) = (temp(), temp());
+    let url = with_submodule(folder.path()).url();
+    let held = |rest: &str| held(home.path(), &[&format!("{url}{rest}")]);
+    let epoch = 315_532_800;
+    for (rest, paths, content, time) in [
+        ("?subdir=dir", "Dockerfile file sub/inside", "two", epoch),
+        ("#main:%64ir", "Dockerfile file sub/inside", "two", epoch),
+        (
+            "?subdir=dir&submodules=false",
+            "Dockerfile file",
+            "two",
+            epoch,
+        ),
+        ("?subdir=dir&tag=v1", "Dockerfile file", "one", epoch),
+        ("?ref=v1#:dir", "Dockerfile file", "one", epoch),
+        (
+            "?ref=v1&subdir=dir&mtime=commit",
+            "Dockerfile file",
+            "one",
+            1_000_000_000,
+        ),
+    ] {
+        let expected: Vec<_> = paths.split(' ').map(str::to_owned).collect();
+        assert_eq!(held(rest), (expected, content.to_owned(), time), "{rest}");
+    }
+    let refused = build(home.path(), &[&format!("{url}?depth=1")]).output();
+    let refused = refused.unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`depth`"));
+}
+
+#[test]
+fn queries_say_what_of_a_repository_a_named_context_has() {
+    if !require("git") {
+        return;
+    }
+    let (home, folder, context) = (temp(), temp(), temp());
+    let url = with_submodule(folder.path()).url();
+    let recipe = "FROM scratch\nCOPY --from=g . /\n";
+    std::fs::write(context.path().join("Dockerfile"), recipe).unwrap();
+    for (rest, paths) in [
+        ("", ".gitmodules dir/Dockerfile dir/file dir/sub/inside"),
+        ("?submodules=false", ".gitmodules dir/Dockerfile dir/file"),
+        ("?keep-git-dir=true&ref=v1", ".git dir/Dockerfile dir/file"),
+    ] {
+        let named = format!("--build-context=g={url}{rest}");
+        let context = context.path().display().to_string();
+        let (held, ..) = held(home.path(), &[&named, &context]);
+        assert_eq!(held.join(" "), paths, "{rest}");
+    }
+    // The build's own context keeps it by an argument, too.
+    for asked in ["?keep-git-dir", ""] {
+        let url = format!("{url}{asked}");
+        let argument = match asked {
+            "" => "--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=1",
+            _ => "--build-arg=A=1",
+        };
+        let (held, ..) = held(home.path(), &["-f=dir/Dockerfile", argument, &url]);
+        assert!(held.contains(&".git".to_owned()), "{held:?}");
+    }
+}
+
+#[test]
+fn a_recipe_of_a_server_needs_no_name() {
+    let home = temp();
+    let server = Rude::new(|_, _| Reply::new(200, "FROM scratch\nENV A=1\n"));
+    let url = format!("http://{}/any", server.address);
+    let plain = digest(&build(home.path(), &[&url]).output().unwrap());
+    let named = build(home.path(), &["-f", "other.Dockerfile", &url]);
+    assert_eq!(digest(&{ named }.output().unwrap()), plain);
+    let stdin = fed(build(home.path(), &["-f", "other", "-"]), b"FROM scratch\n");
+    assert_eq!(stdin.status.code(), Some(1));
+}
+
+#[test]
+fn an_image_of_a_layout_is_named_by_tag_and_digest() {
+    let (home, folder) = (temp(), temp());
+    let context = folder.path().join("context");
+    std::fs::create_dir(&context).unwrap();
+    std::fs::write(context.join("Dockerfile"), "FROM scratch\nENV A=1\n").unwrap();
+    let layout = folder.path().join("layout");
+    let output = format!("-o=type=oci-dir,dest={},name=a:v1", layout.display());
+    let context = context.display().to_string();
+    let made = digest(&build(home.path(), &[&output, &context]).output().unwrap());
+    let made = made.trim();
+    std::fs::write(folder.path().join("context/Dockerfile"), "FROM base\n").unwrap();
+    for rest in [format!("@{made}"), format!(":any@{made}"), String::new()] {
+        let base = format!(
+            "--build-context=base=oci-layout://{}{rest}",
+            layout.display()
+        );
+        let built = build(temp().path(), &[&base, &context]).output().unwrap();
+        assert!(!digest(&built).is_empty(), "{rest}");
+    }
+    let wrong = format!(
+        "--build-context=base=oci-layout://{}@sha256:{}",
+        layout.display(),
+        "0".repeat(64)
+    );
+    let refused = build(home.path(), &[&wrong, &context]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+    let recipe = "FROM base\nENV A=1\n";
+    std::fs::write(folder.path().join("context/Dockerfile"), recipe).unwrap();
+    let scratch = "--build-context=base=docker-image://scratch";
+    let built = build(home.path(), &[scratch, &context]).output().unwrap();
+    assert_eq!(digest(&built).trim(), made);
 }

@@ -12,6 +12,7 @@ mod commits;
 mod conformance;
 mod contexts;
 mod convert;
+mod credentials;
 mod dependencies;
 mod determinism;
 mod dockerfiles;

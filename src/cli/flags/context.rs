@@ -5,121 +5,78 @@
 
 use std::path::PathBuf;
 
+use crate::frontend::address::{self, Address, Git, Http};
+
 /// What a context is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ContextValue {
     /// A folder of this machine.
     Folder(PathBuf),
     /// A commit's files, or a folder of them.
-    Git {
-        /// Without what follows `#`.
-        url: String,
-        /// A branch, tag or commit; else the one that the server begins with.
-        reference: Option<String>,
-        /// Of the repository.
-        folder: Option<String>,
-    },
+    Git(Box<Git>),
     /// A file that a server has: a tar, or a Dockerfile.
-    Http(String),
+    Http(Http),
     /// The same on standard input.
     Stdin,
 }
 
 impl ContextValue {
-    /// What `text` means.
-    pub fn new(text: &str) -> ContextValue {
+    /// What `text` means, or what is wrong with it.
+    pub fn new(text: &str) -> Result<ContextValue, String> {
         if text == "-" {
-            return ContextValue::Stdin;
+            return Ok(ContextValue::Stdin);
         }
-        let (address, fragment) = text.split_once('#').unwrap_or((text, ""));
-        if let Some(url) = git_url(address) {
-            let (reference, folder) = fragment.split_once(':').unwrap_or((fragment, ""));
-            let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-            let folder = some(folder.trim_matches('/'));
-            return ContextValue::Git {
-                url,
-                reference: some(reference),
-                folder,
-            };
-        }
-        match text.starts_with("http://") || text.starts_with("https://") {
-            true => ContextValue::Http(text.to_owned()),
-            false => ContextValue::Folder(text.into()),
-        }
+        // Docker's short form for one host.
+        let read = match text.starts_with("github.com/") {
+            true => address::git(&format!("https://{text}"))
+                .map(|git| Some(Address::Git(Box::new(git)))),
+            false => address::read_context(text),
+        };
+        Ok(match read? {
+            Some(Address::Git(git)) => ContextValue::Git(git),
+            Some(Address::Http(http)) => ContextValue::Http(http),
+            None => ContextValue::Folder(text.into()),
+        })
     }
-}
-
-/// The URL for git, if that is what has it.
-fn git_url(address: &str) -> Option<String> {
-    let has_scheme = |schemes: &[&str]| schemes.iter().any(|scheme| address.starts_with(scheme));
-    if has_scheme(&["git://", "ssh://", "git+ssh://"]) {
-        return Some(address.to_owned());
-    }
-    if has_scheme(&["http://", "https://", "file://"]) {
-        let path = address.split('?').next().unwrap_or(address);
-        return path.ends_with(".git").then(|| address.to_owned());
-    }
-    // `git@host:path`, as git has it.
-    let is_scp = address
-        .split_once('@')
-        .is_some_and(|(user, rest)| !user.is_empty() && !user.contains('/') && rest.contains(':'));
-    if is_scp {
-        return Some(address.to_owned());
-    }
-    // Docker's short form for one host.
-    address
-        .starts_with("github.com/")
-        .then(|| format!("https://{address}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn git(url: &str, reference: Option<&str>, folder: Option<&str>) -> ContextValue {
-        ContextValue::Git {
-            url: url.to_owned(),
-            reference: reference.map(str::to_owned),
-            folder: folder.map(str::to_owned),
-        }
-    }
-
     #[test]
     fn a_context_is_known_by_its_form() {
         for (text, expected) in [
-            (".", ContextValue::Folder(".".into())),
-            ("a#b", ContextValue::Folder("a#b".into())),
-            ("-", ContextValue::Stdin),
+            (".", "folder ."),
+            ("a#b", "folder a#b"),
+            ("-", "stdin"),
             (
-                "https://a.test/b.git",
-                git("https://a.test/b.git", None, None),
+                "https://a.test/b.git?ref=c&subdir=d",
+                "git https://a.test/b.git c d",
             ),
             (
-                "https://a.test/b.git#main",
-                git("https://a.test/b.git", Some("main"), None),
+                "https://a.test/b.git#c%2Fd:e",
+                "git https://a.test/b.git c/d e",
             ),
-            (
-                "https://a.test/b.git#main:c/d",
-                git("https://a.test/b.git", Some("main"), Some("c/d")),
-            ),
-            (
-                "https://a.test/b.git#:/c",
-                git("https://a.test/b.git", None, Some("c")),
-            ),
-            (
-                "git@a.test:b.git#v1",
-                git("git@a.test:b.git", Some("v1"), None),
-            ),
-            ("ssh://a.test/b", git("ssh://a.test/b", None, None)),
-            ("github.com/a/b", git("https://github.com/a/b", None, None)),
-            (
-                "https://a.test/b.tar.gz",
-                ContextValue::Http("https://a.test/b.tar.gz".to_owned()),
-            ),
-            ("a@b", ContextValue::Folder("a@b".into())),
-            ("dir/a@b:c", ContextValue::Folder("dir/a@b:c".into())),
+            ("file:///a/b.git", "git file:///a/b.git"),
+            ("git@a.test:b.git#v1", "git git@a.test:b.git v1"),
+            ("git+ssh://a.test/b", "git ssh://a.test/b"),
+            ("github.com/a/b#c", "git https://github.com/a/b c"),
+            ("https://a.test/b.tar.gz", "http https://a.test/b.tar.gz"),
+            ("a@b", "folder a@b"),
+            ("dir/a@b:c", "folder dir/a@b:c"),
         ] {
-            assert_eq!(ContextValue::new(text), expected, "{text}");
+            let shown = match ContextValue::new(text).unwrap() {
+                ContextValue::Folder(path) => format!("folder {}", path.display()),
+                ContextValue::Http(http) => format!("http {}", http.url),
+                ContextValue::Stdin => "stdin".to_owned(),
+                ContextValue::Git(git) => {
+                    let words = [Some("git".to_owned()), Some(git.url), git.name, git.folder];
+                    words.into_iter().flatten().collect::<Vec<_>>().join(" ")
+                }
+            };
+            assert_eq!(shown, expected, "{text}");
         }
+        assert!(ContextValue::new("https://a.test/b.git?depth=1").is_err());
     }
 }

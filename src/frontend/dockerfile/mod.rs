@@ -32,7 +32,7 @@ mod tests;
 mod transfer;
 mod words;
 
-pub use lower::{BaseConfig, BaseQuestion, Bases, StageFacts, bases, plan, remote_context, stages};
+pub use lower::{BaseConfig, BaseQuestion, Bases, StageFacts, bases, plan, stages};
 
 use super::{Problem, Source};
 

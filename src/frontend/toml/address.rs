@@ -19,13 +19,13 @@ pub fn sha256(text: &str) -> Result<Digest, Fault> {
     })
 }
 
-/// A git commit.
+/// A git commit: 40 digits of SHA-1, or 64 of SHA-256.
 pub fn commit(text: &str) -> Result<String, Fault> {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if text.len() == 40 && text.bytes().all(is_hex) {
+    if matches!(text.len(), 40 | 64) && text.bytes().all(is_hex) {
         return Ok(text.to_owned());
     }
-    let hint = "write all 40 lower-case hex digits: `git rev-parse NAME` prints them";
+    let hint = "write all 40 lower-case hex digits, or 64: `git rev-parse NAME` prints them";
     fault(format!("{} is no commit", quoted(text)), hint)
 }
 
@@ -234,7 +234,7 @@ mod tests {
             assert_eq!(sha256(&text), Ok(Digest::of(b"")));
         }
         assert!(sha256(&hex.to_uppercase()).is_err() && sha256(&hex[1..]).is_err());
-        assert!(commit(&hex[..40]).is_ok());
+        assert!(commit(&hex[..40]).is_ok() && commit(&hex).is_ok());
         for text in [
             "main",
             &hex[..39],

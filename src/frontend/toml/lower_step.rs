@@ -13,7 +13,7 @@ use super::{address, lower_run, pattern, value};
 use crate::canon::{Problem, Reference};
 use crate::frontend::suggest;
 use crate::plan::name::{self, OWN_CONTEXT};
-use crate::plan::step::{Destination, Ownership, Revision};
+use crate::plan::step::{Destination, GitExtras, Ownership, Revision};
 use crate::plan::{Mode, Operation, Selection, Source};
 
 /// A step of the draft; none when it is faulty.
@@ -206,8 +206,7 @@ impl Lowering<'_> {
             url,
             revision: Revision::Commit(commit),
             selection,
-            keep_git_dir: false,
-            submodules: false,
+            extras: GitExtras::default(),
         });
         let operation = Operation::Copy {
             to,

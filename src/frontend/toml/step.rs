@@ -206,8 +206,8 @@ pub struct Git {
     /// `https://…`, `http://…`, `ssh://…`, `git://…`, `file://…` or `user@host:path`, without a
     /// password in it.
     pub url: Field<At<String>>,
-    /// The commit, all 40 digits of it: a branch or tag can be moved.
-    #[schemars(extend("pattern" = "^[0-9a-f]{40}$"))]
+    /// The commit, all digits of it: a branch or tag can be moved.
+    #[schemars(extend("pattern" = "^([0-9a-f]{40}|[0-9a-f]{64})$"))]
     pub commit: Field<At<String>>,
     /// Where to, absolute. With a slash at the end it is a directory, as several sources need it.
     #[schemars(extend("pattern" = "^/"))]

@@ -10,6 +10,7 @@ use super::written::{self, Table, text};
 use crate::canon::{Problem, Source as Text};
 use crate::frontend::Options;
 use crate::plan::command::{Mount, MountKind};
+use crate::plan::step::GitExtras;
 use crate::plan::{Command, Operation, Plan, Source, StepId, print};
 
 /// A stage of the recipe in the making.
@@ -219,13 +220,14 @@ impl Writer<'_> {
                         url,
                         revision: crate::plan::step::Revision::Commit(commit),
                         selection,
-                        keep_git_dir: false,
-                        submodules: false,
-                    } if !unpack => ("git", written::git(url, commit, selection)),
+                        extras,
+                    } if !unpack && *extras == GitExtras::default() => {
+                        ("git", written::git(url, commit, selection))
+                    }
                     Operation::Git { .. } => {
                         self.refuse(
                             id,
-                            "a repository by a name, or with its submodules or `.git`,",
+                            "a repository by a name, or with its submodules, `.git` or times,",
                         );
                         return None;
                     }

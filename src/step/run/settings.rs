@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::Devices;
+use crate::inputs::Access;
 use crate::sandbox::{Limits, SessionSettings};
 
 /// What the caller gives commands and lets them have. None of it is in a key.
@@ -27,6 +28,16 @@ pub struct CommandSettings {
     pub allow_insecure: bool,
     /// Whether a command may have devices of the host: `--allow device`.
     pub allow_devices: Devices,
+}
+
+impl CommandSettings {
+    /// The part of it that servers are shown.
+    pub fn access(&self) -> Access<'_> {
+        Access {
+            secrets: &self.secrets,
+            agent: self.ssh.get("default").map(PathBuf::as_path),
+        }
+    }
 }
 
 impl Default for CommandSettings {

@@ -265,7 +265,7 @@ git = { url = "ext::sh -c true", commit = "main", to = "/src" }
 error: the address holds a user's name or password
  --> cairn.toml:4:16
   |
-4 | http = { url = "https://me:secret@a.example/tool", sha256 = "E3B0C442", to = "/bin/tool" }
+4 | http = { url = "https://xxxxxxxxx@a.example/tool", sha256 = "E3B0C442", to = "/bin/tool" }
   |                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
   |
   = hint: a recipe is no place for secrets: the image's history would show it
@@ -273,7 +273,7 @@ error: the address holds a user's name or password
 error: `E3B0C442` is no sha256
  --> cairn.toml:4:61
   |
-4 | http = { url = "https://me:secret@a.example/tool", sha256 = "E3B0C442", to = "/bin/tool" }
+4 | http = { url = "https://xxxxxxxxx@a.example/tool", sha256 = "E3B0C442", to = "/bin/tool" }
   |                                                             ^^^^^^^^^^
   |
   = hint: write the 64 lower-case hex digits that `sha256sum` prints
@@ -316,7 +316,7 @@ error: `main` is no commit
 10 | git = { url = "ext::sh -c true", commit = "main", to = "/src" }
    |                                           ^^^^^^
    |
-   = hint: write all 40 lower-case hex digits: `git rev-parse NAME` prints them
+   = hint: write all 40 lower-case hex digits, or 64: `git rev-parse NAME` prints them
 "#);
 }
 

@@ -74,6 +74,7 @@ impl Ground {
             registries: Registries::new(|| unreachable!()),
             folder: folder.path().to_owned(),
             context,
+            context_times: None,
             ignore_file: None,
             epoch: Epoch::default(),
             codec: Codec::default(),

@@ -141,7 +141,10 @@ fn a_fork_bomb_goes_with_its_command() {
         ..Limits::default()
     };
     let mut said = Vec::new();
-    let mut hear = |_, bytes: &[u8]| said.extend_from_slice(bytes);
+    let mut hear = |_, bytes: &[u8]| {
+        said.extend_from_slice(bytes);
+        Ok(())
+    };
     let outcome = match ground.session.run(&request, &mut hear) {
         // Where root may make no control group, nothing would hold.
         Err(Error::Unsupported { what, .. }) if what.contains("limit the processes") => return,

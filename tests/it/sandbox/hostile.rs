@@ -116,7 +116,7 @@ fn no_descriptor_leads_a_program_s_path_out_of_the_root() {
             std::fs::copy("/bin/busybox", beside).unwrap();
             request.arguments = vec![program.to_owned()];
             request.env = vec![("PATH".to_owned(), path)];
-            match ground.session.run(&request, &mut |_, _| {}) {
+            match ground.session.run(&request, &mut |_, _| Ok(())) {
                 // A directory would be refused for another reason.
                 Err(Error::Program { is_missing, .. }) => is_missing,
                 other => panic!("{program}: {other:?}"),
@@ -226,7 +226,10 @@ fn only_devices_are_devices() {
     for device in wrong {
         let mut request = ground.request("true");
         request.devices = vec![device.clone()];
-        let error = ground.session.run(&request, &mut |_, _| {}).unwrap_err();
+        let error = ground
+            .session
+            .run(&request, &mut |_, _| Ok(()))
+            .unwrap_err();
         let (error, device) = (error.to_string(), device.display().to_string());
         assert!(error.contains(&device), "{error}");
     }

@@ -62,6 +62,7 @@ fn a_step_has_groups_below_cairn_s_own_that_the_next_removes_if_it_is_killed() {
         }
         let agent = Pid::from_raw(session.process() as i32).unwrap();
         rustix::process::kill_process(agent, Signal::KILL).unwrap();
+        Ok(())
     };
     let error = session.run(&request, &mut kill).unwrap_err();
     assert!(matches!(error, Error::Ended), "{error}");

@@ -7,6 +7,7 @@ pub mod programs;
 pub mod random;
 pub mod recipes;
 pub mod registry;
+pub mod repository;
 pub mod rude;
 pub mod sample;
 pub mod served;

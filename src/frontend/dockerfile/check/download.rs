@@ -5,6 +5,7 @@
 use super::commands::Placed;
 use super::rule::*;
 use super::{Finding, find};
+use crate::canon::login::redacted;
 use crate::frontend::dockerfile::syntax::*;
 
 /// What runs what it reads.
@@ -61,12 +62,12 @@ pub(super) fn add(add: &Add, findings: &mut Vec<Finding>) {
         };
         if is_git(&word.raw) {
             if !has_commit(&word.raw) && add.checksum.is_none() && !word.raw.contains('$') {
-                let message = format!("`{}` names no commit", word.raw);
+                let message = format!("`{}` names no commit", redacted(&word.raw));
                 let hint = "write `URL#COMMIT` with all of the commit's digits, or `--checksum`";
                 find(findings, UNPINNED_GIT, &word.span, message, hint);
             }
         } else if is_url(&word.raw) && add.checksum.is_none() {
-            let message = format!("`{}` has no checksum", word.raw);
+            let message = format!("`{}` has no checksum", redacted(&word.raw));
             let hint = "write `ADD --checksum=sha256:…`";
             find(findings, UNVERIFIED_ADD, &word.span, message, hint);
         }

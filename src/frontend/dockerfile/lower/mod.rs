@@ -7,7 +7,6 @@
 //! begins with; `stage` goes through the instructions of one, of which `config` has those that
 //! change the config alone, `transfer` `COPY` and `ADD`, `run` and `mount` `RUN`.
 
-mod address;
 mod config;
 mod mount;
 mod needs;
@@ -20,7 +19,6 @@ mod transfer;
 
 use std::collections::BTreeMap;
 
-use self::address::Address;
 use self::needs::Needs;
 use self::stage::Lowering;
 use super::expand::Expander;
@@ -85,6 +83,14 @@ pub fn plan(file: &Dockerfile, options: &Options, known: &Bases) -> Result<Plan,
         return Err(problems);
     }
     plan.contexts = folders(&plan, options);
+    for context in options.contexts.values() {
+        let (url, login) = match context {
+            NamedContext::Git(git) => (&git.url, &git.login),
+            NamedContext::Http(http) => (&http.url, &http.login),
+            _ => continue,
+        };
+        plan.add_login(url, login.as_ref());
+    }
     Ok(plan)
 }
 
@@ -114,22 +120,6 @@ pub fn stages(
         is_needed: stage.is_needed,
     });
     Ok(facts.collect())
-}
-
-/// The context that an address of git or HTTP names; none where the text is none.
-pub fn remote_context(text: &str) -> Result<Option<NamedContext>, String> {
-    Ok(address::read(text)?.map(|address| match address {
-        Address::Http(url) => NamedContext::Http { url },
-        Address::Git(git) => {
-            let (revision, folder) = (git.revision(), git.folder);
-            let url = git.url;
-            NamedContext::Git {
-                url,
-                revision,
-                folder,
-            }
-        }
-    }))
 }
 
 fn platforms(options: &Options) -> Vec<Platform> {

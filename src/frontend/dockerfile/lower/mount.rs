@@ -4,8 +4,9 @@
 
 use super::needs::Base;
 use super::scope;
-use super::stage::{Lowered, Lowering, State, entry_path, joined, named_files, problem};
+use super::stage::{Lowered, Lowering, State, entry_path, named_files, problem};
 use crate::canon::EntryPath;
+use crate::canon::path::joined;
 use crate::frontend::dockerfile::mount::{self, MountKind as Said, Owner};
 use crate::frontend::dockerfile::syntax::{Span, Spanned, Word};
 use crate::plan::command::{Mount, MountKind};

@@ -279,6 +279,7 @@ impl<'a> Needs<'a> {
         let found = found.or_else(|| contexts.iter().find(|(other, _)| is_same(other)));
         let (name, context) = found?;
         Some(match context {
+            NamedContext::Scratch => Base::Scratch,
             NamedContext::Image(reference) => Base::Image(Source::Registry(reference.clone())),
             NamedContext::Layout { path, name } => Base::Image(Source::Layout {
                 path: path.clone(),

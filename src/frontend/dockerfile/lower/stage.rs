@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::needs::{Base, Needs};
 use super::scope::{self, Scope};
 use super::{BaseConfig, Bases};
+use crate::canon::path::joined;
 use crate::canon::{EntryPath, Platform, Problem};
 use crate::frontend::dockerfile::expand::Expander;
 use crate::frontend::dockerfile::syntax::{Instruction, Kind, Span, Word};
@@ -48,7 +49,7 @@ pub struct Lowering<'a> {
     pub(super) options: &'a Options,
     pub(super) expander: &'a Expander,
     known: &'a Bases,
-    plan: &'a mut Plan,
+    pub(super) plan: &'a mut Plan,
     /// By place.
     done: BTreeMap<usize, State>,
     problems: Vec<Problem>,
@@ -319,12 +320,8 @@ impl<'a> Lowering<'a> {
 /// The operation that gives files of a named context.
 pub fn named_files(name: &str, context: &NamedContext, mut selection: Selection) -> Operation {
     match context {
-        NamedContext::Git {
-            url,
-            revision,
-            folder,
-        } => {
-            if let Some(folder) = folder {
+        NamedContext::Git(git) => {
+            if let Some(folder) = &git.folder {
                 for source in &mut selection.sources {
                     *source = match source.as_str() {
                         "." => folder.clone(),
@@ -333,15 +330,14 @@ pub fn named_files(name: &str, context: &NamedContext, mut selection: Selection)
                 }
             }
             Operation::Git {
-                url: url.clone(),
-                revision: revision.clone(),
+                url: git.url.clone(),
+                revision: git.revision(),
                 selection,
-                keep_git_dir: false,
-                submodules: true,
+                extras: git.extras(),
             }
         }
-        NamedContext::Http { url } => Operation::Http {
-            url: url.clone(),
+        NamedContext::Http(http) => Operation::Http {
+            url: http.url.clone(),
             sha256: None,
             file_name: "context".to_owned(),
         },
@@ -350,23 +346,6 @@ pub fn named_files(name: &str, context: &NamedContext, mut selection: Selection)
             selection,
         },
     }
-}
-
-/// `path` as seen from the directory `from`, absolute and without `.` and `..`.
-pub fn joined(from: &str, path: &str) -> String {
-    let whole = match path.starts_with('/') {
-        true => path.to_owned(),
-        false => format!("{from}/{path}"),
-    };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
 }
 
 /// An absolute path.

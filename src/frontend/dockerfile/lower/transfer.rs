@@ -3,11 +3,13 @@
 //! In: their sources. Out: what gives the files, and a copy of them; a here-document alone is a
 //! file step.
 
-use super::address::{self, Address, Git};
 use super::needs::Base;
-use super::stage::{Lowered, Lowering, State, entry_path, joined, named_files, problem};
+use super::stage::{Lowered, Lowering, State, entry_path, named_files, problem};
 use crate::canon::Digest;
+use crate::canon::login::redacted;
+use crate::canon::path::joined;
 use crate::canon::pattern::Wildcard;
+use crate::frontend::address::{self, Address, Git, Http};
 use crate::frontend::dockerfile::syntax::{
     Add, Copy, Heredoc, Span, Transfer, TransferSource, Word,
 };
@@ -193,7 +195,7 @@ impl Lowering<'_> {
 
     /// A source that is fetched.
     fn remote(
-        &self,
+        &mut self,
         text: &str,
         span: &Span,
         asked: &Asked,
@@ -206,12 +208,13 @@ impl Lowering<'_> {
         if !asked.is_add {
             let message = format!(
                 "`COPY` fetches nothing, and `{}` is an address",
-                text.escape_debug()
+                redacted(text).escape_debug()
             );
             return Err(problem(span, message, "`ADD` fetches"));
         }
         let (operation, unpack) = match address {
-            Address::Http(url) => {
+            Address::Http(Http { url, login }) => {
+                self.plan.add_login(&url, login.as_ref());
                 let sha256 = match &asked.checksum {
                     None => None,
                     Some((text, span)) => Some(sha256(text, span)?),
@@ -248,18 +251,21 @@ impl Lowering<'_> {
                     let message = "`--keep-git-dir` and the address say different things";
                     return Err(problem(span, message, "keep one of them"));
                 }
-                let git = Git { checksum, ..git };
-                let revision = git.revision();
+                self.plan.add_login(&git.url, git.login.as_ref());
+                let git = Git {
+                    checksum,
+                    keep_git_dir: git.keep_git_dir.or(asked.keep_git_dir),
+                    ..*git
+                };
                 let operation = Operation::Git {
+                    revision: git.revision(),
+                    extras: git.extras(),
                     url: git.url,
-                    revision,
                     selection: Selection {
                         sources: vec![git.folder.unwrap_or_else(|| ".".to_owned())],
                         exclude: exclude.to_vec(),
                         ..Selection::default()
                     },
-                    keep_git_dir: git.keep_git_dir.or(asked.keep_git_dir).unwrap_or(false),
-                    submodules: git.submodules.unwrap_or(true),
                 };
                 (operation, false)
             }
