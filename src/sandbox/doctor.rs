@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::limits::Group;
 use super::{
-    Error, Exit, Identity, Limits, Network, Request, Session, SessionSettings, Wanted, identity,
+    Error, Exit, Identity, Limits, Network, NoOverlay, Request, Session, SessionSettings, Wanted,
+    identity,
 };
 
 /// How well something goes.
@@ -175,10 +176,12 @@ fn overlay(session: &Session, place: &Path) -> Finding {
             "a command ran on layers that lie on each other",
         ),
         Ok(true) => {
-            let found = "none for users: layers are copied for each command";
-            Finding::new(name, State::Slower, found).remedy(
-                "use Linux 5.11 or newer, and put the store (`--store`) on ext4, xfs, btrfs or tmpfs",
-            )
+            let why = session.no_overlay(place.parent().unwrap_or(place));
+            let why = why.ok().flatten();
+            let cause = why.as_ref().map_or_else(String::new, NoOverlay::cause);
+            let found = format!("layers are copied for each command, as {cause}");
+            let remedy = why.map_or(OLD_KERNEL, |why| why.remedy());
+            Finding::new(name, State::Slower, found).remedy(remedy)
         }
         Err(error) => Finding::failed(name, State::Missing, &error, OLD_KERNEL),
     }

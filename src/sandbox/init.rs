@@ -21,7 +21,7 @@ use super::sys::{self, Alone, Forked};
 use super::{Request, child, root};
 
 /// The host name of every step.
-const HOST_NAME: &[u8] = b"cairn";
+pub(super) const HOST_NAME: &[u8] = b"cairn";
 
 /// What the command's output goes to.
 pub(super) enum Streams {

@@ -9,6 +9,7 @@
 pub mod agent;
 mod channel;
 mod child;
+mod copy;
 pub mod doctor;
 mod error;
 mod etc;
@@ -19,6 +20,7 @@ mod init;
 mod limits;
 mod links;
 mod list;
+mod marks;
 mod mounts;
 pub mod network;
 mod notify;
@@ -33,6 +35,7 @@ mod sys;
 mod sys_network;
 mod sys_notify;
 mod unpack;
+mod ways;
 mod wire;
 mod worker;
 
@@ -40,3 +43,4 @@ pub use error::Error;
 pub use found::{Found, FoundKind};
 pub use request::{Limits, Mount, Network, Request, Rlimit, Security, Source};
 pub use session::{Exit, Identity, Outcome, Session, SessionSettings, Stream, Wanted};
+pub use ways::{Layers, NoOverlay, Ways};

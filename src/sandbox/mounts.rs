@@ -258,6 +258,7 @@ pub(super) fn add(
     stage: &mut Stage,
     mount: &Mount,
     scratch: &Path,
+    request: &Request,
     identity: Identity,
 ) -> Result<(), Error> {
     let target = &mount.target;
@@ -273,14 +274,8 @@ pub(super) fn add(
             path,
             read_only,
         } => {
-            root::make_directory(scratch)?;
-            let at = ["upper", "work", "none", "root"].map(|name| scratch.join(name));
-            for folder in &at {
-                root::make_directory(folder)?;
-            }
-            let [upper, work, none, at] = at;
-            root::overlay(lowers, &upper, &work, &none, &at)?;
-            below(&root::open_place(&at)?, path, *read_only)?
+            let layers = root::layers(lowers, scratch, request.ways)?;
+            below(&layers, path, *read_only)?
         }
         Source::Tmpfs { size } => {
             let size = size.map(|size| size.to_string());
@@ -311,6 +306,17 @@ pub(super) fn add(
     };
     let place = places.get(target, missing)?;
     attach(&source, &place).doing(doing)
+}
+
+/// Mounts a folder that holds a copy of the layers. As in an overlay, no device in it is one.
+pub(super) fn mount_copy(folder: &Path, at: &Path) -> Result<(), Error> {
+    let mount = || -> std::io::Result<()> {
+        let copy = copy_of(rustix::fs::CWD, folder)?;
+        sys::make_deviceless(copy.as_fd())?;
+        let at = rustix::fs::open(at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(attach(&copy, &at)?)
+    };
+    mount().doing(|| "mount the copy of the layers".to_owned())
 }
 
 /// What is at `path` in a folder, to be mounted, and what it can be mounted on.

@@ -2,7 +2,7 @@
 //!
 //! In: [`SessionSettings`], then [`Request`]s from any thread. Out: what the agent answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -17,8 +17,8 @@ use super::channel::{self, Channel};
 use super::error::{Doing as _, Told};
 use super::network::carried::Carried;
 use super::notify::Links;
-use super::protocol::{Ended, Hello, Operation, Ready};
-use super::{Error, Found, Request, agent, pump};
+use super::protocol::{Ended, Hello, Operation, Overlay, Ready};
+use super::{Error, Found, Layers, NoOverlay, Request, Ways, agent, pump};
 use crate::canon::EntryPath;
 
 /// How a session is made.
@@ -111,6 +111,11 @@ pub struct Session {
     agent: Agent,
     /// By the upper folder: owners that its files can't say.
     links: Mutex<BTreeMap<PathBuf, Links>>,
+    ways: Ways,
+    /// By device: whether overlays can be mounted there.
+    overlays: Mutex<BTreeMap<u64, Option<NoOverlay>>>,
+    /// Upper folders that hold a copy of their layers.
+    copies: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// The agent's process, and the socket that it lives by.
@@ -159,18 +164,57 @@ impl Session {
             socket.send(&Hello { wanted }, &[])?;
             socket.receive_plain()
         };
-        let identity = speak().map_err(Error::Start)?.map_err(Error::from)?;
+        let (identity, ways) = speak().map_err(Error::Start)?.map_err(Error::from)?;
         Ok(Session {
             identity,
             readers: Mutex::default(),
             agent,
             links: Mutex::default(),
+            ways,
+            overlays: Mutex::default(),
+            copies: Mutex::default(),
         })
     }
 
     /// Which users there are inside.
     pub fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Why commands whose folders are beside `folder`, which is empty, have their layers copied; none
+    /// where they don't. It is tried once on each file system.
+    pub fn no_overlay(&self, folder: &Path) -> Result<Option<NoOverlay>, Error> {
+        absolute([folder])?;
+        let stat = rustix::fs::stat(folder);
+        let stat = stat.doing(|| format!("look at `{}`", folder.display()))?;
+        let mut overlays = self.overlays.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = overlays.get(&stat.st_dev) {
+            return Ok(known.clone());
+        }
+        let channel = self.ask(&Operation::TryOverlay(folder.to_owned()), &[])?;
+        let tried = channel.receive_plain::<Overlay>();
+        let tried = tried.map_err(|_| Error::Ended)?.map_err(Error::from)?;
+        overlays.insert(stat.st_dev, tried.clone());
+        Ok(tried)
+    }
+
+    /// The request as it can be served here.
+    fn possible(&self, request: &Request) -> Result<Request, Error> {
+        check(request)?;
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let layers = match self.no_overlay(&request.work)? {
+            None => Layers::Mounted,
+            Some(_) if copies.insert(request.upper.clone()) => Layers::Copied,
+            Some(_) => Layers::There,
+        };
+        let ways = Ways {
+            layers,
+            ..self.ways
+        };
+        Ok(Request {
+            ways,
+            ..request.clone()
+        })
     }
 
     /// The agent's process id.
@@ -221,12 +265,11 @@ impl Session {
         request: &Request,
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Outcome, Error> {
-        check(request)?;
+        let mut asked = self.possible(request)?;
         let pipe =
             || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned());
         let (out, their_out) = pipe()?;
         let (err, their_err) = pipe()?;
-        let mut asked = request.clone();
         let (_carried, control) = Carried::start(&mut asked)?;
         let streams = [Some(&their_out), Some(&their_err), control.as_ref()];
         let descriptors: Vec<_> = streams.iter().flatten().map(|end| end.as_fd()).collect();
@@ -261,8 +304,7 @@ impl Session {
         input: OwnedFd,
         output: OwnedFd,
     ) -> Result<Outcome, Error> {
-        check(request)?;
-        let mut asked = request.clone();
+        let mut asked = self.possible(request)?;
         let (_carried, control) = Carried::start(&mut asked)?;
         let descriptors: Vec<_> = control.iter().map(|end| end.as_fd()).collect();
         let channel = self.ask(&Operation::Interact(Box::new(asked)), &descriptors)?;
@@ -328,6 +370,9 @@ impl Session {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.remove(folder);
         drop(links);
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        copies.retain(|upper| !upper.starts_with(folder));
+        drop(copies);
         let told = channel.receive_plain::<Result<(), Told>>();
         told.map_err(|_| Error::Ended)?.map_err(Error::from)
     }

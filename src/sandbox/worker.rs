@@ -20,11 +20,11 @@ use super::init::{self, Streams};
 use super::limits::Group;
 use super::network::Ports;
 use super::notify::{Answers, Links, Supervisor};
-use super::protocol::{Ended, Operation, Report};
+use super::protocol::{Ended, Operation, Overlay, Report};
 use super::request::Network;
 use super::session::{Exit, Identity, Outcome};
 use super::sys::{self, Alone, Forked};
-use super::{Request, links, list, unpack};
+use super::{Layers, Request, copy, list, unpack, ways};
 use crate::canon::EntryPath;
 
 /// Most entries of one answer to `List`.
@@ -68,6 +68,10 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
         },
         Operation::Read(folder, path) => read(channel, folder, path),
         Operation::Remove(folder) => channel.send(&told(folder::remove(&folder)), &[]),
+        Operation::TryOverlay(folder) => {
+            let tried: Overlay = ways::try_overlay(&folder).map_err(Told::from);
+            channel.send(&tried, &[])
+        }
     }
 }
 
@@ -106,7 +110,7 @@ fn run(
 ) -> Result<(Outcome, Links), Error> {
     let upper = folder::open_folder(&request.upper);
     let upper = upper.doing(|| format!("open the folder `{}`", request.upper.display()))?;
-    let links = links::read(&request.lowers)?.with_upper(upper);
+    let links = copy::prepare(request)?.with_upper(upper);
     let group = Group::make(&request.limits);
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
     let mut namespaces = UnshareFlags::NEWPID
@@ -209,7 +213,7 @@ fn run(
     let outcome = Outcome {
         exit,
         stubs: heard.stubs,
-        is_copy: false,
+        is_copy: request.ways.layers != Layers::Mounted,
     };
     Ok((outcome, answers.into_links()))
 }

@@ -11,6 +11,7 @@ mod commits;
 mod conformance;
 mod contexts;
 mod convert;
+mod copying;
 mod dependencies;
 mod determinism;
 mod dockerfiles;

@@ -95,6 +95,8 @@ pub struct Runner<'a> {
     epoch: Epoch,
     expansion: Expansion,
     session: OnceLock<Arc<Session>>,
+    /// Whether layers are copied for each command.
+    copies: AtomicBool,
     opening: Mutex<()>,
     /// Whether it was said that commands reach the network.
     has_told: AtomicBool,
@@ -193,6 +195,7 @@ impl<'a> Runner<'a> {
             epoch,
             expansion,
             session: OnceLock::new(),
+            copies: AtomicBool::new(false),
             opening: Mutex::new(()),
             has_told: AtomicBool::new(false),
         }
@@ -207,6 +210,7 @@ impl<'a> Runner<'a> {
         let session = Arc::new(Session::open(&self.settings.session)?);
         self.events
             .debug(format!("the sandbox has users: {:?}", session.identity()));
+        self.tell_ways(&session)?;
         for folder in self.store.abandoned_folders() {
             // Another cairn may be at it, too.
             let _ = absolute(&folder).map(|folder| session.remove(&folder));
@@ -221,6 +225,16 @@ impl<'a> Runner<'a> {
             Identity::Whole => "whole".to_owned(),
             Identity::Range { users, groups } => format!("range-{caller}-{users}-{groups}"),
             Identity::Single => format!("single-{caller}"),
+        })
+    }
+
+    /// What tells apart folders of layers. Where no overlay reads them, their files may say in
+    /// another way what is gone.
+    fn layout(&self) -> Result<String, Error> {
+        let users = self.users()?;
+        Ok(match self.copies.load(Ordering::Relaxed) {
+            true => format!("{users}-copied"),
+            false => users,
         })
     }
 
@@ -339,6 +353,19 @@ impl<'a> Runner<'a> {
                 "commands reach the network (`--network none` keeps them off it): what they fetch may differ from build to build",
             );
         }
+    }
+
+    /// Says what is not as it should be on this machine.
+    fn tell_ways(&self, session: &Session) -> Result<(), Error> {
+        let place = self.store.temporary_folder()?;
+        if let Some(why) = session.no_overlay(&absolute(place.0.path())?)? {
+            self.copies.store(true, Ordering::Relaxed);
+            let why = why.cause();
+            self.events.note(format!(
+                "layers are copied for each command, as {why}; `cairn doctor` says more"
+            ));
+        }
+        Ok(())
     }
 
     fn check(&self, command: &Command) -> Result<(), Error> {
