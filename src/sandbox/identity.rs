@@ -105,12 +105,35 @@ fn no_namespace(cause: &std::io::Error) -> Error {
     } else if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").trim() == "1" {
         "as root, run `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or give cairn an AppArmor profile with `userns,`"
     } else {
-        "in a container, start it with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined`"
+        confined(
+            &setting("/proc/self/status"),
+            &setting("/proc/self/attr/current"),
+        )
     };
     Error::Unsupported {
         what: "make a user namespace".to_owned(),
         cause: cause.to_string(),
         hint: hint.to_owned(),
+    }
+}
+
+/// The way out of what a container's engine put this process into: a filter of system calls, a
+/// profile of AppArmor.
+fn confined(status: &str, profile: &str) -> &'static str {
+    let mut lines = status.lines();
+    let has_filter = lines.any(|line| line.split_whitespace().eq(["Seccomp:", "2"]));
+    let has_profile = profile.trim_end().ends_with("(enforce)");
+    match (has_filter, has_profile) {
+        (true, false) => {
+            "start the container with `--security-opt seccomp=unconfined` (in Kubernetes `seccompProfile: {type: Unconfined}`)"
+        }
+        (true, true) => {
+            "start the container with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined` (in Kubernetes `seccompProfile: {type: Unconfined}` and `appArmorProfile: {type: Unconfined}`)"
+        }
+        (false, true) => {
+            "start the container with `--security-opt apparmor=unconfined` (in Kubernetes `appArmorProfile: {type: Unconfined}`)"
+        }
+        (false, false) => "in a chroot nobody may make one: begin cairn outside of it",
     }
 }
 
@@ -291,6 +314,18 @@ mod tests {
         let spans = behind_root(1000, &[(100_000, 65536), (300_000, 10)]);
         let text = "0 1000 1\n1 100000 65536\n65537 300000 10\n";
         assert_eq!(lines(&spans), text);
+    }
+
+    #[test]
+    fn the_way_out_is_of_what_holds() {
+        let status = |mode| format!("Name:\tcairn\nSeccomp:\t{mode}\nSeccomp_filters:\t1\n");
+        let docker = confined(&status(2), "");
+        assert!(
+            docker.starts_with("start the container with `--security-opt seccomp=unconfined` (")
+        );
+        assert!(confined(&status(2), "docker-default (enforce)\n").contains("apparmor=unconfined"));
+        assert!(!confined(&status(0), "docker-default (enforce)\n").contains("seccomp"));
+        assert!(confined(&status(0), "unconfined\n").contains("chroot"));
     }
 
     #[test]

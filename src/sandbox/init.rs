@@ -69,7 +69,9 @@ pub(super) struct Step<'a> {
 
 impl Step<'_> {
     fn run(&self, alone: &Alone, streams: Streams, report: &Channel) -> Result<Infallible, Error> {
-        rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
+        if !self.request.ways.answers_host_name {
+            rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
+        }
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;
         }

@@ -8,13 +8,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 use super::error::{Doing as _, Error};
 use super::places::{self, Missing, Places};
 use super::request::{Mount, Network, Request, Security, Source};
 use super::session::Identity;
-use super::{etc, network, root, sys};
+use super::{etc, folder, init, network, root, sys};
 use crate::canon::EntryPath;
 
 /// Devices that every step has.
@@ -44,6 +45,8 @@ const MASKED: [&str; 12] = [
 ];
 /// What of `/proc` would change the host: it may be read.
 const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// What of `/proc` says the host name.
+const NAME: &str = "sys/kernel/hostname";
 /// Bytes of `/dev/shm` if the request doesn't say.
 const SHM_SIZE: u64 = 64 << 20;
 /// The group that terminals belong to, in all images.
@@ -125,7 +128,7 @@ pub(super) fn system(
         at("sys", Missing::Directory)?,
         at("dev", Missing::Directory)?,
     );
-    mount_proc(&proc, stage, request)?;
+    mount_proc(&proc, stage, request, identity)?;
     let nothing = stage.nothing().doing(|| "mount `/sys`".to_owned())?;
     attach(&nothing, &sys).doing(|| "mount `/sys`".to_owned())?;
     let dev = mount_dev(&dev, request, identity).doing(|| "mount `/dev`".to_owned())?;
@@ -154,20 +157,35 @@ fn entry(path: &str) -> Result<EntryPath, Error> {
     EntryPath::new(path.as_bytes()).map_err(|error| Error::Refused(error.to_string()))
 }
 
-fn mount_proc(target: &OwnedFd, stage: &Stage, request: &Request) -> Result<(), Error> {
-    let proc = file_system("proc", &[], PLAIN).and_then(|proc| {
+fn mount_proc(
+    target: &OwnedFd,
+    stage: &mut Stage,
+    request: &Request,
+    identity: Identity,
+) -> Result<(), Error> {
+    let mount = || -> std::io::Result<OwnedFd> {
+        let proc = match request.ways.shares_proc {
+            false => file_system("proc", &[], PLAIN)?,
+            true => shared_proc()?,
+        };
         attach(&proc, target)?;
         Ok(proc)
-    });
-    let proc = proc.map_err(|cause| Error::Unsupported {
-        what: "mount a `/proc` of the step's own".to_owned(),
-        cause: cause.to_string(),
-        hint: "in a container, start it with `--security-opt systempaths=unconfined` (`--security-opt unmask=ALL` of Podman)".to_owned(),
-    })?;
+    };
+    let proc = mount().doing(|| "mount `/proc`".to_owned())?;
+    if request.ways.answers_host_name {
+        let name = [init::HOST_NAME, b"\n"].concat();
+        let file = stage.file(&name, 0o444, (0, 0), identity);
+        let mount = |file| Ok::<_, std::io::Error>(attach(&file, &find(&proc, NAME)?)?);
+        let mounted = file.and_then(mount);
+        mounted.doing(|| format!("mount `/proc/{NAME}`"))?;
+    }
     if request.security == Security::Insecure {
         return Ok(());
     }
     let guard = || -> std::io::Result<()> {
+        if request.ways.shares_proc {
+            hide_processes(&proc, stage)?;
+        }
         for name in READ_ONLY {
             let Ok(place) = find(&proc, name) else {
                 continue;
@@ -190,6 +208,34 @@ fn mount_proc(target: &OwnedFd, stage: &Stage, request: &Request) -> Result<(), 
         Ok(())
     };
     guard().doing(|| "guard `/proc`".to_owned())
+}
+
+/// The `/proc` that there is. What it shows of processes of others the kernel keeps from commands,
+/// who are in another user namespace; but that owners may change some of it (`oom_score_adj`) has
+/// nothing to do with that, so nothing can be written to.
+fn shared_proc() -> std::io::Result<OwnedFd> {
+    let proc = copy_of(rustix::fs::CWD, Path::new("/proc"))?;
+    sys::make_read_only(proc.as_fd())?;
+    Ok(proc)
+}
+
+/// Hides the processes that there are, whose command lines anybody may read. The command is none of
+/// them yet; what begins later is seen.
+fn hide_processes(proc: &OwnedFd, stage: &Stage) -> std::io::Result<()> {
+    let folder = folder::open_directory(proc, b".")?;
+    for name in folder::names(&folder)?.into_keys() {
+        let name = String::from_utf8(name).unwrap_or_default();
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let nothing = stage.nothing()?;
+        match find(proc, &name).and_then(|place| attach(&nothing, &place)) {
+            // It has ended.
+            Err(Errno::NOENT | Errno::SRCH) => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 fn mount_dev(target: &OwnedFd, request: &Request, identity: Identity) -> std::io::Result<OwnedFd> {

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use super::error::{Doing as _, Told};
 use super::network::carried::Carried;
 use super::notify::Links;
 use super::protocol::{Ended, Hello, Operation, Overlay, Ready};
-use super::{Error, Found, Layers, NoOverlay, Request, Ways, agent, pump};
+use super::{Error, Found, Layers, NoOverlay, Request, Security, Ways, agent, pump, ways};
 use crate::canon::EntryPath;
 
 /// How a session is made.
@@ -114,6 +114,9 @@ pub struct Session {
     ways: Ways,
     /// By device: whether overlays can be mounted there.
     overlays: Mutex<BTreeMap<u64, Option<NoOverlay>>>,
+    /// Held while a command runs that sees the `/proc` of all: commands are in one user namespace,
+    /// where they might look into each other.
+    turn: Mutex<()>,
     /// Upper folders that hold a copy of their layers.
     copies: Mutex<BTreeSet<PathBuf>>,
 }
@@ -172,6 +175,7 @@ impl Session {
             links: Mutex::default(),
             ways,
             overlays: Mutex::default(),
+            turn: Mutex::default(),
             copies: Mutex::default(),
         })
     }
@@ -198,9 +202,23 @@ impl Session {
         Ok(tried)
     }
 
+    /// How it does things on this machine, but for the layers.
+    pub fn ways(&self) -> Ways {
+        self.ways
+    }
+
+    /// Waits until the command may run: no two at a time see the `/proc` of all.
+    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        let turn = || self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ways.shares_proc.then(turn)
+    }
+
     /// The request as it can be served here.
     fn possible(&self, request: &Request) -> Result<Request, Error> {
         check(request)?;
+        if self.ways.shares_proc && request.security == Security::Insecure {
+            return Err(ways::insecure_beside_others());
+        }
         let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
         let layers = match self.no_overlay(&request.work)? {
             None => Layers::Mounted,
@@ -266,6 +284,7 @@ impl Session {
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Outcome, Error> {
         let mut asked = self.possible(request)?;
+        let _turn = self.turn();
         let pipe =
             || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned());
         let (out, their_out) = pipe()?;
@@ -305,6 +324,7 @@ impl Session {
         output: OwnedFd,
     ) -> Result<Outcome, Error> {
         let mut asked = self.possible(request)?;
+        let _turn = self.turn();
         let (_carried, control) = Carried::start(&mut asked)?;
         let descriptors: Vec<_> = control.iter().map(|end| end.as_fd()).collect();
         let channel = self.ask(&Operation::Interact(Box::new(asked)), &descriptors)?;

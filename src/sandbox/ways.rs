@@ -81,6 +81,18 @@ fn refused() -> u8 {
     code
 }
 
+/// The way to a `/proc` that nothing is mounted on.
+pub(super) const UNMASK: &str = "start the container with `--security-opt systempaths=unconfined` (Docker), `--security-opt unmask=ALL` (Podman) or `procMount: Unmasked` (Kubernetes)";
+
+/// Who has every capability reaches the processes that it sees.
+pub(super) fn insecure_beside_others() -> Error {
+    Error::Unsupported {
+        what: "give a command every capability".to_owned(),
+        cause: "it would reach what is outside of its sandbox by the container's `/proc`, which is the only one to be had".to_owned(),
+        hint: UNMASK.to_owned(),
+    }
+}
+
 /// Why no overlay can be mounted somewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoOverlay {

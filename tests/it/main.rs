@@ -9,6 +9,7 @@ mod command_flags;
 mod command_line;
 mod commits;
 mod conformance;
+mod containers;
 mod contexts;
 mod convert;
 mod copying;

@@ -4,6 +4,7 @@
 //! made of the same, so that nothing is asked that nobody answers.
 
 use super::bpf::{Error, Word};
+use super::host_name::HostName;
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::{Handler, program};
@@ -20,6 +21,7 @@ pub(in crate::sandbox) struct Answers {
     insecure: bool,
     owners: Owners,
     connects: Option<Connects>,
+    host_name: Option<HostName>,
 }
 
 #[derive(Debug)]
@@ -44,6 +46,7 @@ impl Answers {
             insecure: request.security == Security::Insecure,
             owners,
             connects: (request.network == Network::Forwarded).then(Connects::default),
+            host_name: request.ways.answers_host_name.then_some(HostName),
         }
     }
 
@@ -66,6 +69,9 @@ impl Answers {
         let mut handlers = vec![owners];
         if let Some(connects) = &mut self.connects {
             handlers.push(Box::new(connects));
+        }
+        if let Some(host_name) = &mut self.host_name {
+            handlers.push(Box::new(host_name));
         }
         handlers
     }

@@ -357,6 +357,9 @@ impl<'a> Runner<'a> {
 
     /// Says what is not as it should be on this machine.
     fn tell_ways(&self, session: &Session) -> Result<(), Error> {
+        if session.ways().shares_proc {
+            self.events.note("commands run one at a time and see the names of processes that begin meanwhile, as the container's `/proc` is the only one to be had; `cairn doctor` says more");
+        }
         let place = self.store.temporary_folder()?;
         if let Some(why) = session.no_overlay(&absolute(place.0.path())?)? {
             self.copies.store(true, Ordering::Relaxed);
