@@ -117,6 +117,9 @@ fn no_namespace(cause: &std::io::Error) -> Error {
     }
 }
 
+/// The way out of a container's filter of system calls.
+pub(super) const NO_FILTER: &str = "start the container with `--security-opt seccomp=unconfined` (in Kubernetes `seccompProfile: {type: Unconfined}`)";
+
 /// The way out of what a container's engine put this process into: a filter of system calls, a
 /// profile of AppArmor.
 fn confined(status: &str, profile: &str) -> &'static str {
@@ -124,9 +127,7 @@ fn confined(status: &str, profile: &str) -> &'static str {
     let has_filter = lines.any(|line| line.split_whitespace().eq(["Seccomp:", "2"]));
     let has_profile = profile.trim_end().ends_with("(enforce)");
     match (has_filter, has_profile) {
-        (true, false) => {
-            "start the container with `--security-opt seccomp=unconfined` (in Kubernetes `seccompProfile: {type: Unconfined}`)"
-        }
+        (true, false) => NO_FILTER,
         (true, true) => {
             "start the container with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined` (in Kubernetes `seccompProfile: {type: Unconfined}` and `appArmorProfile: {type: Unconfined}`)"
         }
@@ -168,7 +169,17 @@ fn map(of: Pid, wanted: Wanted, uid: u32, gid: u32) -> Result<Identity, Error> {
     }
     // Without this a user could leave a group that keeps them out of something.
     write("setgroups", "deny").map_err(|cause| no_namespace(&cause))?;
-    write("uid_map", &format!("0 {uid} 1\n")).map_err(|cause| no_namespace(&cause))?;
+    let mapped = write("uid_map", &format!("0 {uid} 1\n"));
+    mapped.map_err(|cause| match uid {
+        // user_namespaces(7): since Linux 5.12 nobody may map root who may not set capabilities of
+        // files.
+        0 => Error::Unsupported {
+            what: "make root a user of a user namespace".to_owned(),
+            cause: cause.to_string(),
+            hint: "leave root the capabilities SETFCAP, SETUID and SETGID (`--cap-add` of a container), or begin cairn as another user".to_owned(),
+        },
+        _ => no_namespace(&cause),
+    })?;
     write("gid_map", &format!("0 {gid} 1\n")).map_err(|cause| no_namespace(&cause))?;
     Ok(Identity::Single)
 }

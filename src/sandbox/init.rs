@@ -75,9 +75,10 @@ impl Step<'_> {
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;
         }
-        // Where the kernel has no keyrings, there is none to be kept from.
+        // Where the kernel has no keyrings, there is none to be kept from; nor where a container's
+        // filter lets nobody near them.
         match sys::new_keyring() {
-            Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {
+            Err(error) if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                 return Err(error).doing(|| "make a keyring".to_owned());
             }
             _ => {}

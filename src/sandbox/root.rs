@@ -8,9 +8,11 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::error::{Doing as _, Error};
+use super::identity;
 use super::mounts::{self, Stage};
 use super::places::Places;
 use super::request::Request;
@@ -47,7 +49,17 @@ pub(super) fn make(request: &Request, identity: Identity) -> Result<Vec<EntryPat
         mounts::add(&mut places, &mut stage, mount, &scratch, request, identity)?;
     }
     let workdir = places.get_for_good(&request.workdir)?;
-    enter(&places).doing(|| "change to the command's root".to_owned())?;
+    match enter(&places) {
+        // To a root of its own namespace nobody else refuses it.
+        Err(cause @ Errno::PERM) => {
+            return Err(Error::Unsupported {
+                what: "change to a command's root".to_owned(),
+                cause: cause.to_string(),
+                hint: identity::NO_FILTER.to_owned(),
+            });
+        }
+        other => other.doing(|| "change to the command's root".to_owned())?,
+    }
     rustix::process::fchdir(workdir).doing(|| format!("change to `{}`", request.workdir))?;
     Ok(places.stubs)
 }
@@ -63,7 +75,7 @@ fn enter(places: &Places) -> rustix::io::Result<()> {
 /// Makes a directory unless there is one.
 pub(super) fn make_directory(path: &Path) -> Result<(), Error> {
     match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(Errno::EXIST) => Ok(()),
         other => other.doing(|| format!("make the folder `{}`", path.display())),
     }
 }

@@ -123,6 +123,7 @@ fn libraries() -> Vec<PathBuf> {
 
 /// What builds inside; `HOME` is where everyone may write.
 const BUILD: &str = "HOME=/tmp/home cairn build --network none /context";
+const DOCTOR: &str = "HOME=/tmp/home cairn doctor";
 const PROC_NOTE: &str = "the container's `/proc` is the only one to be had";
 const COPY_NOTE: &str = "layers are copied for each command";
 
@@ -139,6 +140,14 @@ fn builds(command: &mut Command, digest: &str, is_copied: bool) {
     assert_eq!(out, digest, "{err}");
     assert_eq!(err.matches(PROC_NOTE).count(), 1, "{err}");
     assert_eq!(err.contains(COPY_NOTE), is_copied, "{err}");
+}
+
+#[track_caller]
+fn fails(command: &mut Command, way_out: &str) {
+    let output = command.output().unwrap();
+    let (out, err) = said(&output);
+    assert!(!output.status.success(), "{out}{err}");
+    assert!(format!("{out}{err}").contains(way_out), "{out}{err}");
 }
 
 fn podman(driver: &'static str, folder: &Path, tar: &str) -> (Containers, String) {
@@ -182,6 +191,30 @@ fn commands_run_in_a_container_of_podman() {
     let turns = format!("{BUILD} -f /context/turns");
     let output = podman_run(&podman, &image, &[], &turns).output().unwrap();
     assert!(output.status.success(), "{}", said(&output).1);
+    // Root without any right is nobody's root, not even of itself.
+    let powerless = ["--cap-drop", "all"];
+    let way_out = "leave root the capabilities SETFCAP, SETUID and SETGID";
+    fails(&mut podman_run(&podman, &image, &powerless, BUILD), way_out);
+    let itself = [&powerless[..], &["--cap-add", "SETFCAP"]].concat();
+    builds(
+        &mut podman_run(&podman, &image, &itself, BUILD),
+        &digest,
+        is_copied,
+    );
+    let output = podman_run(&podman, &image, &[], DOCTOR).output().unwrap();
+    let (out, err) = said(&output);
+    assert!(output.status.success(), "{out}{err}");
+    for (name, way_out) in [
+        ("proc", "`--security-opt unmask=ALL`"),
+        ("host name", "`--security-opt seccomp=unconfined`"),
+        ("limits", "limit the container itself"),
+        ("overlay", "put the store"),
+    ] {
+        let begin = format!("slower   {name}: ");
+        let mut lines = out.lines().skip_while(|line| !line.starts_with(&begin));
+        let is_told = lines.nth(1).is_some_and(|line| line.contains(way_out));
+        assert_eq!(is_told, name != "overlay" || is_copied, "{name}: {out}");
+    }
     // A store that overlays can be written to, and a container that hides nothing.
     let volume = ["--tmpfs", "/tmp:rw,exec,mode=1777"];
     builds(
@@ -246,11 +279,13 @@ fn commands_run_in_a_container_of_docker_without_its_filter() {
     let user = ["--security-opt", "seccomp=unconfined", "--user", "1000"];
     builds(&mut docker(&user, BUILD), &digest, false);
     // The way out of the rest is the one that was just gone.
-    for script in [BUILD, "HOME=/tmp/home cairn doctor 2>&1"] {
-        let output = docker(&[], script).output().unwrap();
-        let (out, err) = said(&output);
-        assert!(!output.status.success(), "{out}{err}");
-        let way_out = "start the container with `--security-opt seccomp=unconfined`";
-        assert!(format!("{out}{err}").contains(way_out), "{out}{err}");
+    let way_out = "start the container with `--security-opt seccomp=unconfined`";
+    for (options, script) in [
+        (&[][..], BUILD),
+        (&[], DOCTOR),
+        // Whose filter lets namespaces be made, and nobody change their root.
+        (&["--cap-add", "SYS_ADMIN"], BUILD),
+    ] {
+        fails(&mut docker(options, script), way_out);
     }
 }
