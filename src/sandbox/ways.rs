@@ -120,7 +120,7 @@ impl NoOverlay {
     pub fn remedy(&self) -> &'static str {
         match self.errno {
             libc::ENODEV => "as root of the machine, run `modprobe overlay`",
-            libc::EPERM => "use Linux 5.11 or newer",
+            libc::EPERM => "use Linux 5.11 or newer; on one, see in `dmesg` what refuses the mount",
             _ => {
                 "put the store (`--store`, `$CAIRN_HOME`) on ext4, xfs, btrfs or tmpfs: in a container that is a volume, as its root is an overlay"
             }
@@ -175,4 +175,35 @@ fn mount_overlay(folder: &Path) -> rustix::io::Result<()> {
         rustix::mount::fsconfig_set_string(&overlay, option, name)?;
     }
     rustix::mount::fsconfig_create(&overlay)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_own_way_out() {
+        let told = |errno, file_system: Option<&str>| {
+            let file_system = file_system.map(str::to_owned);
+            let why = NoOverlay { errno, file_system };
+            (why.cause(), why.remedy())
+        };
+        let (cause, remedy) = told(libc::EINVAL, Some("nfs"));
+        assert!(
+            cause.contains("file system, nfs (Invalid argument"),
+            "{cause}"
+        );
+        assert!(remedy.starts_with("put the store"), "{remedy}");
+        let (cause, remedy) = told(libc::ENODEV, Some("overlay"));
+        assert!(cause.contains("has no overlays"), "{cause}");
+        assert!(remedy.contains("modprobe overlay"), "{remedy}");
+        let (cause, remedy) = told(libc::EPERM, None);
+        assert!(cause.contains("users may mount no overlays"), "{cause}");
+        assert!(remedy.contains("5.11"), "{remedy}");
+        let (cause, _) = told(libc::EOPNOTSUPP, None);
+        assert!(
+            cause.contains("the store's folder (Operation not supported"),
+            "{cause}"
+        );
+    }
 }

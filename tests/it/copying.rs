@@ -14,6 +14,7 @@ const CHANGES: &str = r#"
 FROM scratch AS base
 COPY --chmod=755 busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
+ADD attributes.tar /
 RUN mkdir -p dir/kept/deep dir/lost/deep over file-to-be tree/a/b; echo a >dir/a; echo x >dir/kept/x; \
   echo y >dir/lost/deep/y; echo z >over/z; echo q >over/q; echo t >tree/a/b/t; chmod 700 dir/lost; \
   touch -d @1000 dir/kept/deep; mkfifo -m 620 pipe; ln -s nowhere link; chmod 4755 dir/a
@@ -32,6 +33,23 @@ RUN pwd >here; chmod 711 /dir; touch -d @77 /tree2/a/b/t; mv /dir /dir2; mkdir -
 RUN find /dir /dir2 /four /five /one /over /tree2 /pipe /link /made /file-to-be | sort | \
   xargs stat -c '%a %u:%g %Y %F %n' >/all; test ! -e /null && cat /seen >>/all
 "#;
+
+/// An archive of a file with a capability, and an attribute of users.
+fn attributes() -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let capability = b"\0\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let xattrs = [
+        ("SCHILY.xattr.security.capability", capability.as_slice()),
+        ("SCHILY.xattr.user.note", b"kept"),
+    ];
+    tar.append_pax_extensions(xattrs).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_mode(0o755);
+    header.set_size(4);
+    tar.append_data(&mut header, "capable", b"text".as_slice())
+        .unwrap();
+    tar.into_inner().unwrap()
+}
 
 /// `command` with an overlay mounted on its store, which nobody else sees.
 fn on_an_overlay(users: &Users, user: User, command: &Command) -> Command {
@@ -88,6 +106,7 @@ fn layers_are_the_same_where_they_are_copied() {
         users.write("context/file", "x");
         users.write("context/tree/file", "y");
         let context = users.text("context");
+        std::fs::write(users.path("context/attributes.tar"), attributes()).unwrap();
         std::fs::copy("/bin/busybox", format!("{context}/busybox")).unwrap();
         let arguments = ["build", "--network", "none", &context];
         let cairn = || {
