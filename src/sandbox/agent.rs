@@ -17,7 +17,7 @@ use super::channel::{self, Channel};
 use super::error::{Error, Told};
 use super::protocol::{Hello, Ready};
 use super::sys::{self, Alone, Forked};
-use super::{identity, worker};
+use super::{identity, ways, worker};
 use crate::sandbox::session::Identity;
 
 /// The first argument that makes the program the agent.
@@ -114,7 +114,9 @@ fn serve(alone: &Alone, identity: Identity) -> ExitCode {
     };
     let socket = Channel::from(socket);
     rustix::process::umask(rustix::fs::Mode::empty());
-    if socket.send(&Ready::Ok(identity), &[]).is_err() {
+    let ways = ways::find(alone).map_err(|error| Told::from(Error::Start(error)));
+    let ready: Ready = ways.map(|ways| (identity, ways));
+    if socket.send(&ready, &[]).is_err() || ready.is_err() {
         return ExitCode::FAILURE;
     }
     let me = rustix::process::getpid();

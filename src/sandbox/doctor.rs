@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use super::groups::{self, Group};
 use super::{
-    Error, Exit, Identity, Limits, Network, Request, Session, SessionSettings, Wanted, identity,
+    Error, Exit, Identity, Limits, Network, Request, Session, SessionSettings, Wanted, Ways,
+    identity, ways,
 };
 
 /// How well something goes.
@@ -58,49 +59,69 @@ impl Finding {
         }
     }
 
-    /// What failed, and the way out that the error tells; else `remedy`.
-    fn failed(name: &'static str, state: State, error: &Error, remedy: &str) -> Finding {
+    /// What failed, and the way out that the error tells, if it does.
+    fn failed(name: &'static str, state: State, error: &Error) -> Finding {
         let text = error.to_string();
-        let (found, told) = match text.split_once("\nhint: ") {
-            Some((found, hint)) => (found, hint),
-            None => (text.as_str(), remedy),
+        let (found, remedy) = match text.split_once("\nhint: ") {
+            Some((found, hint)) => (found, Some(hint.to_owned())),
+            None => (text.as_str(), None),
         };
-        Finding::new(name, state, found).remedy(told)
+        let finding = Finding::new(name, state, found);
+        Finding { remedy, ..finding }
+    }
+
+    /// As [`Finding::failed`], with a way out where the error tells none.
+    fn or_remedy(self, remedy: &str) -> Finding {
+        let remedy = self.remedy.or_else(|| Some(remedy.to_owned()));
+        Finding { remedy, ..self }
     }
 }
 
 /// The first kernel whose overlay a user may mount, with attributes of the user's.
 const KERNEL: (u32, u32) = (5, 11);
-const OLD_KERNEL: &str = "use Linux 5.11 or newer";
+
+/// What needs a command that runs.
+const RUNS: [&str; 2] = ["system call notification", "network"];
+/// What needs a user namespace beside these.
+const INSIDE: [&str; 5] = ["users", "proc", "host name", "overlay", "commands"];
 
 /// Tries everything. `folder` is an empty folder; something may be left in it.
 pub fn examine(folder: &Path, settings: &SessionSettings) -> Vec<Finding> {
     let mut findings = vec![kernel(), sysctls()];
+    let untried = |names: &[&'static str], why| -> Vec<Finding> {
+        let untried = names.iter();
+        let untried = untried.map(|name| Finding::new(name, State::Untried, why));
+        untried.collect()
+    };
     match Session::open(settings) {
         Err(error) => {
-            let hint = "see `sysctl user.max_user_namespaces`";
-            findings.push(Finding::failed(
-                "user namespaces",
-                State::Missing,
-                &error,
-                hint,
-            ));
-            let untried = ["users", "overlay", "system call notification", "network"];
+            let failed = Finding::failed("user namespaces", State::Missing, &error);
+            findings.push(failed);
             let why = "needs a user namespace";
-            findings.extend(untried.map(|name| Finding::new(name, State::Untried, why)));
+            findings.extend(untried(&INSIDE, why));
+            findings.extend(untried(&RUNS, why));
         }
         Ok(session) => {
             let found = "cairn may make them";
             findings.push(Finding::new("user namespaces", State::Good, found));
             findings.push(users(session.identity()));
+            findings.push(proc(session.ways()));
+            findings.push(host_name(session.ways()));
+            findings.push(overlay(&session, folder));
             let place = |name: &str| folder.join(name);
-            findings.push(overlay(&session, &place("overlay")));
-            findings.push(notification(
-                settings,
-                session.identity(),
-                &place("notification"),
-            ));
-            findings.push(network(&session, &place("network")));
+            let name = "commands";
+            match attempt(&session, &place(name), Request::default()) {
+                Ok(()) => {
+                    findings.push(Finding::new(name, State::Good, "one ran on a layer"));
+                    let notification = place("notification");
+                    findings.push(notified(settings, session.identity(), &notification));
+                    findings.push(network(&session, &place("network")));
+                }
+                Err(error) => {
+                    findings.push(Finding::failed(name, State::Missing, &error));
+                    findings.extend(untried(&RUNS, "needs a command that runs"));
+                }
+            }
         }
     }
     findings.push(limits());
@@ -116,7 +137,7 @@ fn kernel() -> Finding {
     let version: (u32, u32) = (version, next().unwrap_or(0));
     match version >= KERNEL {
         true => Finding::new("kernel", State::Good, release),
-        false => Finding::new("kernel", State::Missing, release).remedy(OLD_KERNEL),
+        false => Finding::new("kernel", State::Missing, release).remedy("use Linux 5.11 or newer"),
     }
 }
 
@@ -147,6 +168,12 @@ fn users(identity: Identity) -> Finding {
             let found = format!("{users} users and {groups} groups of /etc/subuid and /etc/subgid");
             Finding::new(name, State::Good, found)
         }
+        Identity::Single if rustix::process::geteuid().is_root() => {
+            let found = "one, as root may act for no others here: owners are emulated, each call of chown and stat";
+            Finding::new(name, State::Slower, found).remedy(
+                "leave root the capabilities SETUID and SETGID (`--cap-add` of a container)",
+            )
+        }
         Identity::Single => {
             let what = match identity::has_mappers() {
                 true => "no range in /etc/subuid and /etc/subgid",
@@ -166,25 +193,43 @@ fn users(identity: Identity) -> Finding {
     }
 }
 
-fn overlay(session: &Session, place: &Path) -> Finding {
-    let name = "overlay";
-    match attempt(session, place, Request::default()) {
-        Ok(false) => Finding::new(
-            name,
-            State::Good,
-            "a command ran on layers that lie on each other",
-        ),
-        Ok(true) => {
-            let found = "none for users: layers are copied for each command";
-            Finding::new(name, State::Slower, found).remedy(
-                "use Linux 5.11 or newer, and put the store (`--store`) on ext4, xfs, btrfs or tmpfs",
-            )
+fn proc(ways: Ways) -> Finding {
+    let name = "proc";
+    match ways.shares_proc {
+        false => Finding::new(name, State::Good, "each command has one of its own"),
+        true => {
+            let found = "the container's, as parts of it are masked: commands run one at a time, what is in it is read-only and goes by the container's process numbers (`ps` of procps fails), and no command may have every capability";
+            Finding::new(name, State::Slower, found).remedy(ways::UNMASK)
         }
-        Err(error) => Finding::failed(name, State::Missing, &error, OLD_KERNEL),
     }
 }
 
-fn notification(settings: &SessionSettings, identity: Identity, place: &Path) -> Finding {
+fn host_name(ways: Ways) -> Finding {
+    let name = "host name";
+    match ways.answers_host_name {
+        false => Finding::new(name, State::Good, "each command has its own"),
+        true => {
+            let found = "it may not be set: cairn answers each call of uname";
+            Finding::new(name, State::Slower, found).remedy(identity::NO_FILTER)
+        }
+    }
+}
+
+fn overlay(session: &Session, folder: &Path) -> Finding {
+    let name = "overlay";
+    match session.no_overlay(folder) {
+        Ok(None) => Finding::new(name, State::Good, "layers lie on each other"),
+        Ok(Some(why)) => {
+            let cause = why.cause();
+            let found = format!("layers are copied for each command, as {cause}");
+            Finding::new(name, State::Slower, found).remedy(why.remedy())
+        }
+        Err(error) => Finding::failed(name, State::Missing, &error),
+    }
+}
+
+/// Calls that cairn answers are most where owners are emulated.
+fn notified(settings: &SessionSettings, identity: Identity, place: &Path) -> Finding {
     let name = "system call notification";
     let single = SessionSettings {
         identity: Wanted::Single,
@@ -193,14 +238,13 @@ fn notification(settings: &SessionSettings, identity: Identity, place: &Path) ->
     let tried =
         Session::open(&single).and_then(|session| attempt(&session, place, Request::default()));
     match tried {
-        Ok(_) => Finding::new(name, State::Good, "a command ran with emulated owners"),
+        Ok(()) => Finding::new(name, State::Good, "a command ran with emulated owners"),
         Err(error) => {
             let state = match identity {
                 Identity::Single => State::Missing,
                 _ => State::Slower,
             };
-            let remedy = "in a container, start it with `--security-opt seccomp=unconfined`";
-            Finding::failed(name, state, &error, remedy)
+            Finding::failed(name, state, &error)
         }
     }
 }
@@ -212,14 +256,14 @@ fn network(session: &Session, place: &Path) -> Finding {
         ..Request::default()
     };
     match attempt(session, place, request) {
-        Ok(_) => Finding::new(
+        Ok(()) => Finding::new(
             name,
             State::Good,
             "a command ran with cairn's own forwarder",
         ),
         Err(error) => {
-            let remedy = "say `--network none`, or `--network host --allow network.host`";
-            Finding::failed(name, State::Missing, &error, remedy)
+            let remedy = "commands without it run: say `--network none`, or `--network host --allow network.host`";
+            Finding::failed(name, State::Missing, &error).or_remedy(remedy)
         }
     }
 }
@@ -241,8 +285,8 @@ fn limits() -> Finding {
     }
 }
 
-/// Runs the smallest program there is on two layers; says whether they had to be copied.
-fn attempt(session: &Session, place: &Path, request: Request) -> Result<bool, Error> {
+/// Runs the smallest program there is on a layer.
+fn attempt(session: &Session, place: &Path, request: Request) -> Result<(), Error> {
     let Some(program) = program() else {
         return Err(Error::Refused(
             "nothing was tried: cairn has no program for this processor".to_owned(),
@@ -269,7 +313,7 @@ fn attempt(session: &Session, place: &Path, request: Request) -> Result<bool, Er
     let outcome = outcome?;
     removed?;
     match outcome.exit {
-        Exit::Code(0) => Ok(outcome.is_copy),
+        Exit::Code(0) => Ok(()),
         exit => Err(Error::Refused(format!("a command ended so: {exit:?}"))),
     }
 }

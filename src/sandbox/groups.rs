@@ -126,13 +126,33 @@ impl Group {
     }
 }
 
-/// What begins cairn such that it may make groups.
-pub fn remedy() -> String {
-    let user = match rustix::process::geteuid().is_root() {
-        true => "",
-        false => "--user ",
-    };
-    format!("begin with `systemd-run {user}--scope -p Delegate=yes cairn build …`")
+/// The way to groups of cairn's own, or to limits without.
+pub fn remedy() -> &'static str {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let is_root = rustix::process::geteuid().is_root();
+    let has_systemd = Path::new("/run/systemd/system").exists();
+    match (are_groups_read_only(&mounts), has_systemd, is_root) {
+        (true, ..) => "limit the container itself (`--memory` and `--pids-limit` of its engine)",
+        (false, true, true) => "begin with `systemd-run --scope -p Delegate=yes cairn build …`",
+        (false, true, false) => {
+            "begin with `systemd-run --user --scope -p Delegate=yes cairn build …`"
+        }
+        (false, false, _) => {
+            "begin cairn in a control group with `memory` and `pids` that its user may make others in"
+        }
+    }
+}
+
+/// Whether all control groups are mounted for reading only, as in a container.
+fn are_groups_read_only(mountinfo: &str) -> bool {
+    // proc(5): before the dash the place is followed by the mount's own options.
+    let mut mounts = mountinfo.lines().filter_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let is_group = file_system.starts_with("cgroup");
+        let options = mount.split(' ').nth(5).filter(|_| is_group)?;
+        Some(options.split(',').any(|option| option == "ro"))
+    });
+    mounts.next().is_some_and(|first| first) && mounts.all(|is_read_only| is_read_only)
 }
 
 /// The parent of a process.
@@ -326,6 +346,20 @@ mod tests {
     use std::process::{Child, Command};
 
     use super::*;
+
+    #[test]
+    fn control_groups_of_a_container_are_told_by_their_mounts() {
+        let group =
+            |options| format!("83 75 0:29 /x /sys/fs/cgroup/cpu {options} - cgroup c rw,cpu\n");
+        let other = "71 25 254:0 / / ro,relatime - ext4 /dev/vda rw\n";
+        let ro = group("ro,nosuid,relatime master:1");
+        assert!(are_groups_read_only(&format!("{other}{ro}{ro}")));
+        assert!(!are_groups_read_only(&format!(
+            "{ro}{}",
+            group("rw,nosuid")
+        )));
+        assert!(!are_groups_read_only(other));
+    }
 
     /// A group of version 2, with a process in it that sleeps.
     struct Ground {

@@ -105,12 +105,36 @@ fn no_namespace(cause: &std::io::Error) -> Error {
     } else if setting("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").trim() == "1" {
         "as root, run `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or give cairn an AppArmor profile with `userns,`"
     } else {
-        "in a container, start it with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined`"
+        confined(
+            &setting("/proc/self/status"),
+            &setting("/proc/self/attr/current"),
+        )
     };
     Error::Unsupported {
         what: "make a user namespace".to_owned(),
         cause: cause.to_string(),
         hint: hint.to_owned(),
+    }
+}
+
+/// The way out of a container's filter of system calls.
+pub(super) const NO_FILTER: &str = "start the container with `--security-opt seccomp=unconfined` (in Kubernetes `seccompProfile: {type: Unconfined}`)";
+
+/// The way out of what a container's engine put this process into: a filter of system calls, a
+/// profile of AppArmor.
+fn confined(status: &str, profile: &str) -> &'static str {
+    let mut lines = status.lines();
+    let has_filter = lines.any(|line| line.split_whitespace().eq(["Seccomp:", "2"]));
+    let has_profile = profile.trim_end().ends_with("(enforce)");
+    match (has_filter, has_profile) {
+        (true, false) => NO_FILTER,
+        (true, true) => {
+            "start the container with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined` (in Kubernetes `seccompProfile: {type: Unconfined}` and `appArmorProfile: {type: Unconfined}`)"
+        }
+        (false, true) => {
+            "start the container with `--security-opt apparmor=unconfined` (in Kubernetes `appArmorProfile: {type: Unconfined}`)"
+        }
+        (false, false) => "in a chroot nobody may make one: begin cairn outside of it",
     }
 }
 
@@ -145,7 +169,17 @@ fn map(of: Pid, wanted: Wanted, uid: u32, gid: u32) -> Result<Identity, Error> {
     }
     // Without this a user could leave a group that keeps them out of something.
     write("setgroups", "deny").map_err(|cause| no_namespace(&cause))?;
-    write("uid_map", &format!("0 {uid} 1\n")).map_err(|cause| no_namespace(&cause))?;
+    let mapped = write("uid_map", &format!("0 {uid} 1\n"));
+    mapped.map_err(|cause| match uid {
+        // user_namespaces(7): since Linux 5.12 nobody may map root who may not set capabilities of
+        // files.
+        0 => Error::Unsupported {
+            what: "make root a user of a user namespace".to_owned(),
+            cause: cause.to_string(),
+            hint: "leave root the capabilities SETFCAP, SETUID and SETGID (`--cap-add` of a container), or begin cairn as another user".to_owned(),
+        },
+        _ => no_namespace(&cause),
+    })?;
     write("gid_map", &format!("0 {gid} 1\n")).map_err(|cause| no_namespace(&cause))?;
     Ok(Identity::Single)
 }
@@ -298,6 +332,18 @@ mod tests {
         let spans = behind_root(1000, &[(100_000, 65536), (300_000, 10)]);
         let text = "0 1000 1\n1 100000 65536\n65537 300000 10\n";
         assert_eq!(lines(&spans), text);
+    }
+
+    #[test]
+    fn the_way_out_is_of_what_holds() {
+        let status = |mode| format!("Name:\tcairn\nSeccomp:\t{mode}\nSeccomp_filters:\t1\n");
+        let docker = confined(&status(2), "");
+        assert!(
+            docker.starts_with("start the container with `--security-opt seccomp=unconfined` (")
+        );
+        assert!(confined(&status(2), "docker-default (enforce)\n").contains("apparmor=unconfined"));
+        assert!(!confined(&status(0), "docker-default (enforce)\n").contains("seccomp"));
+        assert!(confined(&status(0), "unconfined\n").contains("chroot"));
     }
 
     #[test]

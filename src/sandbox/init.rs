@@ -23,7 +23,7 @@ use super::sys::{self, Alone, Forked};
 use super::{Request, child, root, sockets};
 
 /// The host name of every step.
-const HOST_NAME: &[u8] = b"cairn";
+pub(super) const HOST_NAME: &[u8] = b"cairn";
 /// How readily the kernel kills a step when memory runs out: the most that there is.
 const OUT_OF_MEMORY: &str = "1000";
 
@@ -108,13 +108,16 @@ impl Step<'_> {
         // The kernel takes the step before anything else when memory runs out.
         let first = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY);
         first.doing(|| "set `/proc/self/oom_score_adj`".to_owned())?;
-        rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
+        if !self.request.ways.answers_host_name {
+            rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
+        }
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;
         }
-        // Where the kernel has no keyrings, there is none to be kept from.
+        // Where the kernel has no keyrings, there is none to be kept from; nor where a container's
+        // filter lets nobody near them.
         match sys::new_keyring() {
-            Err(error) if error.raw_os_error() != Some(libc::ENOSYS) => {
+            Err(error) if !matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                 return Err(error).doing(|| "make a keyring".to_owned());
             }
             _ => {}

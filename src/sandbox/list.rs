@@ -3,7 +3,7 @@
 //! In: a folder that a command wrote to. Out: [`Found`]s. Names, depths and attributes are
 //! hostile: a path that no layer can hold is an error.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType};
@@ -161,9 +161,9 @@ fn names(stat: &rustix::fs::Stat) -> u64 {
     u64::from(stat.st_nlink)
 }
 
-fn xattrs(directory: &OwnedFd, name: &[u8]) -> std::io::Result<Xattrs> {
-    let mut place = format!("/proc/self/fd/{}/", directory.as_raw_fd()).into_bytes();
-    place.extend_from_slice(name);
+/// The extended attributes of `name` in a directory, but those that this process may not read.
+pub(super) fn xattrs(directory: &OwnedFd, name: &[u8]) -> std::io::Result<Xattrs> {
+    let place = super::marks::place(directory, name);
     let place = place.as_slice();
     let mut names = Vec::new();
     match rustix::fs::llistxattr_query(place) {

@@ -15,9 +15,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use super::error::{Doing as _, Error};
 use super::owner::{self, Kept};
 use super::places::{self, Missing, Places};
-use super::request::{Mount, Network, Request, Security, Source};
+use super::request::{Mount, Network, Request, Source};
 use super::session::Identity;
-use super::{etc, identity, network, root, sys};
+use super::{etc, network, proc, root, sys};
 use crate::canon::EntryPath;
 
 /// Devices that every step has.
@@ -30,25 +30,6 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 ];
-/// What of `/proc` is the host's business: nothing of it is seen.
-const MASKED: [&str; 12] = [
-    "acpi",
-    "asound",
-    "interrupts",
-    "kcore",
-    "keys",
-    "kmsg",
-    "kallsyms",
-    "latency_stats",
-    "sched_debug",
-    "scsi",
-    "timer_list",
-    "timer_stats",
-];
-/// What of `/proc` would change the host: it may be read.
-const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
-/// What of that obeys the machine's root by the number of their user alone, capabilities or not.
-const OF_ROOT: [&str; 2] = ["sys", "sysrq-trigger"];
 /// Bytes of `/dev/shm` if the request doesn't say.
 const SHM_SIZE: u64 = 64 << 20;
 /// The group that terminals belong to, in all images.
@@ -57,7 +38,7 @@ const TTY_GROUP: u32 = 5;
 type Empty = rustix::io::Result<()>;
 
 /// Mounts that are no system's own run no set-id programs as somebody and open no devices.
-const PLAIN: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
+pub(super) const PLAIN: MountAttrFlags = MountAttrFlags::MOUNT_ATTR_NOSUID
     .union(MountAttrFlags::MOUNT_ATTR_NODEV)
     .union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
@@ -93,7 +74,7 @@ impl Stage {
     }
 
     /// A file that isn't mounted yet.
-    fn file(
+    pub(super) fn file(
         &mut self,
         content: &[u8],
         mode: u16,
@@ -157,7 +138,7 @@ impl Stage {
     }
 
     /// An empty directory that nobody can write to.
-    fn nothing(&self) -> std::io::Result<OwnedFd> {
+    pub(super) fn nothing(&self) -> std::io::Result<OwnedFd> {
         let nothing = copy_of(rustix::fs::CWD, &self.folder.join("none"))?;
         sys::make_read_only(nothing.as_fd())?;
         Ok(nothing)
@@ -177,7 +158,7 @@ pub(super) fn system(
         at("sys", Missing::Directory)?,
         at("dev", Missing::Directory)?,
     );
-    mount_proc(&proc, stage, request.security)?;
+    proc::mount(&proc, stage, request, identity)?;
     let nothing = stage.nothing().doing(|| "mount `/sys`".to_owned())?;
     attach(&nothing, &sys).doing(|| "mount `/sys`".to_owned())?;
     let dev = mount_dev(&dev, request, identity).doing(|| "mount `/dev`".to_owned())?;
@@ -204,47 +185,6 @@ pub(super) fn system(
 
 fn entry(path: &str) -> Result<EntryPath, Error> {
     EntryPath::new(path.as_bytes()).map_err(|error| Error::Refused(error.to_string()))
-}
-
-fn mount_proc(target: &OwnedFd, stage: &Stage, security: Security) -> Result<(), Error> {
-    let proc = file_system("proc", &[], PLAIN).and_then(|proc| {
-        attach(&proc, target)?;
-        Ok(proc)
-    });
-    let proc = proc.map_err(|cause| Error::Unsupported {
-        what: "mount a `/proc` of the step's own".to_owned(),
-        cause: cause.to_string(),
-        hint: "in a container, start it with `--security-opt systempaths=unconfined` (`--security-opt unmask=ALL` of Podman)".to_owned(),
-    })?;
-    let (read_only, masked): (&[_], &[_]) = match security {
-        Security::Sandbox => (&READ_ONLY, &MASKED),
-        // With every capability a command can undo this, but it has to mean to.
-        Security::Insecure if identity::is_machines_root() => (&OF_ROOT, &[]),
-        Security::Insecure => return Ok(()),
-    };
-    let guard = || -> std::io::Result<()> {
-        for name in read_only {
-            let Some(place) = find_if_there(&proc, name)? else {
-                continue;
-            };
-            let copy = copy_of(&proc, Path::new(name))?;
-            sys::make_read_only(copy.as_fd())?;
-            attach(&copy, &place)?;
-        }
-        let null = device_of_host(Path::new("/dev/null"))?;
-        for name in masked {
-            let Some(place) = find_if_there(&proc, name)? else {
-                continue;
-            };
-            let stat = rustix::fs::fstat(&place)?;
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => attach(&stage.nothing()?, &place)?,
-                _ => attach(&clone_of(&null)?, &place)?,
-            }
-        }
-        Ok(())
-    };
-    guard().doing(|| "guard `/proc`".to_owned())
 }
 
 fn mount_dev(target: &OwnedFd, request: &Request, identity: Identity) -> std::io::Result<OwnedFd> {
@@ -313,7 +253,7 @@ fn add_device(dev: &OwnedFd, device: &Path) -> std::io::Result<()> {
 
 /// A device of the host, to be mounted. It can be read and written; its mode, owner and times
 /// can't be changed, as they are the host's. No link is followed, and what is no device is none.
-fn device_of_host(device: &Path) -> std::io::Result<OwnedFd> {
+pub(super) fn device_of_host(device: &Path) -> std::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS;
     let found = rustix::fs::openat2(rustix::fs::CWD, device, flags, Mode::empty(), resolve)?;
@@ -333,6 +273,7 @@ pub(super) fn add(
     stage: &mut Stage,
     mount: &Mount,
     scratch: &Path,
+    request: &Request,
     identity: Identity,
 ) -> Result<(), Error> {
     let target = &mount.target;
@@ -348,14 +289,8 @@ pub(super) fn add(
             path,
             read_only,
         } => {
-            root::make_directory(scratch)?;
-            let at = ["upper", "work", "none", "root"].map(|name| scratch.join(name));
-            for folder in &at {
-                root::make_directory(folder)?;
-            }
-            let [upper, work, none, at] = at;
-            root::overlay(lowers, &upper, &work, &none, &at)?;
-            below(&root::open_place(&at)?, path, *read_only)?
+            let layers = root::layers(lowers, scratch, request.ways)?;
+            below(&layers, path, *read_only)?
         }
         Source::Tmpfs { size } => {
             let size = size.map(|size| size.to_string());
@@ -385,6 +320,17 @@ pub(super) fn add(
     attach(&source, &place).doing(doing)
 }
 
+/// Mounts a folder that holds a copy of the layers. As in an overlay, no device in it is one.
+pub(super) fn mount_copy(folder: &Path, at: &Path) -> Result<(), Error> {
+    let mount = || -> std::io::Result<()> {
+        let copy = copy_of(rustix::fs::CWD, folder)?;
+        sys::make_deviceless(copy.as_fd())?;
+        let at = rustix::fs::open(at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(attach(&copy, &at)?)
+    };
+    mount().doing(|| "mount the copy of the layers".to_owned())
+}
+
 /// What is at `path` in a folder, to be mounted, and what it can be mounted on.
 fn below(folder: &OwnedFd, path: &EntryPath, read_only: bool) -> Result<(OwnedFd, Missing), Error> {
     let found =
@@ -406,14 +352,14 @@ fn below(folder: &OwnedFd, path: &EntryPath, read_only: bool) -> Result<(OwnedFd
 }
 
 /// None only where there is nothing of that name.
-fn find_if_there(folder: &OwnedFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+pub(super) fn find_if_there(folder: &OwnedFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
     match find(folder, name) {
         Err(Errno::NOENT) => Ok(None),
         other => other.map(Some),
     }
 }
 
-fn find(folder: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+pub(super) fn find(folder: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(
         folder,
         name,
@@ -423,7 +369,7 @@ fn find(folder: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
 }
 
 /// A new file system, not mounted yet.
-fn file_system(
+pub(super) fn file_system(
     kind: &str,
     options: &[(&str, &str)],
     flags: MountAttrFlags,
@@ -440,7 +386,7 @@ fn file_system(
 }
 
 /// Mounts what isn't mounted yet.
-fn attach(mount: &OwnedFd, place: &OwnedFd) -> Empty {
+pub(super) fn attach(mount: &OwnedFd, place: &OwnedFd) -> Empty {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(mount, "", place, "", flags)
 }
@@ -450,11 +396,11 @@ const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE
     .union(OpenTreeFlags::AT_RECURSIVE);
 
 /// What is mounted at a place, once more, to be mounted elsewhere.
-fn copy_of(folder: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+pub(super) fn copy_of(folder: impl AsFd, path: &Path) -> rustix::io::Result<OwnedFd> {
     rustix::mount::open_tree(folder, path, CLONE)
 }
 
-fn clone_of(place: &impl AsFd) -> rustix::io::Result<OwnedFd> {
+pub(super) fn clone_of(place: &impl AsFd) -> rustix::io::Result<OwnedFd> {
     let place: BorrowedFd<'_> = place.as_fd();
     rustix::mount::open_tree(place, "", CLONE | OpenTreeFlags::AT_EMPTY_PATH)
 }

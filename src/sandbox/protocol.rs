@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Told;
 use super::notify::Links;
 use super::session::{Identity, Wanted};
-use super::{Outcome, Request, wire};
+use super::{NoOverlay, Outcome, Request, Ways, wire};
 use crate::canon::EntryPath;
 
 /// What the agent is asked first.
@@ -22,7 +22,7 @@ pub(super) struct Hello {
 }
 
 /// What it answers when it is ready.
-pub(super) type Ready = Result<Identity, Told>;
+pub(super) type Ready = Result<(Identity, Ways), Told>;
 
 /// What a channel is opened for, with the descriptors that come along.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,10 +48,15 @@ pub(super) enum Operation {
     Remove(#[serde(with = "wire::host_path")] PathBuf),
     /// The answer is a `Result<u64, Told>`.
     Measure(#[serde(with = "wire::host_path")] PathBuf),
+    /// The answer is an [`Overlay`].
+    TryOverlay(#[serde(with = "wire::host_path")] PathBuf),
 }
 
 /// How a run ended, and owners that the upper folder's files can't say.
 pub(super) type Ended = Result<(Outcome, Links), Told>;
+
+/// Why no overlay can be mounted in an empty folder; none where one can.
+pub(super) type Overlay = Result<Option<NoOverlay>, Told>;
 
 /// What the first process of a step tells its worker.
 #[derive(Debug, Serialize, Deserialize)]

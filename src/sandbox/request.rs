@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::wire;
+use super::{Ways, wire};
 use crate::canon::EntryPath;
 
 /// A command and all that it sees. Nothing else of the host is there for it.
@@ -59,6 +59,8 @@ pub struct Request {
     /// Devices of the host that are there under the same path, if the caller's user may use them.
     #[serde(with = "wire::host_paths")]
     pub devices: Vec<PathBuf>,
+    /// How it is done on this machine: the session sets it.
+    pub ways: Ways,
 }
 
 /// Something mounted for the command; none of it is in the upper folder.

@@ -8,13 +8,16 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::error::{Doing as _, Error};
+use super::identity;
 use super::mounts::{self, Stage};
 use super::places::Places;
 use super::request::Request;
 use super::session::Identity;
+use super::ways::{Layers, Ways};
 use crate::canon::EntryPath;
 
 /// Most layers of one overlay, as the kernel has it.
@@ -36,22 +39,35 @@ pub(super) fn make(request: &Request, identity: Identity) -> Result<Made, Error>
         Ok(place)
     };
     let (root, stage) = (place("root")?, place("stage")?);
-    overlay(
-        &request.lowers,
-        &request.upper,
-        &place("step")?,
-        &place("none")?,
-        &root,
-    )?;
+    match request.ways.layers {
+        Layers::Mounted => overlay(
+            &request.lowers,
+            &request.upper,
+            &place("step")?,
+            &place("none")?,
+            &root,
+        )?,
+        Layers::Copied | Layers::There => mounts::mount_copy(&request.upper, &root)?,
+    }
     let mut places = Places::new(open_place(&root)?)?;
     let mut stage = Stage::new(stage)?;
     mounts::system(&mut places, &mut stage, request, identity)?;
     for (number, mount) in request.mounts.iter().enumerate() {
-        let scratch = request.work.join(format!("mount-{number}"));
-        mounts::add(&mut places, &mut stage, mount, &scratch, identity)?;
+        let scratch = scratch(request, number);
+        mounts::add(&mut places, &mut stage, mount, &scratch, request, identity)?;
     }
     let workdir = places.get_for_good(&request.workdir)?;
-    enter(&places).doing(|| "change to the command's root".to_owned())?;
+    match enter(&places) {
+        // To a root of its own namespace nobody else refuses it.
+        Err(cause @ Errno::PERM) => {
+            return Err(Error::Unsupported {
+                what: "change to a command's root".to_owned(),
+                cause: cause.to_string(),
+                hint: identity::NO_FILTER.to_owned(),
+            });
+        }
+        other => other.doing(|| "change to the command's root".to_owned())?,
+    }
     rustix::process::fchdir(workdir).doing(|| format!("change to `{}`", request.workdir))?;
     Ok(Made {
         stubs: places.stubs,
@@ -70,7 +86,7 @@ fn enter(places: &Places) -> rustix::io::Result<()> {
 /// Makes a directory unless there is one.
 pub(super) fn make_directory(path: &Path) -> Result<(), Error> {
     match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
-        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(Errno::EXIST) => Ok(()),
         other => other.doing(|| format!("make the folder `{}`", path.display())),
     }
 }
@@ -82,11 +98,34 @@ pub(super) fn open_place(path: &Path) -> Result<OwnedFd, Error> {
     opened.doing(|| format!("open the folder `{}`", path.display()))
 }
 
+/// Where the mount of that number keeps what is lost.
+pub(super) fn scratch(request: &Request, number: usize) -> PathBuf {
+    request.work.join(format!("mount-{number}"))
+}
+
+/// What is written to in there, and what has the copies where no overlay can be mounted.
+pub(super) const SCRATCH_UPPER: &str = "upper";
+
+/// Layers of which what is written to them is lost, in `scratch`.
+pub(super) fn layers(lowers: &[PathBuf], scratch: &Path, ways: Ways) -> Result<OwnedFd, Error> {
+    if ways.layers != Layers::Mounted {
+        return open_place(&scratch.join(SCRATCH_UPPER));
+    }
+    make_directory(scratch)?;
+    let at = [SCRATCH_UPPER, "work", "none", "root"].map(|name| scratch.join(name));
+    for folder in &at {
+        make_directory(folder)?;
+    }
+    let [upper, work, none, at] = at;
+    overlay(lowers, &upper, &work, &none, &at)?;
+    open_place(&at)
+}
+
 /// Mounts layers at `at`. `none` is an empty folder, for a root without layers.
 ///
 /// The kernel takes a page of options, so that paths of hundreds of layers have no room there:
 /// the folders are opened, and named by their numbers in `/proc/self/fd`.
-pub(super) fn overlay(
+fn overlay(
     lowers: &[PathBuf],
     upper: &Path,
     work: &Path,
@@ -136,18 +175,7 @@ pub(super) fn overlay(
         _ => Err(error),
     });
     rustix::process::chdir("/").doing(|| "reach `/`".to_owned())?;
-    mounted.map_err(|cause| match cause.raw_os_error() {
-        Some(libc::EPERM | libc::ENODEV) => Error::Unsupported {
-            what: "mount an overlay in a user namespace".to_owned(),
-            cause: cause.to_string(),
-            hint: "it takes Linux 5.11 or newer, and the module `overlay` (`modprobe overlay`)"
-                .to_owned(),
-        },
-        _ => Error::Io {
-            what: "mount the layers".to_owned(),
-            source: cause,
-        },
-    })?;
+    mounted.doing(|| "mount the layers".to_owned())?;
     drop((lowers, upper.as_fd()));
     Ok(())
 }

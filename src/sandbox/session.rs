@@ -2,13 +2,13 @@
 //!
 //! In: [`SessionSettings`], then [`Request`]s from any thread. Out: what the agent answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
@@ -17,10 +17,10 @@ use super::channel::{self, Channel};
 use super::error::{Doing as _, Told};
 use super::network::carried::Carried;
 use super::notify::Links;
-use super::protocol::{Ended, Hello, Operation, Ready};
+use super::protocol::{Ended, Hello, Operation, Overlay, Ready};
 use super::pump::{self, Output};
 use super::sockets::Relay;
-use super::{Error, Found, Request, agent};
+use super::{Error, Found, Layers, NoOverlay, Request, Security, Ways, agent, ways};
 use crate::canon::EntryPath;
 
 /// How a session is made.
@@ -124,6 +124,14 @@ pub struct Session {
     agent: Agent,
     /// By the upper folder: owners that its files can't say.
     links: Mutex<BTreeMap<PathBuf, Links>>,
+    ways: Ways,
+    /// By device: whether overlays can be mounted there.
+    overlays: Mutex<BTreeMap<u64, Option<NoOverlay>>>,
+    /// Held while a command runs that sees the `/proc` of all: commands are in one user namespace,
+    /// where they might look into each other.
+    turn: Mutex<()>,
+    /// Upper folders that hold a copy of their layers.
+    copies: Mutex<BTreeSet<PathBuf>>,
 }
 
 /// The agent's process, and the socket that it lives by.
@@ -172,18 +180,72 @@ impl Session {
             socket.send(&Hello { wanted }, &[])?;
             socket.receive_plain()
         };
-        let identity = speak().map_err(Error::Start)?.map_err(Error::from)?;
+        let (identity, ways) = speak().map_err(Error::Start)?.map_err(Error::from)?;
         Ok(Session {
             identity,
             readers: Mutex::default(),
             agent,
             links: Mutex::default(),
+            ways,
+            overlays: Mutex::default(),
+            turn: Mutex::default(),
+            copies: Mutex::default(),
         })
     }
 
     /// Which users there are inside.
     pub fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Why commands whose folders are beside `folder`, which is empty, have their layers copied; none
+    /// where they don't. It is tried once on each file system.
+    pub fn no_overlay(&self, folder: &Path) -> Result<Option<NoOverlay>, Error> {
+        absolute([folder])?;
+        let stat = rustix::fs::stat(folder);
+        let stat = stat.doing(|| format!("look at `{}`", folder.display()))?;
+        let mut overlays = self.overlays.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = overlays.get(&stat.st_dev) {
+            return Ok(known.clone());
+        }
+        let channel = self.ask(&Operation::TryOverlay(folder.to_owned()), &[])?;
+        let tried = channel.receive_plain::<Overlay>();
+        let tried = tried.map_err(|_| Error::Ended)?.map_err(Error::from)?;
+        overlays.insert(stat.st_dev, tried.clone());
+        Ok(tried)
+    }
+
+    /// How it does things on this machine, but for the layers.
+    pub fn ways(&self) -> Ways {
+        self.ways
+    }
+
+    /// Waits until the command may run: no two at a time see the `/proc` of all.
+    fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        let turn = || self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ways.shares_proc.then(turn)
+    }
+
+    /// The request as it can be served here.
+    fn possible(&self, request: &Request) -> Result<Request, Error> {
+        check(request)?;
+        if self.ways.shares_proc && request.security == Security::Insecure {
+            return Err(ways::insecure_beside_others());
+        }
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        let layers = match self.no_overlay(&request.work)? {
+            None => Layers::Mounted,
+            Some(_) if copies.insert(request.upper.clone()) => Layers::Copied,
+            Some(_) => Layers::There,
+        };
+        let ways = Ways {
+            layers,
+            ..self.ways
+        };
+        Ok(Request {
+            ways,
+            ..request.clone()
+        })
     }
 
     /// The agent's process id.
@@ -230,12 +292,12 @@ impl Session {
     /// Runs a command to its end; every process that it began is gone then. `output` gets what it
     /// writes, as it comes, and ends the command where it can't take that.
     pub fn run(&self, request: &Request, output: &mut Output<'_>) -> Result<Outcome, Error> {
-        check(request)?;
+        let mut asked = self.possible(request)?;
+        let _turn = self.turn();
         let pipe =
             || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned());
         let (out, their_out) = pipe()?;
         let (err, their_err) = pipe()?;
-        let mut asked = request.clone();
         let (_carried, control) = Carried::start(&mut asked)?;
         let (_relay, sockets) = Relay::start(&asked)?.unzip();
         let (streams, rest) = ([&their_out, &their_err], control.iter().chain(&sockets));
@@ -278,8 +340,8 @@ impl Session {
         input: OwnedFd,
         output: OwnedFd,
     ) -> Result<Outcome, Error> {
-        check(request)?;
-        let mut asked = request.clone();
+        let mut asked = self.possible(request)?;
+        let _turn = self.turn();
         let (_carried, control) = Carried::start(&mut asked)?;
         let (_relay, sockets) = Relay::start(&asked)?.unzip();
         let ends = control.iter().chain(&sockets);
@@ -355,6 +417,9 @@ impl Session {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.remove(folder);
         drop(links);
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        copies.retain(|upper| !upper.starts_with(folder));
+        drop(copies);
         let told = channel.receive_plain::<Result<(), Told>>();
         told.map_err(|_| Error::Ended)?.map_err(Error::from)
     }

@@ -203,6 +203,11 @@ pub(super) fn make_device(mount: BorrowedFd<'_>) -> io::Result<()> {
     set_mount_attributes(mount, flags)
 }
 
+/// As [`make_read_only`], with devices off.
+pub(super) fn make_deviceless(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_mount_attributes(mount, libc::MOUNT_ATTR_NODEV)
+}
+
 fn set_mount_attributes(mount: BorrowedFd<'_>, set: u64) -> io::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: set,

@@ -5,7 +5,7 @@
 //! folder: no symlink is followed, and every path is checked.
 
 use std::io::{self, Read, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timestamps, Uid, XattrFlags};
@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use super::error::{Doing as _, Error};
 use super::folder;
 use super::links;
+use super::marks;
 use super::notify::owner::record::{self, Owner, Table};
 use super::owner::{self, Kept, KeptDevice};
 use crate::canon::EntryPath;
@@ -21,9 +22,6 @@ use crate::layer::Meta;
 use crate::layer::entry::Device;
 use crate::layer::read::{Member, MemberKind, Reader};
 use crate::layer::scan::MOST_ENTRIES;
-
-/// Of a directory of which nothing from below is seen.
-const OPAQUE: &str = "user.overlay.opaque";
 
 /// Unpacks a tar, not compressed. `lowers` are the layers below, the lowest first.
 pub(super) fn unpack(tar: impl Read, folder: &Path, lowers: &[PathBuf]) -> Result<(), Error> {
@@ -108,7 +106,7 @@ impl Unpacking {
                     other => other?,
                 }
                 if was_removed {
-                    set_xattr(&parent, name, OPAQUE, b"y")?;
+                    marks::make_opaque(&parent, name)?;
                 }
                 self.directories.push((path, meta.clone()));
                 return Ok(());
@@ -184,14 +182,17 @@ impl Unpacking {
                 .join(&EntryPath::new(name).map_err(invalid)?)
                 .map_err(invalid)?;
             let stat = rustix::fs::statat(&at, name, AtFlags::SYMLINK_NOFOLLOW);
-            let was_removed = stat.is_ok_and(|stat| is_whiteout(&stat));
+            let was_removed = match stat {
+                Ok(stat) => marks::is_whiteout(&at, name, &stat)?,
+                Err(_) => false,
+            };
             if was_removed {
                 rustix::fs::unlinkat(&at, name, AtFlags::empty())?;
             }
             match rustix::fs::mkdirat(&at, name, Mode::RWXU) {
                 Ok(()) => {
                     if was_removed {
-                        set_xattr(&at, name, OPAQUE, b"y")?;
+                        marks::make_opaque(&at, name)?;
                     }
                     let meta = self.meta_below(&way);
                     self.directories.push((way.clone(), meta));
@@ -250,14 +251,10 @@ impl Unpacking {
     }
 }
 
-fn is_whiteout(stat: &rustix::fs::Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
-}
-
 /// Makes `removed` gone from the layers below.
 fn white_out(parent: &OwnedFd, removed: &[u8]) -> io::Result<()> {
     if removed == b".wh..opq" {
-        return set_xattr(parent, b".", OPAQUE, b"y");
+        return marks::make_opaque(parent, b".");
     }
     // AUFS's own names, and none at all.
     if removed.starts_with(b".wh.") || matches!(removed, b"" | b"." | b"..") {
@@ -265,19 +262,10 @@ fn white_out(parent: &OwnedFd, removed: &[u8]) -> io::Result<()> {
     }
     match rustix::fs::statat(parent, removed, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-            set_xattr(parent, removed, OPAQUE, b"y")
+            marks::make_opaque(parent, removed)
         }
         Ok(_) => Ok(()),
-        Err(Errno::NOENT) => {
-            let kind = FileType::CharacterDevice;
-            Ok(rustix::fs::mknodat(
-                parent,
-                removed,
-                kind,
-                Mode::empty(),
-                0,
-            )?)
-        }
+        Err(Errno::NOENT) => marks::make_whiteout(parent, removed),
         Err(error) => Err(error.into()),
     }
 }
@@ -289,12 +277,13 @@ fn make_room(parent: &OwnedFd, name: &[u8], is_directory: bool) -> io::Result<bo
         Err(Errno::NOENT) => return Ok(false),
         other => other?,
     };
+    let was_removed = marks::is_whiteout(parent, name, &stat)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         rustix::fs::unlinkat(parent, name, AtFlags::empty())?;
     } else if !is_directory {
         folder::remove_in(parent, name)?;
     }
-    Ok(is_whiteout(&stat))
+    Ok(was_removed)
 }
 
 /// Makes a device, or a file that stands for it where this user may make none.
@@ -324,18 +313,11 @@ fn make_device(
 
 fn set_xattr(parent: &OwnedFd, name: &[u8], xattr: &str, value: &[u8]) -> io::Result<()> {
     Ok(rustix::fs::lsetxattr(
-        place(parent, name).as_slice(),
+        marks::place(parent, name).as_slice(),
         xattr,
         value,
         XattrFlags::empty(),
     )?)
-}
-
-/// A path of what a directory holds, for calls that know no directory.
-fn place(parent: &OwnedFd, name: &[u8]) -> Vec<u8> {
-    let mut place = format!("/proc/self/fd/{}/", parent.as_raw_fd()).into_bytes();
-    place.extend_from_slice(name);
-    place
 }
 
 /// Whether the file has all of it, its owner too, which some can't have.
@@ -380,10 +362,10 @@ fn set_meta(
         rustix::fs::chmodat(parent, name, mode, AtFlags::empty())?;
     }
     for (xattr, value) in meta.xattrs.iter().flat_map(|xattrs| xattrs.iter()) {
-        if xattr.starts_with(b"user.overlay.") || **xattr == *owner::NAME.as_bytes() {
+        if marks::is_mark(xattr) || **xattr == *owner::NAME.as_bytes() {
             continue;
         }
-        let there = place(parent, name);
+        let there = marks::place(parent, name);
         let flags = XattrFlags::empty();
         match rustix::fs::lsetxattr(there.as_slice(), &**xattr, value, flags) {
             // The layer has it; commands here don't see it.

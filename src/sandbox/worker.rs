@@ -22,11 +22,11 @@ use super::init::{self, Ends, Streams};
 use super::limits;
 use super::network::Ports;
 use super::notify::{Answers, Links, Supervisor};
-use super::protocol::{Ended, Operation, Report};
+use super::protocol::{Ended, Operation, Overlay, Report};
 use super::request::Network;
 use super::session::{Exit, Identity, Outcome};
 use super::sys::{self, Alone, Forked};
-use super::{Request, links, list, unpack};
+use super::{Layers, Request, copy, list, unpack, ways};
 use crate::canon::EntryPath;
 
 /// Most entries of one answer to `List`.
@@ -73,6 +73,10 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
             channel.send(&folder::measure(&folder).map_err(Told::from), &[])
         }
         Operation::Remove(folder) => channel.send(&told(folder::remove(&folder)), &[]),
+        Operation::TryOverlay(folder) => {
+            let tried: Overlay = ways::try_overlay(&folder).map_err(Told::from);
+            channel.send(&tried, &[])
+        }
     }
 }
 
@@ -142,7 +146,7 @@ fn run(
         control,
         sockets,
     } = given;
-    let links = links::read(&request.lowers)?;
+    let links = copy::prepare(request)?;
     let agent = rustix::process::getppid();
     let cairn = agent.and_then(groups::parent).ok_or(Error::Ended)?;
     let group = Group::make(&request.limits, cairn);
@@ -255,7 +259,7 @@ fn run(
     let outcome = Outcome {
         exit,
         stubs: heard.stubs,
-        is_copy: false,
+        is_copy: request.ways.layers != Layers::Mounted,
         loose,
     };
     Ok((outcome, answers.into_links()))

@@ -1,12 +1,12 @@
 //! Differences of made-up upper directories.
 //!
-//! In: a file system, another one, and every way in which an overlay may write down how the one
-//! became the other. Out: one layer, which makes the other of the one.
-
-use proptest::prelude::*;
+//! In: a file system and what a command left of it. Out: the layer.
 
 use super::*;
 use crate::layer::{Entry, Tree};
+
+#[path = "diff_property_tests.rs"]
+mod property;
 
 type Time = (i64, u32);
 
@@ -74,6 +74,10 @@ fn with_xattr(mut found: Found, name: &[u8], value: &[u8]) -> Found {
 
 /// `letter mode path`, one a line, as [`Tree::to_text`] has it but for owners.
 fn shown(base: &Rootfs, upper: &[(Found, &str)], stubs: &[&str]) -> Vec<String> {
+    shown_of(base, upper, stubs, false)
+}
+
+fn shown_of(base: &Rootfs, upper: &[(Found, &str)], stubs: &[&str], is_copy: bool) -> Vec<String> {
     let found: Vec<_> = upper.iter().map(|(found, _)| found.clone()).collect();
     let stubs: Vec<_> = stubs.iter().map(|target| path(target)).collect();
     let circumstances = Circumstances {
@@ -81,7 +85,7 @@ fn shown(base: &Rootfs, upper: &[(Found, &str)], stubs: &[&str]) -> Vec<String> 
         began: BEGAN,
         ended: ENDED,
         stubs: &stubs,
-        is_copy: false,
+        is_copy,
     };
     let needed = contents_needed(base, &found, &circumstances);
     let content = |number: usize| {
@@ -220,6 +224,79 @@ fn an_opaque_directory_becomes_what_it_hides() {
     assert_eq!(shown(&base(), &upper, &[]), expected);
 }
 
+/// What a copy of [`base`] holds that no command has touched.
+fn copied() -> Vec<(Found, &'static str)> {
+    const THEN: Time = (100, 0);
+    let file = FoundKind::File { size: 1 };
+    let link = FoundKind::Symlink((*b"f").into());
+    vec![
+        (found("", DIRECTORY, 0o755, NOW, 1), ""),
+        (found("d", DIRECTORY, 0o755, THEN, 2), ""),
+        (found("d/a", file.clone(), 0o644, THEN, 3), "a"),
+        (found("d/b", file.clone(), 0o644, THEN, 4), "a"),
+        (found("d/e", DIRECTORY, 0o755, THEN, 5), ""),
+        (found("d/e/x", file.clone(), 0o644, THEN, 6), "x"),
+        (found("f", file, 0o644, THEN, 7), "f"),
+        (found("l", link, 0o777, THEN, 8), ""),
+    ]
+}
+
+/// What a command does to a copy.
+type Touch<'a> = &'a dyn Fn(&mut Vec<(Found, &'static str)>);
+
+#[test]
+fn of_a_copy_only_what_is_otherwise_is_in_the_layer() {
+    let changed = |change: Touch| {
+        let mut upper = copied();
+        change(&mut upper);
+        upper.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        shown_of(&base(), &upper, &["proc"], true)
+    };
+    let without = |path: &'static str| {
+        move |upper: &mut Vec<(Found, &'static str)>| {
+            let path = self::path(path);
+            upper.retain(|(found, _)| found.path != path && !found.path.is_in(&path));
+        }
+    };
+    assert_eq!(changed(&|_| {}), [""; 0]);
+    assert_eq!(
+        changed(&|upper| upper.push((found("proc", DIRECTORY, 0o755, NOW, 9), ""))),
+        [""; 0]
+    );
+    assert_eq!(changed(&without("f")), ["w 0000 0 f"]);
+    let gone = ["d 0755 100 d", "w 0000 0 d/e"];
+    assert_eq!(changed(&without("d/e")), gone);
+    // Of two names one alone.
+    let alone = ["d 0755 100 d", "f 4755 100 d/a"];
+    assert_eq!(changed(&|upper| upper[2].0.mode = 0o4755), alone);
+    // A third name goes with the one that it was made of.
+    let linked = ["d 0755 100 d", "f 0644 100 d/a", "h 0644 100 x=d/a"];
+    assert_eq!(
+        changed(&|upper| {
+            let mut third = upper[2].clone();
+            third.0.path = path("x");
+            upper.push(third);
+        }),
+        linked
+    );
+    // Names that are linked once more are as they were.
+    assert_eq!(changed(&|upper| upper[3].0.inode = 3), [""; 0]);
+    // A directory that was replaced, and one whose mode alone is another.
+    let replaced = ["d 0755 100 d", "d 0755 100 d/e", "w 0000 0 d/e/x"];
+    let replace = |upper: &mut Vec<(Found, &'static str)>| {
+        without("d/e/x")(upper);
+        upper[4].0.mtime = NOW;
+    };
+    assert_eq!(changed(&replace), replaced);
+    assert_eq!(changed(&|upper| upper[1].0.mode = 0o700), ["d 0700 100 d"]);
+    let file = |upper: &mut Vec<(Found, &'static str)>| {
+        without("d/e")(upper);
+        let kind = FoundKind::File { size: 1 };
+        upper.push((found("d/e", kind, 0o644, NOW, 9), "e"));
+    };
+    assert_eq!(changed(&file), ["d 0755 100 d", "f 0644 7 d/e"]);
+}
+
 #[test]
 fn what_is_gone_is_one_removal_each() {
     let upper = [
@@ -288,141 +365,4 @@ fn what_is_there_for_mounts_alone_and_sockets_are_left_out() {
     let mounts = ["etc", "etc/hosts", "m", "m/n", "used", "used/by", "proc"];
     let expected = ["d 0755 7 used", "p 0644 7 used/it", "s /d/e/s"];
     assert_eq!(shown(&base(), &upper, &mounts), expected);
-}
-
-/// A file system of a few paths: what is at each, none, a directory or a file.
-type Sketch = Vec<u8>;
-
-const PLACES: [&str; 8] = ["a", "a/b", "a/b/c", "a/d", "e", "e/f", "e/f/g", "h"];
-
-/// What `sketch` has at the place of that number: 0 nothing, 1 and 2 directories, from 3 on files.
-fn at(sketch: &Sketch, number: usize) -> u8 {
-    let place = PLACES[number];
-    let parent = place.rsplit_once('/').map(|(parent, _)| parent);
-    let parent = parent.and_then(|parent| PLACES.iter().position(|other| *other == parent));
-    match parent {
-        Some(parent) if !matches!(at(sketch, parent), 1 | 2) => 0,
-        _ => sketch[number],
-    }
-}
-
-fn kind_of(code: u8) -> (Kind, u16) {
-    match code {
-        1 => (Kind::Directory, 0o755),
-        2 => (Kind::Directory, 0o700),
-        code => (file_kind(&code.to_string()), 0o644),
-    }
-}
-
-fn made(sketch: &Sketch) -> Rootfs {
-    let places = (0..PLACES.len()).filter(|&number| at(sketch, number) != 0);
-    let entries = places.map(|number| {
-        let (kind, mode) = kind_of(at(sketch, number));
-        entry(PLACES[number], kind, mode)
-    });
-    rootfs(entries.collect())
-}
-
-/// An upper directory that makes `after` of `before`: `noise` says where something is copied up
-/// for nothing, and which directories are opaque.
-fn upper(before: &Sketch, after: &Sketch, noise: &[(bool, bool)]) -> Vec<(Found, &'static str)> {
-    const TEXTS: [&str; 6] = ["", "", "", "3", "4", "5"];
-    let mut all: Vec<(Found, &'static str)> = Vec::new();
-    let mut opaque: Vec<&str> = Vec::new();
-    for (number, place) in PLACES.iter().enumerate() {
-        let (old, new) = (at(before, number), at(after, number));
-        let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
-        let parent_is_new = !parent.is_empty()
-            && all
-                .iter()
-                .any(|(found, _)| found.path == path(parent) && found.kind == OPAQUE);
-        let is_hidden = opaque.contains(&parent) || parent_is_new;
-        let is_directory = |code| matches!(code, 1 | 2);
-        let has_below = |sketch: &Sketch| {
-            (0..PLACES.len()).any(|below| {
-                PLACES[below].starts_with(&format!("{place}/")) && at(sketch, below) != 0
-            })
-        };
-        let differs_below = (0..PLACES.len()).any(|below| {
-            PLACES[below].starts_with(&format!("{place}/"))
-                && (at(before, below) != at(after, below) || noise[below].0)
-        });
-        let wanted = is_hidden || old != new || noise[number].0 || differs_below;
-        if new == 0 {
-            if old != 0
-                && !is_hidden
-                && (parent.is_empty()
-                    || is_directory(at(
-                        after,
-                        PLACES.iter().position(|other| *other == parent).unwrap(),
-                    )))
-            {
-                all.push((found(place, GONE, 0, NOW, number as u64), ""));
-            }
-            continue;
-        }
-        if !wanted {
-            continue;
-        }
-        if is_directory(new) {
-            let (_, mode) = kind_of(new);
-            let mut directory = found(place, DIRECTORY, mode, NOW, number as u64);
-            // All that is seen below is then above: whatever stays must be copied up.
-            let is_opaque = is_directory(old) && noise[number].1 && has_below(before);
-            if is_opaque {
-                directory.kind = OPAQUE;
-            }
-            if is_opaque || is_hidden {
-                opaque.push(place);
-            }
-            all.push((directory, ""));
-        } else {
-            let text = TEXTS[usize::from(new)];
-            let size = text.len() as u64;
-            all.push((
-                found(place, FoundKind::File { size }, 0o644, NOW, number as u64),
-                text,
-            ));
-        }
-    }
-    all
-}
-
-proptest! {
-    #[test]
-    fn the_layer_makes_the_file_system_and_depends_on_nothing_else(
-        before in prop::collection::vec(0_u8..6, PLACES.len()),
-        after in prop::collection::vec(0_u8..6, PLACES.len()),
-        noise in prop::collection::vec(any::<(bool, bool)>(), PLACES.len()),
-    ) {
-        let base = made(&before);
-        let quiet = vec![(false, false); PLACES.len()];
-        let trees = [quiet, noise].map(|noise| {
-            let upper = upper(&before, &after, &noise);
-            let found: Vec<_> = upper.iter().map(|(found, _)| found.clone()).collect();
-            let content = |number: usize| {
-                let (digest, origin) = (Digest::of(upper[number].1.as_bytes()), Origin::None);
-                Ok(Content { digest, origin })
-            };
-            let circumstances = Circumstances {
-                epoch: "100".parse().unwrap(),
-                began: BEGAN,
-                ended: ENDED,
-                stubs: &[],
-                is_copy: false,
-            };
-            diff(&base, &found, &content, &circumstances).unwrap().change.tree
-        });
-        prop_assert_eq!(trees[0].to_text(), trees[1].to_text());
-        let mut got = base.clone();
-        got.push(&trees[1], &[]);
-        let rows = |rootfs: &Rootfs| -> Vec<_> {
-            let root = EntryPath::root();
-            let rows = rootfs.below(&root);
-            rows.map(|(path, node)| (path.clone(), node.kind.clone(), node.meta.clone())).collect()
-        };
-        prop_assert_eq!(rows(&got), rows(&made(&after)));
-        let is_same = rows(&base) == rows(&got);
-        prop_assert_eq!(trees[0].entries().is_empty(), is_same);
-    }
 }

@@ -20,7 +20,7 @@ fn builds_the_same(users: &Users, arguments: &[&str]) {
 
 /// What changes owners, on a root of busybox: every step stands on what the ones before it left,
 /// and says what it sees.
-const CHANGES: &str = r#"
+pub const CHANGES: &str = r#"
 FROM scratch AS busy
 COPY --chmod=4755 busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "-s", "/bin"]

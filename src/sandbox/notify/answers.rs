@@ -5,6 +5,7 @@
 
 use super::attribute::Attributes;
 use super::bpf::{Error, Word};
+use super::host_name::HostName;
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
@@ -23,6 +24,7 @@ pub(in crate::sandbox) struct Answers {
     owners: Owners,
     attributes: Attributes,
     connects: Option<Connects>,
+    host_name: Option<HostName>,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl Answers {
             owners,
             attributes: Attributes::new(users),
             connects: (request.network == Network::Forwarded).then(Connects::default),
+            host_name: request.ways.answers_host_name.then_some(HostName),
         }
     }
 
@@ -70,6 +73,9 @@ impl Answers {
         let mut handlers = vec![owners, Box::new(&mut self.attributes)];
         if let Some(connects) = &mut self.connects {
             handlers.push(Box::new(connects));
+        }
+        if let Some(host_name) = &mut self.host_name {
+            handlers.push(Box::new(host_name));
         }
         handlers
     }

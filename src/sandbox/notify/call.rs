@@ -91,6 +91,7 @@ calls! {
     Sysctl 156 -;
     Syslog 103 116;
     Umount2 166 39;
+    Uname 63 160;
     Unshare 272 97;
     Uselib 134 -;
     Userfaultfd 323 282;

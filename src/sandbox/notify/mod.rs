@@ -10,6 +10,7 @@ pub mod bpf;
 pub mod call;
 pub mod deny;
 pub mod filter;
+mod host_name;
 pub mod owner;
 mod resolve;
 mod rights;

@@ -155,9 +155,9 @@ fn walk(
         let proc = rustix::fs::fstatfs(&here)?.f_type.cast_unsigned() == PROC.0;
         let proc_root = proc && rustix::fs::fstat(&here)?.st_ino == PROC.1;
         let target = match (proc_root, name.as_slice()) {
-            (true, b"self") => own_number(caller)?,
+            (true, b"self") => own_number(caller, &here)?,
             (true, b"thread-self") => {
-                let number = own_number(caller)?;
+                let number = own_number(caller, &here)?;
                 [number.as_slice(), b"/task/", &number].concat()
             }
             _ => {
@@ -208,9 +208,14 @@ fn mount(file: BorrowedFd<'_>) -> Result<u64, Errno> {
     Ok(statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id)
 }
 
-/// The number of the caller's process in its own namespace.
-fn own_number(caller: &Caller<'_>) -> Result<Vec<u8>, Errno> {
+/// The number that the caller's process has in this `/proc`: of its own namespace, or of ours.
+fn own_number(caller: &Caller<'_>, proc: &OwnedFd) -> Result<Vec<u8>, Errno> {
     let numbers = caller.status("NStgid")?;
-    let own = numbers.split_whitespace().next_back();
-    Ok(own.ok_or(Errno::SRCH)?.as_bytes().to_vec())
+    let mut numbers = numbers.split_whitespace();
+    let is_ours = rustix::fs::fstat(proc)?.st_dev == rustix::fs::stat("/proc")?.st_dev;
+    let number = match is_ours {
+        true => numbers.next(),
+        false => numbers.next_back(),
+    };
+    Ok(number.ok_or(Errno::SRCH)?.as_bytes().to_vec())
 }

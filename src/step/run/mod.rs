@@ -10,6 +10,7 @@ mod log;
 mod mask;
 mod settings;
 mod sources;
+mod tell;
 mod users;
 
 use std::collections::BTreeMap;
@@ -37,8 +38,7 @@ use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
 use crate::plan::{Command, command};
 use crate::sandbox::{
-    Exit, Found, FoundKind, Identity, Limit, Network, Outcome, Request, Rlimit, Security, Session,
-    group_remedy,
+    Exit, Found, FoundKind, Identity, Network, Outcome, Request, Rlimit, Security, Session,
 };
 use crate::store::Store;
 use log::Log;
@@ -56,6 +56,8 @@ pub struct Runner<'a> {
     epoch: Epoch,
     expansion: Expansion,
     session: OnceLock<Arc<Session>>,
+    /// Whether layers are copied for each command.
+    copies: AtomicBool,
     opening: Mutex<()>,
     /// Whether it was said that commands reach the network.
     has_told: AtomicBool,
@@ -156,6 +158,7 @@ impl<'a> Runner<'a> {
             epoch,
             expansion,
             session: OnceLock::new(),
+            copies: AtomicBool::new(false),
             opening: Mutex::new(()),
             has_told: AtomicBool::new(false),
             has_told_loose: AtomicBool::new(false),
@@ -171,6 +174,7 @@ impl<'a> Runner<'a> {
         let session = Arc::new(Session::open(&self.settings.session)?);
         self.events
             .debug(format!("the sandbox has users: {:?}", session.identity()));
+        self.tell_ways(&session)?;
         for folder in self.store.abandoned_folders() {
             // Another cairn may be at it, too.
             let _ = absolute(&folder).map(|folder| session.remove(&folder));
@@ -185,6 +189,16 @@ impl<'a> Runner<'a> {
             Identity::Whole => "whole".to_owned(),
             Identity::Range { users, groups } => format!("range-{caller}-{users}-{groups}"),
             Identity::Single => format!("single-{caller}"),
+        })
+    }
+
+    /// What tells apart folders of layers. Where no overlay reads them, their files may say in
+    /// another way what is gone.
+    fn layout(&self) -> Result<String, Error> {
+        let users = self.users()?;
+        Ok(match self.copies.load(Ordering::Relaxed) {
+            true => format!("{users}-copied"),
+            false => users,
         })
     }
 
@@ -284,48 +298,6 @@ impl<'a> Runner<'a> {
                 log: key.0.hex()[..12].to_owned(),
             }),
         }
-    }
-
-    /// Says what makes the result depend on more than the recipe.
-    fn tell(&self, command: &Command, devices: &[PathBuf]) {
-        let line = command.arguments.join(" ");
-        let impure = [
-            (
-                command.network == command::Network::Host,
-                "has the host's network",
-            ),
-            (
-                command.security == command::Security::Insecure,
-                "has every capability",
-            ),
-            (!devices.is_empty(), "has devices of the host"),
-        ];
-        for (_, what) in impure.into_iter().filter(|(is_so, _)| *is_so) {
-            self.events.warn(format!("a command {what}: `{line}`"));
-        }
-        let has_network = command.network == command::Network::Default;
-        if has_network && !self.has_told.swap(true, Ordering::Relaxed) {
-            self.events.note(
-                "commands reach the network (`--network none` keeps them off it): what they fetch may differ from build to build",
-            );
-        }
-    }
-
-    /// Says which limits hold less than was asked for.
-    fn tell_loose(&self, outcome: &Outcome) {
-        if outcome.loose.is_empty() || self.has_told_loose.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let limits = outcome.loose.iter().map(|limit| match limit {
-            Limit::Memory => "`--memory` holds for each process of a command alone",
-            Limit::Processes => "`--processes` holds for all that its user has",
-        });
-        let limits: Vec<_> = limits.collect();
-        self.events.warn(format!(
-            "{}, as cairn may make no control group here; {}",
-            limits.join(", and "),
-            group_remedy()
-        ));
     }
 
     fn check(&self, command: &Command, devices: &[PathBuf]) -> Result<(), Error> {

@@ -34,7 +34,7 @@ pub(super) struct Mounts {
 impl Runner<'_> {
     /// The layers of `stack` unpacked, the lowest first.
     pub(super) fn lowers(&self, stack: &Stack) -> Result<Vec<PathBuf>, Error> {
-        let (session, users) = (self.session()?, self.users()?);
+        let (session, layout) = (self.session()?, self.layout()?);
         let mut lowers: Vec<PathBuf> = Vec::new();
         let mut chain = Vec::new();
         for layer in stack.layers() {
@@ -42,7 +42,7 @@ impl Runner<'_> {
             // others is another snapshot.
             chain.push(layer.diff_id);
             let chain = ChainId::of(&chain).map_or(layer.diff_id.0, |chain| chain.0);
-            let name = format!("{}-{users}", chain.hex());
+            let name = format!("{}-{layout}", chain.hex());
             let unpacker = Unpack {
                 session: &session,
                 unpack: |folder: &Path| {
@@ -198,11 +198,11 @@ impl Runner<'_> {
 
     /// Files as a snapshot: the only source is `held` in it.
     fn files(&self, files: &Files) -> Result<PathBuf, Error> {
-        let (session, users) = (self.session()?, self.users()?);
+        let (session, layout) = (self.session()?, self.layout()?);
         let [pick] = &files.picks[..] else {
             return Err(Error::Bug("a mount has several sources"));
         };
-        let name = format!("files-{}-{users}", files.digest().hex());
+        let name = format!("files-{}-{layout}", files.digest().hex());
         let unpacker = Unpack {
             session: &session,
             unpack: |folder: &Path| unpack_pick(&session, pick, &held_name(), None, folder),

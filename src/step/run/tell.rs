@@ -1,0 +1,71 @@
+//! What a build says of its commands: what makes their results depend on more than the recipe, and
+//! what this machine makes otherwise.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use super::Runner;
+use super::error::Error;
+use super::sources::absolute;
+use crate::plan::{Command, command};
+use crate::sandbox::{Limit, Outcome, Session, group_remedy};
+
+impl Runner<'_> {
+    /// Says what makes the result depend on more than the recipe.
+    pub(super) fn tell(&self, command: &Command, devices: &[PathBuf]) {
+        let line = command.arguments.join(" ");
+        let impure = [
+            (
+                command.network == command::Network::Host,
+                "has the host's network",
+            ),
+            (
+                command.security == command::Security::Insecure,
+                "has every capability",
+            ),
+            (!devices.is_empty(), "has devices of the host"),
+        ];
+        for (_, what) in impure.into_iter().filter(|(is_so, _)| *is_so) {
+            self.events.warn(format!("a command {what}: `{line}`"));
+        }
+        let has_network = command.network == command::Network::Default;
+        if has_network && !self.has_told.swap(true, Ordering::Relaxed) {
+            self.events.note(
+                "commands reach the network (`--network none` keeps them off it): what they fetch may differ from build to build",
+            );
+        }
+    }
+
+    /// Says what is not as it should be on this machine.
+    pub(super) fn tell_ways(&self, session: &Session) -> Result<(), Error> {
+        if session.ways().shares_proc {
+            self.events.note("commands run one at a time and see the names of processes that begin meanwhile, as the container's `/proc` is the only one to be had; `cairn doctor` says more");
+        }
+        let place = self.store.temporary_folder()?;
+        if let Some(why) = session.no_overlay(&absolute(place.0.path())?)? {
+            self.copies.store(true, Ordering::Relaxed);
+            let why = why.cause();
+            self.events.note(format!(
+                "layers are copied for each command, as {why}; `cairn doctor` says more"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Says which limits hold less than was asked for.
+    pub(super) fn tell_loose(&self, outcome: &Outcome) {
+        if outcome.loose.is_empty() || self.has_told_loose.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let limits = outcome.loose.iter().map(|limit| match limit {
+            Limit::Memory => "`--memory` holds for each process of a command alone",
+            Limit::Processes => "`--processes` holds for all that its user has",
+        });
+        let limits: Vec<_> = limits.collect();
+        self.events.warn(format!(
+            "{}, as cairn may make no control group here; {}",
+            limits.join(", and "),
+            group_remedy()
+        ));
+    }
+}
