@@ -12,15 +12,21 @@ use super::error::{Doing as _, Error};
 use super::groups::{self, Held};
 use super::identity;
 use super::request::Request;
-use super::session::Limit;
+use super::session::{Identity, Limit};
 
 /// Those of the request's limits that hold for each process or user alone; an error if one can't
 /// be held even so.
-pub(super) fn loose(request: &Request, held: Held) -> Result<Vec<Limit>, Error> {
+pub(super) fn loose(
+    request: &Request,
+    identity: Identity,
+    held: Held,
+) -> Result<Vec<Limit>, Error> {
     let is_loose = |is_wanted: bool, is_held: bool| is_wanted && !is_held;
     let memory = is_loose(request.limits.memory.is_some(), held.memory);
     let processes = is_loose(request.limits.processes.is_some(), held.processes);
-    if processes && request.uid == 0 && identity::is_machines_root() {
+    // Who is alone is that one, whoever the command takes itself for.
+    let is_root = request.uid == 0 || identity == Identity::Single;
+    if processes && is_root && identity::is_machines_root() {
         return Err(Error::Unsupported {
             what: "limit the processes of a command".to_owned(),
             cause: "it may make no control group here, and root's processes are counted by nothing else".to_owned(),
@@ -83,4 +89,39 @@ fn resource(name: &str) -> Option<Resource> {
         "stack" => Resource::Stack,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::Limits;
+
+    #[test]
+    fn root_s_processes_are_counted_by_groups_or_not_at_all() {
+        let limits = Limits {
+            memory: Some(1 << 30),
+            processes: Some(100),
+            time: None,
+        };
+        let loose = |uid, identity, memory, processes| {
+            let request = Request {
+                uid,
+                limits,
+                ..Request::default()
+            };
+            let told = loose(&request, identity, Held { memory, processes });
+            told.map_err(|error| error.to_string())
+        };
+        let whole = Identity::Whole;
+        assert_eq!(loose(0, whole, true, true), Ok(Vec::new()));
+        assert_eq!(loose(0, whole, false, true), Ok(vec![Limit::Memory]));
+        let both = Ok(vec![Limit::Memory, Limit::Processes]);
+        assert_eq!(loose(7, whole, false, false), both);
+        if rustix::process::geteuid().is_root() {
+            for (uid, identity) in [(0, whole), (0, Identity::Single), (7, Identity::Single)] {
+                let error = loose(uid, identity, true, false).unwrap_err();
+                assert!(error.contains("systemd-run --scope"), "{error}");
+            }
+        }
+    }
 }

@@ -150,7 +150,7 @@ fn run(
     let agent = rustix::process::getppid();
     let cairn = agent.and_then(groups::parent).ok_or(Error::Ended)?;
     let group = Group::make(&request.limits, cairn);
-    let loose = limits::loose(request, group.held())?;
+    let loose = limits::loose(request, identity, group.held())?;
     let (report, theirs) = Channel::pair().doing(|| "make a socket".to_owned())?;
     let mut namespaces =
         UnshareFlags::NEWPID | UnshareFlags::NEWNS | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;

@@ -41,6 +41,8 @@ calls! {
     ClockSettime 227 112;
     DeleteModule 176 106;
     FanotifyInit 300 262;
+    FileGetattr 468 468;
+    FileSetattr 469 469;
     FinitModule 313 273;
     Fsconfig 431 431;
     Fsmount 432 432;
@@ -93,6 +95,7 @@ calls! {
     Umount2 166 39;
     Uname 63 160;
     Unshare 272 97;
+    Uprobe 336 -;
     Uselib 134 -;
     Userfaultfd 323 282;
     Ustat 136 -;
@@ -155,7 +158,6 @@ calls! {
     Utimes 235 -;
     Futimesat 261 -;
     Utimensat 280 88;
-    FileSetattr 469 469;
     Setrlimit 160 164;
     Prlimit64 302 261;
     Link 86 -;

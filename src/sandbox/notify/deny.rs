@@ -78,6 +78,7 @@ const SANDBOXED: &[Call] = &[
     Call::Syslog,
     Call::Umount2,
     Call::Unshare,
+    Call::Uprobe,
     Call::Uselib,
     Call::Ustat,
     Call::Vhangup,
@@ -91,6 +92,10 @@ const TOO_NEW: &[Call] = &[
     Call::Removexattrat,
     Call::Setxattrat,
 ];
+
+/// As [`SANDBOXED`], but so new that programs do without them, where they are told that there is
+/// no such call; so runc tells them of what its profile doesn't know yet.
+const NEW: &[Call] = &[Call::FileGetattr, Call::FileSetattr];
 
 /// Socket families that nobody builds with, and whose code in kernels is little looked at: old
 /// ones, the kernel's ciphers (38), virtual machines' sockets (40).
@@ -112,6 +117,7 @@ pub fn rules(insecure: bool) -> Vec<Rule> {
     rules.extend(TOO_NEW.iter().map(|call| Rule::always(*call, missing)));
     if !insecure {
         rules.extend(SANDBOXED.iter().map(|call| Rule::always(*call, deny)));
+        rules.extend(NEW.iter().map(|call| Rule::always(*call, missing)));
         rules.push(Rule::when(Call::Clone, 0, NEW_NAMESPACES, Is::Set, deny));
         // Its flags are in memory, out of a filter's sight: libc falls back to clone.
         rules.push(Rule::always(Call::Clone3, missing));
@@ -135,6 +141,36 @@ mod tests {
         assert!(calls(true).is_subset(&calls(false)));
         assert!(!calls(true).contains(&Call::Mount));
         assert!(calls(true).contains(&Call::Keyctl));
+    }
+
+    /// What Docker's default profile refuses whatever the arguments are, to a container with
+    /// Docker's default capabilities: by x86_64's numbers, worked out from `seccomp/default.json`
+    /// of github.com/moby/profiles, as it was in 2026 for Linux up to 6.17.
+    #[cfg(target_arch = "x86_64")]
+    const DOCKER: &[u32] = &[
+        103, 134, 136, 139, 153, 155, 156, 163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173,
+        174, 175, 176, 177, 178, 179, 180, 181, 182, 183, 184, 185, 212, 227, 236, 237, 238, 239,
+        246, 248, 249, 250, 256, 272, 279, 298, 300, 304, 308, 312, 313, 320, 321, 323, 336, 425,
+        426, 427, 428, 429, 430, 431, 432, 433, 435, 438, 440, 442, 443, 450, 459, 460, 461, 467,
+        468, 469,
+    ];
+
+    /// Those that no kernel has any more, from create_module(2) to security(2).
+    #[cfg(target_arch = "x86_64")]
+    const GONE: &[u32] = &[174, 177, 178, 181, 182, 183, 184, 185];
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn what_docker_refuses_is_denied_and_nothing_else() {
+        let is_denied =
+            |rule: &Rule| rule.when.is_empty() && matches!(rule.action, Action::Deny(_));
+        let rules = rules(false).into_iter().filter(is_denied);
+        let mut denied: Vec<_> = rules.filter_map(|rule| rule.call.number()).collect();
+        denied.sort_unstable();
+        let refused = DOCKER.iter().filter(|number| !GONE.contains(number));
+        assert_eq!(denied, refused.copied().collect::<Vec<_>>());
+        // Of sockets the profile names the families that it allows, all of those to 45 but these.
+        assert_eq!(FAMILIES, [12, 19, 20, 23, 25, 34, 37, 38, 40]);
     }
 
     #[test]

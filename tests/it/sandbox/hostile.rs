@@ -142,8 +142,11 @@ fn the_first_process_has_nothing_of_the_host_open() {
         request.security = Security::Insecure;
         let (outcome, out, err) = ground.run(&request);
         assert_eq!(outcome.exit, Exit::Code(0), "{err}");
+        // Pipes are the command's own streams, and how it tells that it has begun: it may have
+        // before the first process has closed them.
+        let names = out.lines().filter(|name| !name.starts_with("pipe:"));
         let (sockets, others): (Vec<_>, Vec<_>) =
-            out.lines().partition(|name| name.starts_with("socket:"));
+            names.partition(|name| name.starts_with("socket:"));
         // The one is what it reports by.
         assert_eq!((sockets.len(), others), (1, vec!["/dev/null"; 3]), "{out}");
     }

@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use cairn::sandbox::{Exit, Identity, Wanted};
 
 use super::ground::Ground;
-use crate::support::{copy_program, programs, require, temp};
+use crate::support::users::Users;
+use crate::support::{copy_program, require, temp};
 
-/// A program that is cairn as the user 30001, to whom `/etc/subuid` gives `range`.
-pub fn as_user(folder: &Path, range: &str) -> Option<PathBuf> {
-    if !rustix::process::getuid().is_root() {
-        programs::skipped("only root can become another user");
+/// A program that is cairn as the user 30001, to whom `/etc/subuid` gives `range`. Nobody makes or
+/// removes an account as long as there are the users that come with it: the files that are mounted
+/// over here would be replaced, and the mounts gone.
+pub fn as_user(folder: &Path, range: &str) -> Option<(PathBuf, Users)> {
+    if !require("unshare") {
         return None;
     }
-    if !require("setpriv") || !require("unshare") || !require("newuidmap") {
-        return None;
-    }
+    let users = Users::new()?;
     let cairn = folder.join("cairn");
     copy_program(&cairn);
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
@@ -35,13 +35,13 @@ pub fn as_user(folder: &Path, range: &str) -> Option<PathBuf> {
     );
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-    Some(script)
+    Some((script, users))
 }
 
 #[test]
 fn a_user_with_subordinate_users_has_them_all() {
     let folder = temp();
-    let Some(program) = as_user(folder.path(), "made:400000:65536\n") else {
+    let Some((program, _users)) = as_user(folder.path(), "made:400000:65536\n") else {
         return;
     };
     let Some(ground) = Ground::with(&program, Wanted::Best, 30001) else {
@@ -82,7 +82,7 @@ fn a_user_with_subordinate_users_has_them_all() {
 #[test]
 fn a_user_without_is_alone_and_runs_commands() {
     let folder = temp();
-    let Some(program) = as_user(folder.path(), "") else {
+    let Some((program, _users)) = as_user(folder.path(), "") else {
         return;
     };
     let Some(ground) = Ground::with(&program, Wanted::Best, 30001) else {

@@ -81,6 +81,8 @@ static long tree_opened(void) { return syscall(428 /* open_tree */, AT_FDCWD, "/
 static long attributes_set(void) { return syscall(442 /* mount_setattr */, AT_FDCWD, "/", 0, &(uint64_t[4]){0}, 32); }
 static long pivoted(void) { return syscall(SYS_pivot_root, "/tmp", "/tmp"); }
 
+static long attributes_got(void) { return syscall(468 /* file_getattr */, AT_FDCWD, "/tmp", &(uint64_t[3]){0}, 24, 0); }
+
 static long apart(void) { return unshare(CLONE_NEWUSER); }
 static long mounts_apart(void) { return unshare(CLONE_NEWNS); }
 
@@ -184,7 +186,7 @@ static const struct {
     {"pidfd-getfd", descriptor_of_first}, {"add-key", keys_added}, {"request-key", keys_asked},
     {"keyctl", keyring}, {"mount", mounted}, {"bind-mount", bound}, {"remount", remounted},
     {"umount", unmounted}, {"fsopen", context_opened}, {"open-tree", tree_opened},
-    {"mount-setattr", attributes_set}, {"pivot-root", pivoted}, {"unshare-user", apart},
+    {"mount-setattr", attributes_set}, {"file-getattr", attributes_got}, {"pivot-root", pivoted}, {"unshare-user", apart},
     {"unshare-mounts", mounts_apart}, {"clone-user", user_cloned}, {"clone-processes", processes_cloned},
     {"clone3-user", newly_cloned}, {"mknod", device_read}, {"tiocsti", typed}, {"bpf", programmed},
     {"perf-event-open", traced}, {"userfaultfd", faults}, {"io-uring", rings}, {"open-by-handle-at", handle},
