@@ -5,6 +5,7 @@
 
 use super::attribute::Attributes;
 use super::bpf::{Error, Word};
+use super::filter::Programs;
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
@@ -58,7 +59,12 @@ impl Answers {
 
     /// The filter.
     pub(in crate::sandbox) fn program(&mut self) -> Result<Vec<Word>, Error> {
-        program(self.insecure, &self.handlers())
+        let programs = match self.owners {
+            Owners::Real(_) => Programs::Of32Bits,
+            // What they ask for by other numbers nobody answers.
+            Owners::Emulated(_) => Programs::Own,
+        };
+        program(self.insecure, programs, &self.handlers())
     }
 
     /// What answers.

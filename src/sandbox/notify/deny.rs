@@ -18,6 +18,7 @@ const ALWAYS: &[Call] = &[
     Call::AddKey,
     Call::Bpf,
     Call::ClockSettime,
+    Call::ClockSettime64,
     Call::DeleteModule,
     Call::FinitModule,
     Call::InitModule,
@@ -32,6 +33,7 @@ const ALWAYS: &[Call] = &[
     Call::Reboot,
     Call::RequestKey,
     Call::Settimeofday,
+    Call::Stime,
     Call::Swapoff,
     Call::Swapon,
     Call::Userfaultfd,
@@ -76,6 +78,7 @@ const SANDBOXED: &[Call] = &[
     Call::Sysctl,
     Call::Sysfs,
     Call::Syslog,
+    Call::Umount,
     Call::Umount2,
     Call::Unshare,
     Call::Uselib,
@@ -95,6 +98,10 @@ const TOO_NEW: &[Call] = &[
 /// Socket families that nobody builds with, and whose code in kernels is little looked at: old
 /// ones, the kernel's ciphers (38), virtual machines' sockets (40).
 const FAMILIES: &[u32] = &[12, 19, 20, 23, 25, 34, 37, 38, 40];
+
+/// `SYS_SOCKET` and `SYS_SOCKETPAIR` of `socketcall`, by which old libraries of 32-bit programs make
+/// sockets: of what family is in memory, out of a filter's sight.
+const OLD_SOCKETS: &[u32] = &[1, 8];
 
 /// What personality(2) may set: nothing, no 64 bits, no randomisation, both; and asking.
 const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, u32::MAX];
@@ -119,6 +126,8 @@ pub fn rules(insecure: bool) -> Vec<Rule> {
         rules.push(Rule::when(Call::Personality, 0, !0, set, deny));
         let families = Is::OneOf(FAMILIES.to_vec());
         rules.push(Rule::when(Call::Socket, 0, !0, families, deny));
+        let sockets = Is::OneOf(OLD_SOCKETS.to_vec());
+        rules.push(Rule::when(Call::Socketcall, 0, !0, sockets, missing));
     }
     rules
 }
@@ -135,6 +144,16 @@ mod tests {
         assert!(calls(true).is_subset(&calls(false)));
         assert!(!calls(true).contains(&Call::Mount));
         assert!(calls(true).contains(&Call::Keyctl));
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_to_programs_of_32_bits() {
+        // What they don't have at all.
+        let unknown = [Call::KexecFileLoad];
+        for Rule { call, .. } in rules(false) {
+            let is_known = cfg!(not(target_arch = "x86_64")) || call.number_of_32_bits().is_some();
+            assert!(is_known || unknown.contains(&call), "{call:?}");
+        }
     }
 
     #[test]

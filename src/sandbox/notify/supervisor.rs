@@ -11,9 +11,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
-use super::call::Call;
-use super::filter::{self, Rule};
+use super::call::{ARCHITECTURE, ARCHITECTURE_OF_32_BITS, Call};
+use super::filter::{self, Programs, Rule};
 use super::{bpf, deny};
 use crate::sandbox::sys_notify::{self, Notification, Reply};
 
@@ -177,6 +178,15 @@ impl Caller<'_> {
         })
     }
 
+    /// One of the caller's descriptors itself, to do with it what the caller could.
+    pub fn taken(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
+        let leader = self.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?;
+        let leader = Pid::from_raw(leader).ok_or(Errno::SRCH)?;
+        let process = rustix::process::pidfd_open(leader, PidfdFlags::empty())?;
+        self.check()?;
+        rustix::process::pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty())
+    }
+
     fn open(&self, what: &str) -> Result<OwnedFd, Errno> {
         let path = format!("/proc/{}/{what}", self.pid());
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -205,19 +215,20 @@ impl Caller<'_> {
 /// a step's process just before its command.
 pub fn program(
     insecure: bool,
+    programs: Programs,
     handlers: &[Box<dyn Handler + '_>],
 ) -> Result<Vec<bpf::Word>, bpf::Error> {
     let mut rules = deny::rules(insecure);
     rules.extend(handlers.iter().flat_map(|handler| handler.rules()));
-    filter::program(&rules)
+    filter::program(&rules, programs)
 }
 
 /// Answers the calls of all processes under one filter.
 pub struct Supervisor<'a> {
     listener: OwnedFd,
     handlers: Vec<Box<dyn Handler + 'a>>,
-    /// By the call's number: its name, and the handlers that want it.
-    by_number: BTreeMap<u32, (Call, Vec<usize>)>,
+    /// By an architecture and the call's number there: its name, and the handlers that want it.
+    by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)>,
 }
 
 impl AsFd for Supervisor<'_> {
@@ -230,11 +241,13 @@ impl AsFd for Supervisor<'_> {
 impl<'a> Supervisor<'a> {
     /// Of the filter that was made from these handlers.
     pub fn new(listener: OwnedFd, handlers: Vec<Box<dyn Handler + 'a>>) -> Supervisor<'a> {
-        let mut by_number: BTreeMap<u32, (Call, Vec<usize>)> = BTreeMap::new();
+        let mut by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)> = BTreeMap::new();
         for (at, handler) in handlers.iter().enumerate() {
-            for rule in handler.rules() {
-                if let Some(number) = rule.call.number() {
-                    let (_, wanted) = by_number.entry(number).or_insert((rule.call, Vec::new()));
+            for Rule { call, .. } in handler.rules() {
+                let own = call.number().map(|number| (ARCHITECTURE, number));
+                let of_32_bits = ARCHITECTURE_OF_32_BITS.zip(call.number_of_32_bits());
+                for number in [own, of_32_bits].into_iter().flatten() {
+                    let (_, wanted) = by_number.entry(number).or_insert((call, Vec::new()));
                     if !wanted.contains(&at) {
                         wanted.push(at);
                     }
@@ -263,7 +276,10 @@ impl<'a> Supervisor<'a> {
             notification,
         };
         let mut answer = Answer::Continue;
-        if let Some((call, wanted)) = self.by_number.get(&notification.number) {
+        if let Some((call, wanted)) = self
+            .by_number
+            .get(&(notification.architecture, notification.number))
+        {
             for at in wanted {
                 answer = self.handlers[*at].answer(*call, &caller);
                 if !matches!(answer, Answer::Continue) {

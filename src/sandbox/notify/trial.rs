@@ -13,6 +13,7 @@ use rustix::net::{
 };
 
 use super::attribute::Attributes;
+use super::filter::Programs;
 use super::owner::{Ownership, record::Table};
 use super::rights::Users;
 use super::{Handler, Supervisor, program};
@@ -23,7 +24,9 @@ fn run(mut command: Command, mut handlers: Vec<&mut (dyn Handler + Send)>) -> Ou
     fn boxed<'a>(handler: &'a mut &mut (dyn Handler + Send)) -> Box<dyn Handler + 'a> {
         Box::new(&mut **handler)
     }
-    let program = program(false, &handlers.iter_mut().map(boxed).collect::<Vec<_>>()).unwrap();
+    let boxes: Vec<_> = handlers.iter_mut().map(boxed).collect();
+    let program = program(false, Programs::Own, &boxes).unwrap();
+    drop(boxes);
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();

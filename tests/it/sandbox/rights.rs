@@ -1,9 +1,13 @@
 //! What cairn does in a command's stead: no more than the command may do.
 
+use std::path::Path;
+use std::process::Command;
+
 use cairn::sandbox::{Exit, FoundKind, Identity, Security, Wanted};
 
 use super::ground::Ground;
 use super::users::as_user;
+use crate::support::programs::skipped;
 use crate::support::{require, temp};
 
 /// Runs `test` where cairn is root, where it has a range of users, and where it has none.
@@ -161,5 +165,52 @@ fn what_a_file_stands_for_is_cairns_to_say() {
             let both = ["/d", "/f"].map(str::to_owned);
             assert!(both.iter().all(|path| paths.contains(path)), "{paths:?}");
         }
+    });
+}
+
+#[test]
+fn programs_of_32_bits_may_do_no_more_than_others() {
+    everywhere(|ground, is_single| {
+        let tools = ground.folder.path().join("narrow");
+        std::fs::create_dir(&tools).unwrap();
+        let program = tools.join("narrow");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/narrow.c");
+        let mut cc = Command::new("cc");
+        cc.args(
+            "-m32 -nostdlib -static -ffreestanding -fno-pic -no-pie -fno-stack-protector"
+                .split(' '),
+        );
+        if !cc
+            .arg("-o")
+            .arg(&program)
+            .arg(source)
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {
+            skipped("the compiler makes no programs of 32 bits");
+            return;
+        }
+        let mut request = ground.request("/narrow; umask");
+        request.lowers.insert(0, tools);
+        let (outcome, out, err) = ground.run(&request);
+        assert_eq!(outcome.exit, Exit::Code(0));
+        if is_single {
+            assert_eq!(out, "0022\n");
+            assert!(err.contains("32-bit programs don't run"), "{err}");
+            assert!(err.contains("Operation not supported"), "{err}");
+            return;
+        }
+        let expected = "unshare 01\nclone 01\nmount 01\numount 01\nstime 01\nclock_settime64 01\nkeyctl 01\n\
+             clone3 38\nsocketcall 38\nsocket 01\nunix socket 00\nmknod 00\nsetxattr 01\nsetxattrat 38\n\
+             listxattr 00\n0022\n";
+        assert_eq!(out, expected, "{err}");
+        let changes = ground.changes(&request, &outcome);
+        let made = changes
+            .iter()
+            .find(|found| found.path.as_bytes() == b"d")
+            .unwrap();
+        assert!(matches!(made.kind, FoundKind::CharacterDevice(_)));
     });
 }
