@@ -22,14 +22,20 @@ const INET: u16 = 2;
 const INET6: u16 = 10;
 
 /// Answers connect(2).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connects {
-    /// None in the process that makes the filter only.
-    pub ports: Option<Ports>,
+    ports: Ports,
+}
+
+impl Connects {
+    /// Opens ports as they are asked for.
+    pub fn by(ports: Ports) -> Connects {
+        Connects { ports }
+    }
 }
 
 impl Handler for Connects {
-    fn rules(&self) -> Vec<Rule> {
+    fn rules() -> Vec<Rule> {
         let old = Is::OneOf(vec![CONNECT]);
         vec![
             Rule::always(Call::Connect, Action::Notify),
@@ -38,16 +44,13 @@ impl Handler for Connects {
     }
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
-        let Some(ports) = &mut self.ports else {
-            return Answer::Continue;
-        };
         let asked = Asked::of(call, caller);
         let (Ok(Some(to)), Ok(asked)) = (asked.and_then(|asked| asked.to(caller)), asked) else {
             // The kernel has its own words for bad ones.
             return Answer::Continue;
         };
         match asked.kind(caller) {
-            Ok(SocketType::STREAM) => match ports.connect(to) {
+            Ok(SocketType::STREAM) => match self.ports.connect(to) {
                 Verdict::Continue => Answer::Continue,
                 Verdict::Fail(errno) => Answer::Fail(errno),
             },
@@ -56,7 +59,7 @@ impl Handler for Connects {
             Ok(_) => Answer::Continue,
             Err(_) => {
                 // Of no use without a port, but only the kernel knows whether one is wanted.
-                let _ = ports.ensure(to.port());
+                let _ = self.ports.ensure(to.port());
                 Answer::Continue
             }
         }

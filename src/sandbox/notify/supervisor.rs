@@ -14,8 +14,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
 use super::call::{ARCHITECTURE, ARCHITECTURE_OF_32_BITS, Call};
-use super::filter::{self, Programs, Rule};
-use super::{bpf, deny};
+use super::filter::Rule;
 use crate::sandbox::sys_notify::{self, Notification, Reply};
 
 /// Most bytes of a path with its end, as the kernel has it (`PATH_MAX`).
@@ -48,20 +47,40 @@ impl From<Result<Answer, Errno>> for Answer {
 
 /// Something that answers calls.
 pub trait Handler {
-    /// Which calls it answers: rules with [`filter::Action::Notify`].
-    fn rules(&self) -> Vec<Rule>;
+    /// What a filter needs so that it is asked: rules with [`super::filter::Action::Notify`], first
+    /// of all.
+    fn rules() -> Vec<Rule>
+    where
+        Self: Sized;
 
-    /// The answer to one of them.
+    /// The answer to a call that they hand over.
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer;
 }
 
-impl<H: Handler + ?Sized> Handler for &mut H {
-    fn rules(&self) -> Vec<Rule> {
-        H::rules(self)
+/// Whoever lends a handler has what it kept when all is over.
+impl<H: Handler> Handler for &mut H {
+    fn rules() -> Vec<Rule> {
+        H::rules()
     }
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
         H::answer(self, call, caller)
+    }
+}
+
+/// A handler, and the rules by which it is asked.
+pub struct Answering<'a> {
+    rules: Vec<Rule>,
+    handler: Box<dyn Handler + Send + 'a>,
+}
+
+impl<'a> Answering<'a> {
+    /// By a handler.
+    pub fn by<H: Handler + Send + 'a>(handler: H) -> Answering<'a> {
+        Answering {
+            rules: H::rules(),
+            handler: Box::new(handler),
+        }
     }
 }
 
@@ -211,22 +230,10 @@ impl Caller<'_> {
     }
 }
 
-/// The deny list and what the handlers answer, as a program for [`crate::sandbox`] to install in
-/// a step's process just before its command.
-pub fn program(
-    insecure: bool,
-    programs: Programs,
-    handlers: &[Box<dyn Handler + '_>],
-) -> Result<Vec<bpf::Word>, bpf::Error> {
-    let mut rules = deny::rules(insecure);
-    rules.extend(handlers.iter().flat_map(|handler| handler.rules()));
-    filter::program(&rules, programs)
-}
-
 /// Answers the calls of all processes under one filter.
 pub struct Supervisor<'a> {
     listener: OwnedFd,
-    handlers: Vec<Box<dyn Handler + 'a>>,
+    handlers: Vec<Answering<'a>>,
     /// By an architecture and the call's number there: its name, and the handlers that want it.
     by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)>,
 }
@@ -239,11 +246,11 @@ impl AsFd for Supervisor<'_> {
 }
 
 impl<'a> Supervisor<'a> {
-    /// Of the filter that was made from these handlers.
-    pub fn new(listener: OwnedFd, handlers: Vec<Box<dyn Handler + 'a>>) -> Supervisor<'a> {
+    /// Of the filter that was made of these handlers' rules.
+    pub fn new(listener: OwnedFd, handlers: Vec<Answering<'a>>) -> Supervisor<'a> {
         let mut by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)> = BTreeMap::new();
         for (at, handler) in handlers.iter().enumerate() {
-            for Rule { call, .. } in handler.rules() {
+            for &Rule { call, .. } in &handler.rules {
                 let own = call.number().map(|number| (ARCHITECTURE, number));
                 let of_32_bits = ARCHITECTURE_OF_32_BITS.zip(call.number_of_32_bits());
                 for number in [own, of_32_bits].into_iter().flatten() {
@@ -281,7 +288,7 @@ impl<'a> Supervisor<'a> {
             .get(&(notification.architecture, notification.number))
         {
             for at in wanted {
-                answer = self.handlers[*at].answer(*call, &caller);
+                answer = self.handlers[*at].handler.answer(*call, &caller);
                 if !matches!(answer, Answer::Continue) {
                     break;
                 }

@@ -94,7 +94,7 @@ impl Ownership {
 }
 
 impl Handler for Ownership {
-    fn rules(&self) -> Vec<Rule> {
+    fn rules() -> Vec<Rule> {
         let notify = Action::Notify;
         let mut rules: Vec<Rule> = ALWAYS
             .iter()
