@@ -10,6 +10,7 @@ use cairn::plan::command::Network;
 use cairn::sandbox::Wanted;
 
 use super::ground::{Ground, script};
+use crate::support::programs::make_narrow;
 use crate::support::{require, temp};
 
 /// Says `hello` to whoever comes, and counts them.
@@ -79,4 +80,31 @@ fn a_command_reaches_what_it_was_given_and_nothing_else_of_the_host() {
         assert_eq!(answers, ["hello", "refused", "refused", "refused", "hello"]);
         assert_eq!(count.load(Ordering::SeqCst), before + 2);
     }
+}
+
+#[test]
+fn a_program_of_32_bits_reaches_what_others_reach() {
+    if !(require("busybox") && require("cc")) {
+        return;
+    }
+    let [(port, count), (old_port, old_count)] = [(); 2].map(|()| greeter("127.0.0.1:0"));
+    let folder = temp();
+    let program = folder.path().join("narrow");
+    let defined = [format!("-DPORT={port}"), format!("-DOLD_PORT={old_port}")];
+    if !make_narrow(&program, &defined) {
+        return;
+    }
+    let bytes = std::fs::read(program).unwrap();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let run =
+        format!("echo {hex} | busybox xxd -r -p >/narrow; busybox chmod 755 /narrow; /narrow");
+    let command = Command {
+        network: Network::Default,
+        hosts: vec![("gateway".to_owned(), "host-gateway".to_owned())],
+        ..script(&run)
+    };
+    let said = said(Wanted::Best, [command]);
+    assert_eq!(said, ["hello", "hello"]);
+    let counts = [count, old_count].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!(counts, [1, 1]);
 }

@@ -1,13 +1,10 @@
 //! What cairn does in a command's stead: no more than the command may do.
 
-use std::path::Path;
-use std::process::Command;
-
 use cairn::sandbox::{Exit, FoundKind, Identity, Security, Wanted};
 
 use super::ground::Ground;
 use super::users::as_user;
-use crate::support::programs::skipped;
+use crate::support::programs::make_narrow;
 use crate::support::{require, temp};
 
 /// Runs `test` where cairn is root, where it has a range of users, and where it has none.
@@ -173,23 +170,7 @@ fn programs_of_32_bits_may_do_no_more_than_others() {
     everywhere(|ground, is_single| {
         let tools = ground.folder.path().join("narrow");
         std::fs::create_dir(&tools).unwrap();
-        let program = tools.join("narrow");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/narrow.c");
-        let mut cc = Command::new("cc");
-        cc.args(
-            "-m32 -nostdlib -static -ffreestanding -fno-pic -no-pie -fno-stack-protector"
-                .split(' '),
-        );
-        if !cc
-            .arg("-o")
-            .arg(&program)
-            .arg(source)
-            .output()
-            .unwrap()
-            .status
-            .success()
-        {
-            skipped("the compiler makes no programs of 32 bits");
+        if !make_narrow(&tools.join("narrow"), &[]) {
             return;
         }
         let mut request = ground.request("/narrow; umask");
