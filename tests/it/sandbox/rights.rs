@@ -195,3 +195,14 @@ fn programs_of_32_bits_may_do_no_more_than_others() {
         assert!(matches!(made.kind, FoundKind::CharacterDevice(_)));
     });
 }
+
+#[test]
+fn who_may_not_run_a_program_does_not_become_its_owner() {
+    everywhere(|ground, _| {
+        let script = "mkdir /shut; cat /bin/busybox >/s; cat /s >/shut/s
+            chmod 4010 /s; chmod 4755 /shut/s; chmod 0 /shut
+            /tries as 1000 0 exec /s; /tries as 1000 0 exec /shut/s; chmod 755 /shut";
+        let expected = "still 1000\nexec: Permission denied\n".repeat(2);
+        ground.answers(&ground.with_tries(script), &expected);
+    });
+}

@@ -8,6 +8,7 @@
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
+use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::identity::Identities;
@@ -51,7 +52,9 @@ fn become_owner(
     };
     let stat = rustix::fs::fstat(&file)?;
     let now = identities.of(caller.pid())?;
-    let runs = stat.st_mode & libc::S_IFMT == libc::S_IFREG && stat.st_mode & 0o111 != 0;
+    let is_file = stat.st_mode & libc::S_IFMT == libc::S_IFREG && stat.st_mode & 0o111 != 0;
+    // Who may not run it must not become its owner by trying to.
+    let runs = is_file && rights.act(|| may_run(&file)).is_ok();
     let start = match runs {
         true => beginning(&file),
         false => [0; 20],
@@ -85,12 +88,22 @@ fn become_owner(
     Ok(true)
 }
 
+/// Whether this thread may, as the kernel has it.
+fn may_run(file: &OwnedFd) -> Result<(), Errno> {
+    let (path, wanted) = (place(file), Access::EXEC_OK);
+    rustix::fs::accessat(CWD, path, wanted, AtFlags::EACCESS)
+}
+
+/// The path of an open file that any call follows, even of one open to be named only.
+fn place(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
 /// What a file begins with, as far as it tells what runs it; zeroes where that can't be read.
 fn beginning(file: &OwnedFd) -> [u8; 20] {
     let mut start = [0; 20];
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // A script may be shorter.
-    if let Ok(mut file) = std::fs::File::open(path) {
+    if let Ok(mut file) = std::fs::File::open(place(file)) {
         let _ = file.read(&mut start);
     }
     start
