@@ -17,8 +17,7 @@ use super::channel::Channel;
 use super::error::{Doing as _, Error, Told};
 use super::init::Step;
 use super::limits;
-use super::notify::owner::record::Table;
-use super::notify::{self, Answers};
+use super::notify;
 use super::request::Security;
 use super::session::Identity;
 use super::sys::{self, Alone};
@@ -134,7 +133,7 @@ fn give_streams(step: &Step<'_>, streams: &Streams) -> Result<(), Error> {
 /// Installs the filter of system calls, for which this process still is administrator of its user
 /// namespace. What comes back is for who decides on those that the filter asks about.
 fn install_filter(step: &Step<'_>) -> io::Result<OwnedFd> {
-    let program = Answers::new(step.request, step.identity, Table::new()).program();
+    let program = notify::filter_for(step.request, step.identity);
     Ok(notify::install(&program.map_err(io::Error::other)?)?)
 }
 

@@ -20,6 +20,8 @@ pub struct Notification {
     pub id: u64,
     /// The thread, by its number in this process's own namespace; 0 if it has none there.
     pub pid: u32,
+    /// Of which architecture the call's number is (`AUDIT_ARCH_*`).
+    pub architecture: u32,
     /// The call's number.
     pub number: u32,
     /// Its arguments.
@@ -105,6 +107,7 @@ pub fn receive(listener: BorrowedFd<'_>) -> Result<Option<Notification>, Errno> 
         Ok(()) => Ok(Some(Notification {
             id: raw.id,
             pid: raw.pid,
+            architecture: raw.data.arch,
             number: raw.data.nr.cast_unsigned(),
             arguments: raw.data.args,
         })),

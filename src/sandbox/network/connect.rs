@@ -5,44 +5,52 @@
 //! it harms nobody.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{SocketType, sockopt};
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
 use super::{Ports, Verdict};
 use crate::sandbox::notify::call::Call;
-use crate::sandbox::notify::filter::{Action, Rule};
+use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller, Handler};
 
 /// Bytes of the longest address that is of interest: `sockaddr_in6`.
 const LONGEST: u32 = 28;
+/// `SYS_CONNECT` of `socketcall`.
+const CONNECT: u32 = 3;
 const INET: u16 = 2;
 const INET6: u16 = 10;
 
 /// Answers connect(2).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connects {
-    /// None in the process that makes the filter only.
-    pub ports: Option<Ports>,
+    ports: Ports,
+}
+
+impl Connects {
+    /// Opens ports as they are asked for.
+    pub fn by(ports: Ports) -> Connects {
+        Connects { ports }
+    }
 }
 
 impl Handler for Connects {
-    fn rules(&self) -> Vec<Rule> {
-        vec![Rule::always(Call::Connect, Action::Notify)]
+    fn rules() -> Vec<Rule> {
+        let old = Is::OneOf(vec![CONNECT]);
+        vec![
+            Rule::always(Call::Connect, Action::Notify),
+            Rule::when(Call::Socketcall, 0, !0, old, Action::Notify),
+        ]
     }
 
-    fn answer(&mut self, _: Call, caller: &Caller<'_>) -> Answer {
-        let Some(ports) = &mut self.ports else {
-            return Answer::Continue;
-        };
-        let Ok(Some(to)) = address(caller) else {
+    fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
+        let asked = Asked::of(call, caller);
+        let (Ok(Some(to)), Ok(asked)) = (asked.and_then(|asked| asked.to(caller)), asked) else {
             // The kernel has its own words for bad ones.
             return Answer::Continue;
         };
-        match kind(caller) {
-            Ok(SocketType::STREAM) => match ports.connect(to) {
+        match asked.kind(caller) {
+            Ok(SocketType::STREAM) => match self.ports.connect(to) {
                 Verdict::Continue => Answer::Continue,
                 Verdict::Fail(errno) => Answer::Fail(errno),
             },
@@ -51,23 +59,58 @@ impl Handler for Connects {
             Ok(_) => Answer::Continue,
             Err(_) => {
                 // Of no use without a port, but only the kernel knows whether one is wanted.
-                let _ = ports.ensure(to.port());
+                let _ = self.ports.ensure(to.port());
                 Answer::Continue
             }
         }
     }
 }
 
-/// The internet's address that the call is for, if it is for one.
-fn address(caller: &Caller<'_>) -> Result<Option<SocketAddr>, Errno> {
-    let length = caller.word(2).min(LONGEST) as usize;
-    let mut bytes = [0; LONGEST as usize];
-    let bytes = bytes.get_mut(..length).unwrap_or_default();
-    if length < 16 {
-        return Ok(None);
+/// A call, taken apart.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    socket: i32,
+    address: u64,
+    length: u32,
+}
+
+impl Asked {
+    fn of(call: Call, caller: &Caller<'_>) -> Result<Asked, Errno> {
+        if call == Call::Connect {
+            return Ok(Asked {
+                socket: caller.int(0),
+                address: caller.argument(1),
+                length: caller.word(2),
+            });
+        }
+        // Those of `socketcall` are in memory, 32 bits each.
+        let mut bytes = [0; 12];
+        caller.read(caller.argument(1), &mut bytes)?;
+        let (words, _) = bytes.as_chunks();
+        let [socket, address, length] = [0, 1, 2].map(|at| u32::from_ne_bytes(words[at]));
+        Ok(Asked {
+            socket: socket.cast_signed(),
+            address: address.into(),
+            length,
+        })
     }
-    caller.read(caller.argument(1), bytes)?;
-    Ok(parse(bytes))
+
+    /// The internet's address that the call is for, if it is for one.
+    fn to(self, caller: &Caller<'_>) -> Result<Option<SocketAddr>, Errno> {
+        let length = self.length.min(LONGEST) as usize;
+        let mut bytes = [0; LONGEST as usize];
+        let bytes = bytes.get_mut(..length).unwrap_or_default();
+        if length < 16 {
+            return Ok(None);
+        }
+        caller.read(self.address, bytes)?;
+        Ok(parse(bytes))
+    }
+
+    /// What kind of socket it is on.
+    fn kind(self, caller: &Caller<'_>) -> Result<SocketType, Errno> {
+        sockopt::socket_type(&caller.taken(self.socket)?)
+    }
 }
 
 /// The address in a `sockaddr_in` or `sockaddr_in6`.
@@ -80,17 +123,6 @@ fn parse(bytes: &[u8]) -> Option<SocketAddr> {
         _ => return None,
     };
     Some(SocketAddr::new(ip, port))
-}
-
-/// What kind of socket the call is on.
-fn kind(caller: &Caller<'_>) -> Result<SocketType, Errno> {
-    let leader = caller.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?;
-    let leader = Pid::from_raw(leader).ok_or(Errno::SRCH)?;
-    let process = rustix::process::pidfd_open(leader, PidfdFlags::empty())?;
-    caller.check()?;
-    let flags = PidfdGetfdFlags::empty();
-    let socket: OwnedFd = rustix::process::pidfd_getfd(&process, caller.int(0), flags)?;
-    sockopt::socket_type(&socket)
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 //! What is answered for one step, by how it is kept in and who it may be.
 //!
-//! In: a request. Out: the filter for its first process, and handlers for its worker; both are
-//! made of the same, so that nothing is asked that nobody answers.
+//! In: a request. Out: the filter for its first process, and handlers for its worker. Both know
+//! the same rules, so that nothing is asked that nobody answers.
 
 use super::attribute::Attributes;
 use super::bpf::{Error, Word};
+use super::filter::{self, Programs};
 use super::host_name::HostName;
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
-use super::{Handler, program};
+use super::{Answering, Handler as _, deny};
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::request::Network;
 use crate::sandbox::{Identity, Request, Security};
@@ -17,10 +18,30 @@ use crate::sandbox::{Identity, Request, Security};
 /// Owners of files that can't have the attribute.
 pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
 
+/// The filter of a step's processes.
+pub(in crate::sandbox) fn filter_for(
+    request: &Request,
+    identity: Identity,
+) -> Result<Vec<Word>, Error> {
+    let mut rules = deny::rules(request.security == Security::Insecure);
+    let (owners, programs) = match identity {
+        // What programs of 32 bits ask for by other numbers nobody answers.
+        Identity::Single => (Ownership::rules(), Programs::Own),
+        _ => (Devices::rules(), Programs::Of32Bits),
+    };
+    rules.extend(owners.into_iter().chain(Attributes::rules()));
+    if request.network == Network::Forwarded {
+        rules.extend(Connects::rules());
+    }
+    if request.ways.answers_host_name {
+        rules.extend(HostName::rules());
+    }
+    filter::program(&rules, programs)
+}
+
 /// The handlers of one step.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Answers {
-    insecure: bool,
     owners: Owners,
     attributes: Attributes,
     connects: Option<Connects>,
@@ -35,7 +56,7 @@ enum Owners {
 }
 
 impl Answers {
-    /// `links` are the owners that the layers below can't say; the filter needs none.
+    /// `links` are the owners that the layers below can't say.
     pub(in crate::sandbox) fn new(request: &Request, identity: Identity, links: Table) -> Answers {
         let (owners, users) = match identity {
             Identity::Single => {
@@ -46,37 +67,29 @@ impl Answers {
             _ => (Owners::Real(Devices), Users::Many),
         };
         Answers {
-            insecure: request.security == Security::Insecure,
             owners,
             attributes: Attributes::new(users),
-            connects: (request.network == Network::Forwarded).then(Connects::default),
+            connects: None,
             host_name: request.ways.answers_host_name.then_some(HostName),
         }
     }
 
     /// Lets the step's connections be made through `ports`.
     pub(in crate::sandbox) fn connect_by(&mut self, ports: Ports) {
-        self.connects = Some(Connects { ports: Some(ports) });
+        self.connects = Some(Connects::by(ports));
     }
 
-    /// The filter.
-    pub(in crate::sandbox) fn program(&mut self) -> Result<Vec<Word>, Error> {
-        program(self.insecure, &self.handlers())
-    }
-
-    /// What answers.
-    pub(in crate::sandbox) fn handlers(&mut self) -> Vec<Box<dyn Handler + '_>> {
-        let owners: Box<dyn Handler + '_> = match &mut self.owners {
-            Owners::Real(devices) => Box::new(devices),
-            Owners::Emulated(ownership) => Box::new(&mut **ownership),
-        };
-        let mut handlers = vec![owners, Box::new(&mut self.attributes)];
-        if let Some(connects) = &mut self.connects {
-            handlers.push(Box::new(connects));
-        }
-        if let Some(host_name) = &mut self.host_name {
-            handlers.push(Box::new(host_name));
-        }
+    /// What answers, in the order in which it is asked.
+    pub(in crate::sandbox) fn handlers(&mut self) -> Vec<Answering<'_>> {
+        let mut handlers = vec![
+            match &mut self.owners {
+                Owners::Real(devices) => Answering::by(devices),
+                Owners::Emulated(ownership) => Answering::by(&mut **ownership),
+            },
+            Answering::by(&mut self.attributes),
+        ];
+        handlers.extend(self.connects.as_mut().map(Answering::by));
+        handlers.extend(self.host_name.as_mut().map(Answering::by));
         handlers
     }
 

@@ -104,7 +104,7 @@ impl Attributes {
 }
 
 impl Handler for Attributes {
-    fn rules(&self) -> Vec<Rule> {
+    fn rules() -> Vec<Rule> {
         let calls = [
             Call::Setxattr,
             Call::Lsetxattr,

@@ -18,6 +18,7 @@ const ALWAYS: &[Call] = &[
     Call::AddKey,
     Call::Bpf,
     Call::ClockSettime,
+    Call::ClockSettime64,
     Call::DeleteModule,
     Call::FinitModule,
     Call::InitModule,
@@ -32,6 +33,7 @@ const ALWAYS: &[Call] = &[
     Call::Reboot,
     Call::RequestKey,
     Call::Settimeofday,
+    Call::Stime,
     Call::Swapoff,
     Call::Swapon,
     Call::Userfaultfd,
@@ -76,6 +78,7 @@ const SANDBOXED: &[Call] = &[
     Call::Sysctl,
     Call::Sysfs,
     Call::Syslog,
+    Call::Umount,
     Call::Umount2,
     Call::Unshare,
     Call::Uprobe,
@@ -87,19 +90,21 @@ const SANDBOXED: &[Call] = &[
 
 /// As if the kernel were older: libc falls back to calls that do the same, and that cairn answers.
 const TOO_NEW: &[Call] = &[
+    Call::FileGetattr,
+    Call::FileSetattr,
     Call::Getxattrat,
     Call::Listxattrat,
     Call::Removexattrat,
     Call::Setxattrat,
 ];
 
-/// As [`SANDBOXED`], but so new that programs do without them, where they are told that there is
-/// no such call; so runc tells them of what its profile doesn't know yet.
-const NEW: &[Call] = &[Call::FileGetattr, Call::FileSetattr];
-
 /// Socket families that nobody builds with, and whose code in kernels is little looked at: old
 /// ones, the kernel's ciphers (38), virtual machines' sockets (40).
 const FAMILIES: &[u32] = &[12, 19, 20, 23, 25, 34, 37, 38, 40];
+
+/// `SYS_SOCKET` and `SYS_SOCKETPAIR` of `socketcall`, by which old libraries of 32-bit programs make
+/// sockets: of what family is in memory, out of a filter's sight.
+const OLD_SOCKETS: &[u32] = &[1, 8];
 
 /// What personality(2) may set: nothing, no 64 bits, no randomisation, both; and asking.
 const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, u32::MAX];
@@ -117,7 +122,6 @@ pub fn rules(insecure: bool) -> Vec<Rule> {
     rules.extend(TOO_NEW.iter().map(|call| Rule::always(*call, missing)));
     if !insecure {
         rules.extend(SANDBOXED.iter().map(|call| Rule::always(*call, deny)));
-        rules.extend(NEW.iter().map(|call| Rule::always(*call, missing)));
         rules.push(Rule::when(Call::Clone, 0, NEW_NAMESPACES, Is::Set, deny));
         // Its flags are in memory, out of a filter's sight: libc falls back to clone.
         rules.push(Rule::always(Call::Clone3, missing));
@@ -125,6 +129,8 @@ pub fn rules(insecure: bool) -> Vec<Rule> {
         rules.push(Rule::when(Call::Personality, 0, !0, set, deny));
         let families = Is::OneOf(FAMILIES.to_vec());
         rules.push(Rule::when(Call::Socket, 0, !0, families, deny));
+        let sockets = Is::OneOf(OLD_SOCKETS.to_vec());
+        rules.push(Rule::when(Call::Socketcall, 0, !0, sockets, missing));
     }
     rules
 }
@@ -171,6 +177,16 @@ mod tests {
         assert_eq!(denied, refused.copied().collect::<Vec<_>>());
         // Of sockets the profile names the families that it allows, all of those to 45 but these.
         assert_eq!(FAMILIES, [12, 19, 20, 23, 25, 34, 37, 38, 40]);
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_to_programs_of_32_bits() {
+        // What they don't have at all.
+        let unknown = [Call::KexecFileLoad];
+        for Rule { call, .. } in rules(false) {
+            let is_known = cfg!(not(target_arch = "x86_64")) || call.number_of_32_bits().is_some();
+            assert!(is_known || unknown.contains(&call), "{call:?}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The filter: rules to a program for the kernel. Pure.
 //!
 //! In: [`Rule`]s: which calls, with which arguments, are denied or handed to cairn. Out: words of
-//! BPF. What no rule names is allowed, except the calls of other architectures (i386 and x32 on
-//! x86_64) and those that are newer than cairn's table: they don't exist (ENOSYS), so that libc
-//! falls back to what is known.
+//! BPF. What no rule names is allowed, except calls that are newer than cairn's table and those of
+//! other architectures (x32 on x86_64): they don't exist (ENOSYS), so that libc falls back to what
+//! is known. To 32-bit programs the same rules apply by the numbers that they have for the calls, if
+//! they may run at all.
 //!
 //! The number alone leads to the action wherever it can: the kernel then remembers per number that
 //! a call is allowed, and doesn't run the filter at all (since Linux 5.11).
@@ -11,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::bpf::{Assembler, Error, Label, Test, Word};
-use super::call::{ARCHITECTURE, Call, HIGHEST};
+use super::call::{ARCHITECTURE, ARCHITECTURE_OF_32_BITS, Call, HIGHEST};
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,36 +88,61 @@ impl Action {
     }
 }
 
+/// Which programs run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Programs {
+    /// Those of this machine's own architecture.
+    Own,
+    /// Those of 32 bits, too, where the machine has them.
+    Of32Bits,
+}
+
 /// The program that carries `rules` out.
-pub fn program(rules: &[Rule]) -> Result<Vec<Word>, Error> {
+pub fn program(rules: &[Rule], programs: Programs) -> Result<Vec<Word>, Error> {
+    let mut assembler = Assembler::default();
+    let [ours, others, missing] = [(); 3].map(|()| assembler.label());
+    assembler.load(4); // arch
+    assembler.branch(Test::Equal, ARCHITECTURE, ours, others);
+    assembler.place(ours);
+    calls(&mut assembler, rules, Call::number, missing);
+    assembler.place(others);
+    if let (Some(architecture), Programs::Of32Bits) = (ARCHITECTURE_OF_32_BITS, programs) {
+        let of_32_bits = assembler.label();
+        assembler.branch(Test::Equal, architecture, of_32_bits, missing);
+        assembler.place(of_32_bits);
+        calls(&mut assembler, rules, Call::number_of_32_bits, missing);
+    }
+    assembler.place(missing);
+    assembler.give(Action::Deny(libc::ENOSYS).word());
+    assembler.assemble()
+}
+
+/// The calls of one architecture, which has them by such numbers.
+fn calls(
+    assembler: &mut Assembler,
+    rules: &[Rule],
+    number: fn(Call) -> Option<u32>,
+    missing: Label,
+) {
     let mut by_number: BTreeMap<u32, Vec<&Rule>> = BTreeMap::new();
     for rule in rules {
-        if let Some(number) = rule.call.number() {
+        if let Some(number) = number(rule.call) {
             by_number.entry(number).or_default().push(rule);
         }
     }
-    let mut assembler = Assembler::default();
-    let [ours, foreign, known] = [(); 3].map(|()| assembler.label());
-    assembler.load(4); // arch
-    assembler.branch(Test::Equal, ARCHITECTURE, ours, foreign);
-    assembler.place(ours);
+    let [known, allow] = [(); 2].map(|()| assembler.label());
     assembler.load(0); // nr
-    assembler.branch(Test::AtLeast, HIGHEST + 1, foreign, known);
+    assembler.branch(Test::AtLeast, HIGHEST + 1, missing, known);
     assembler.place(known);
-
-    let allow = assembler.label();
     let mut bodies = Vec::new();
     let numbers: Vec<u32> = by_number.keys().copied().collect();
-    search(&mut assembler, &numbers, allow, &mut bodies);
+    search(assembler, &numbers, allow, &mut bodies);
     for (number, label) in bodies {
         assembler.place(label);
-        body(&mut assembler, &by_number[&number], allow);
+        body(assembler, &by_number[&number], allow);
     }
     assembler.place(allow);
     assembler.give(Action::Allow.word());
-    assembler.place(foreign);
-    assembler.give(Action::Deny(libc::ENOSYS).word());
-    assembler.assemble()
 }
 
 /// Finds the number in the accumulator among `numbers`, by halves; what is found goes on at a
@@ -200,7 +226,7 @@ mod tests {
 
     fn answer(rules: &[Rule], call: Call, arguments: [u64; 6]) -> u32 {
         let number = call.number().unwrap();
-        let program = program(rules).unwrap();
+        let program = program(rules, Programs::Own).unwrap();
         run(&program, &data(ARCHITECTURE, number, arguments))
     }
 
@@ -209,29 +235,36 @@ mod tests {
         let mut errors = 1..;
         let rules: Vec<Rule> = Call::ALL
             .iter()
-            .filter(|call| call.number().is_some())
             .map(|call| Rule::always(*call, Action::Deny(errors.next().unwrap())))
             .collect();
-        let program = program(&rules).unwrap();
-        for number in 0..=HIGHEST {
-            let rule = rules.iter().find(|rule| rule.call.number() == Some(number));
-            let expected = rule.map_or(Action::Allow, |rule| rule.action);
-            let got = run(&program, &data(ARCHITECTURE, number, [0; 6]));
-            assert_eq!(got, expected.word(), "{number}");
+        let program = program(&rules, Programs::Of32Bits).unwrap();
+        let own = (ARCHITECTURE, Call::number as fn(Call) -> Option<u32>);
+        let of_32_bits = ARCHITECTURE_OF_32_BITS.map(|it| (it, Call::number_of_32_bits as _));
+        for (architecture, of) in [Some(own), of_32_bits].into_iter().flatten() {
+            for number in 0..=HIGHEST {
+                let rule = rules.iter().find(|rule| of(rule.call) == Some(number));
+                let expected = rule.map_or(Action::Allow, |rule| rule.action);
+                let got = run(&program, &data(architecture, number, [0; 6]));
+                assert_eq!(got, expected.word(), "{architecture:#x} {number}");
+            }
         }
     }
 
     #[test]
     fn what_is_foreign_or_newer_does_not_exist() {
-        let program = program(&[Rule::always(Call::Acct, Action::Deny(1))]).unwrap();
+        let rules = [Rule::always(Call::Acct, Action::Deny(1))];
+        let own = program(&rules, Programs::Own).unwrap();
+        let all = program(&rules, Programs::Of32Bits).unwrap();
         let missing = Action::Deny(libc::ENOSYS).word();
-        for (architecture, number) in [
-            (0x4000_0003, 3),
-            (ARCHITECTURE, HIGHEST + 1),
-            (ARCHITECTURE, 0x4000_0000),
-            (ARCHITECTURE, u32::MAX),
+        for (program, architecture, number) in [
+            (&own, 0x4000_0003, 3),
+            (&all, 0x4000_0028, 3),
+            (&all, 0x4000_0003, HIGHEST + 1),
+            (&all, ARCHITECTURE, HIGHEST + 1),
+            (&all, ARCHITECTURE, 0x4000_0000),
+            (&all, ARCHITECTURE, u32::MAX),
         ] {
-            let got = run(&program, &data(architecture, number, [0; 6]));
+            let got = run(program, &data(architecture, number, [0; 6]));
             assert_eq!(got, missing, "{architecture:#x} {number}");
         }
     }

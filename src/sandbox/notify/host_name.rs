@@ -19,7 +19,7 @@ const OF_32_BITS: u32 = 8;
 pub struct HostName;
 
 impl Handler for HostName {
-    fn rules(&self) -> Vec<Rule> {
+    fn rules() -> Vec<Rule> {
         vec![Rule::always(Call::Uname, Action::Notify)]
     }
 

@@ -19,5 +19,5 @@ mod supervisor;
 mod trial;
 
 pub(super) use crate::sandbox::sys_notify::install;
-pub(super) use answers::{Answers, Links};
-pub use supervisor::{Answer, Caller, Handler, Supervisor, program};
+pub(super) use answers::{Answers, Links, filter_for};
+pub use supervisor::{Answer, Answering, Caller, Handler, Supervisor};

@@ -11,10 +11,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
-use super::call::Call;
-use super::filter::{self, Rule};
-use super::{bpf, deny};
+use super::call::{ARCHITECTURE, ARCHITECTURE_OF_32_BITS, Call};
+use super::filter::Rule;
 use crate::sandbox::sys_notify::{self, Notification, Reply};
 
 /// Most bytes of a path with its end, as the kernel has it (`PATH_MAX`).
@@ -47,20 +47,40 @@ impl From<Result<Answer, Errno>> for Answer {
 
 /// Something that answers calls.
 pub trait Handler {
-    /// Which calls it answers: rules with [`filter::Action::Notify`].
-    fn rules(&self) -> Vec<Rule>;
+    /// What a filter needs so that it is asked: rules with [`super::filter::Action::Notify`], first
+    /// of all.
+    fn rules() -> Vec<Rule>
+    where
+        Self: Sized;
 
-    /// The answer to one of them.
+    /// The answer to a call that they hand over.
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer;
 }
 
-impl<H: Handler + ?Sized> Handler for &mut H {
-    fn rules(&self) -> Vec<Rule> {
-        H::rules(self)
+/// Whoever lends a handler has what it kept when all is over.
+impl<H: Handler> Handler for &mut H {
+    fn rules() -> Vec<Rule> {
+        H::rules()
     }
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
         H::answer(self, call, caller)
+    }
+}
+
+/// A handler, and the rules by which it is asked.
+pub struct Answering<'a> {
+    rules: Vec<Rule>,
+    handler: Box<dyn Handler + Send + 'a>,
+}
+
+impl<'a> Answering<'a> {
+    /// By a handler.
+    pub fn by<H: Handler + Send + 'a>(handler: H) -> Answering<'a> {
+        Answering {
+            rules: H::rules(),
+            handler: Box::new(handler),
+        }
     }
 }
 
@@ -177,6 +197,15 @@ impl Caller<'_> {
         })
     }
 
+    /// One of the caller's descriptors itself, to do with it what the caller could.
+    pub fn taken(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
+        let leader = self.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?;
+        let leader = Pid::from_raw(leader).ok_or(Errno::SRCH)?;
+        let process = rustix::process::pidfd_open(leader, PidfdFlags::empty())?;
+        self.check()?;
+        rustix::process::pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty())
+    }
+
     fn open(&self, what: &str) -> Result<OwnedFd, Errno> {
         let path = format!("/proc/{}/{what}", self.pid());
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -201,23 +230,12 @@ impl Caller<'_> {
     }
 }
 
-/// The deny list and what the handlers answer, as a program for [`crate::sandbox`] to install in
-/// a step's process just before its command.
-pub fn program(
-    insecure: bool,
-    handlers: &[Box<dyn Handler + '_>],
-) -> Result<Vec<bpf::Word>, bpf::Error> {
-    let mut rules = deny::rules(insecure);
-    rules.extend(handlers.iter().flat_map(|handler| handler.rules()));
-    filter::program(&rules)
-}
-
 /// Answers the calls of all processes under one filter.
 pub struct Supervisor<'a> {
     listener: OwnedFd,
-    handlers: Vec<Box<dyn Handler + 'a>>,
-    /// By the call's number: its name, and the handlers that want it.
-    by_number: BTreeMap<u32, (Call, Vec<usize>)>,
+    handlers: Vec<Answering<'a>>,
+    /// By an architecture and the call's number there: its name, and the handlers that want it.
+    by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)>,
 }
 
 impl AsFd for Supervisor<'_> {
@@ -228,13 +246,15 @@ impl AsFd for Supervisor<'_> {
 }
 
 impl<'a> Supervisor<'a> {
-    /// Of the filter that was made from these handlers.
-    pub fn new(listener: OwnedFd, handlers: Vec<Box<dyn Handler + 'a>>) -> Supervisor<'a> {
-        let mut by_number: BTreeMap<u32, (Call, Vec<usize>)> = BTreeMap::new();
+    /// Of the filter that was made of these handlers' rules.
+    pub fn new(listener: OwnedFd, handlers: Vec<Answering<'a>>) -> Supervisor<'a> {
+        let mut by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)> = BTreeMap::new();
         for (at, handler) in handlers.iter().enumerate() {
-            for rule in handler.rules() {
-                if let Some(number) = rule.call.number() {
-                    let (_, wanted) = by_number.entry(number).or_insert((rule.call, Vec::new()));
+            for &Rule { call, .. } in &handler.rules {
+                let own = call.number().map(|number| (ARCHITECTURE, number));
+                let of_32_bits = ARCHITECTURE_OF_32_BITS.zip(call.number_of_32_bits());
+                for number in [own, of_32_bits].into_iter().flatten() {
+                    let (_, wanted) = by_number.entry(number).or_insert((call, Vec::new()));
                     if !wanted.contains(&at) {
                         wanted.push(at);
                     }
@@ -263,9 +283,12 @@ impl<'a> Supervisor<'a> {
             notification,
         };
         let mut answer = Answer::Continue;
-        if let Some((call, wanted)) = self.by_number.get(&notification.number) {
+        if let Some((call, wanted)) = self
+            .by_number
+            .get(&(notification.architecture, notification.number))
+        {
             for at in wanted {
-                answer = self.handlers[*at].answer(*call, &caller);
+                answer = self.handlers[*at].handler.answer(*call, &caller);
                 if !matches!(answer, Answer::Continue) {
                     break;
                 }

@@ -13,17 +13,16 @@ use rustix::net::{
 };
 
 use super::attribute::Attributes;
+use super::filter::{self, Programs, Rule};
 use super::owner::{Ownership, record::Table};
 use super::rights::Users;
-use super::{Handler, Supervisor, program};
+use super::{Answering, Handler as _, Supervisor, deny};
 use crate::sandbox::sys_notify;
 
 /// The output of `command`, answered by `handlers` in a namespace of one user.
-fn run(mut command: Command, mut handlers: Vec<&mut (dyn Handler + Send)>) -> Output {
-    fn boxed<'a>(handler: &'a mut &mut (dyn Handler + Send)) -> Box<dyn Handler + 'a> {
-        Box::new(&mut **handler)
-    }
-    let program = program(false, &handlers.iter_mut().map(boxed).collect::<Vec<_>>()).unwrap();
+fn run(mut command: Command, answers: Vec<Rule>, handlers: Vec<Answering<'_>>) -> Output {
+    let rules: Vec<Rule> = deny::rules(false).into_iter().chain(answers).collect();
+    let program = filter::program(&rules, Programs::Own).unwrap();
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
@@ -47,7 +46,6 @@ fn run(mut command: Command, mut handlers: Vec<&mut (dyn Handler + Send)>) -> Ou
     });
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let handlers = handlers.iter_mut().map(boxed).collect();
             let mut supervisor = Supervisor::new(listener(&ours), handlers);
             supervisor.serve_all().unwrap();
         });
@@ -79,7 +77,12 @@ pub(super) fn shell(folder: &std::path::Path, script: &str) -> (String, Table) {
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let mut ownership = Ownership::new(0, 0, Vec::new(), Table::new());
     let mut attributes = Attributes::new(Users::One);
-    let output = run(command, vec![&mut ownership, &mut attributes]);
+    let rules = [Ownership::rules(), Attributes::rules()].concat();
+    let handlers = vec![
+        Answering::by(&mut ownership),
+        Answering::by(&mut attributes),
+    ];
+    let output = run(command, rules, handlers);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     (text, ownership.into_table())
 }

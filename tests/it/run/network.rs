@@ -10,7 +10,7 @@ use cairn::plan::command::Network;
 use cairn::sandbox::Wanted;
 
 use super::ground::{Ground, script};
-use crate::support::programs::skipped;
+use crate::support::programs::{make_narrow, skipped};
 use crate::support::{require, temp};
 
 /// Says `hello` to whoever comes, and counts them.
@@ -108,4 +108,31 @@ fn what_listens_at_all_addresses_of_the_host_is_its_own_all_the_same() {
     );
     assert_eq!(said.last().unwrap(), "hello", "{said:?}");
     assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_program_of_32_bits_reaches_what_others_reach() {
+    if !(require("busybox") && require("cc")) {
+        return;
+    }
+    let [(port, count), (old_port, old_count)] = [(); 2].map(|()| greeter("127.0.0.1:0"));
+    let folder = temp();
+    let program = folder.path().join("narrow");
+    let defined = [format!("-DPORT={port}"), format!("-DOLD_PORT={old_port}")];
+    if !make_narrow(&program, &defined) {
+        return;
+    }
+    let bytes = std::fs::read(program).unwrap();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let run =
+        format!("echo {hex} | busybox xxd -r -p >/narrow; busybox chmod 755 /narrow; /narrow");
+    let command = Command {
+        network: Network::Default,
+        hosts: vec![("gateway".to_owned(), "host-gateway".to_owned())],
+        ..script(&run)
+    };
+    let said = said(Wanted::Best, [command]);
+    assert_eq!(said, ["hello", "hello"]);
+    let counts = [count, old_count].map(|count| count.load(Ordering::SeqCst));
+    assert_eq!(counts, [1, 1]);
 }

@@ -49,7 +49,7 @@ fn a_step_has_groups_below_cairn_s_own_that_the_next_removes_if_it_is_killed() {
     };
     let mut limited = ground.request("true");
     limited.limits.processes = Some(100);
-    let ran = ground.session.run(&limited, &mut |_, _| {});
+    let ran = ground.session.run(&limited, &mut |_, _| Ok(()));
     if !ran.is_ok_and(|outcome| outcome.loose.is_empty()) {
         return programs::skipped("this user may make no control group");
     }

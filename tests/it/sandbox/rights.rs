@@ -4,6 +4,7 @@ use cairn::sandbox::{Exit, FoundKind, Identity, Security, Wanted};
 
 use super::ground::Ground;
 use super::users::as_user;
+use crate::support::programs::make_narrow;
 use crate::support::{require, temp};
 
 /// Runs `test` where cairn is root, where it has a range of users, and where it has none.
@@ -12,10 +13,12 @@ fn everywhere(test: impl Fn(&Ground, bool)) {
         return;
     }
     let folder = temp();
+    let ranged = as_user(folder.path(), "made:400000:65536\n");
     let grounds = [
         Ground::new(Wanted::Best),
-        as_user(folder.path(), "made:400000:65536\n")
-            .and_then(|program| Ground::with(&program, Wanted::Best, 30001)),
+        ranged
+            .as_ref()
+            .and_then(|(program, _)| Ground::with(program, Wanted::Best, 30001)),
         Ground::new(Wanted::Single),
     ];
     for ground in grounds.into_iter().flatten() {
@@ -161,5 +164,47 @@ fn what_a_file_stands_for_is_cairns_to_say() {
             let both = ["/d", "/f"].map(str::to_owned);
             assert!(both.iter().all(|path| paths.contains(path)), "{paths:?}");
         }
+    });
+}
+
+#[test]
+fn programs_of_32_bits_may_do_no_more_than_others() {
+    everywhere(|ground, is_single| {
+        let tools = ground.folder.path().join("narrow");
+        std::fs::create_dir(&tools).unwrap();
+        if !make_narrow(&tools.join("narrow"), &[]) {
+            return;
+        }
+        let mut request = ground.request("/narrow; umask");
+        request.lowers.insert(0, tools);
+        let (outcome, out, err) = ground.run(&request);
+        assert_eq!(outcome.exit, Exit::Code(0));
+        if is_single {
+            assert_eq!(out, "0022\n");
+            assert!(err.contains("32-bit programs don't run"), "{err}");
+            assert!(err.contains("Operation not supported"), "{err}");
+            return;
+        }
+        let expected = "unshare 01\nclone 01\nmount 01\numount 01\nstime 01\nclock_settime64 01\nkeyctl 01\n\
+             clone3 38\nsocketcall 38\nsocket 01\nunix socket 00\nmknod 00\nsetxattr 01\nsetxattrat 38\n\
+             listxattr 00\n0022\n";
+        assert_eq!(out, expected, "{err}");
+        let changes = ground.changes(&request, &outcome);
+        let made = changes
+            .iter()
+            .find(|found| found.path.as_bytes() == b"d")
+            .unwrap();
+        assert!(matches!(made.kind, FoundKind::CharacterDevice(_)));
+    });
+}
+
+#[test]
+fn who_may_not_run_a_program_does_not_become_its_owner() {
+    everywhere(|ground, _| {
+        let script = "mkdir /shut; cat /bin/busybox >/s; cat /s >/shut/s
+            chmod 4010 /s; chmod 4755 /shut/s; chmod 0 /shut
+            /tries as 1000 0 exec /s; /tries as 1000 0 exec /shut/s; chmod 755 /shut";
+        let expected = "still 1000\nexec: Permission denied\n".repeat(2);
+        ground.answers(&ground.with_tries(script), &expected);
     });
 }

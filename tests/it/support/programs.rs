@@ -41,6 +41,21 @@ pub fn make_tries(at: &Path) {
     run(cc.args(["-static", "-pthread", "-o"]).arg(at).arg(source));
 }
 
+/// Makes the program of `narrow.c`, of 32 bits; not where the compiler makes none.
+pub fn make_narrow(at: &Path, defined: &[String]) -> bool {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/narrow.c");
+    let alone = "-m32 -nostdlib -static -ffreestanding -fno-pic -no-pie -fno-stack-protector -O1 \
+                 -s -Wl,-N,--build-id=none -o";
+    let mut cc = Command::new("cc");
+    cc.args(defined).args(alone.split_whitespace());
+    let output = cc.arg(at).arg(source).output();
+    let is_made = output.is_ok_and(|output| output.status.success());
+    if !is_made {
+        skipped("the compiler makes no programs of 32 bits");
+    }
+    is_made
+}
+
 /// Runs a command that must succeed, and gives its standard output.
 #[track_caller]
 pub fn run(command: &mut Command) -> String {

@@ -110,6 +110,11 @@ static long tried(char **with) {
         struct stat found;
         return stat(path, &found);
     }
+    if (!strcmp(call, "exec")) {
+        execl(path, path, (char *)0);
+        printf("still %d\n", geteuid());
+        return -1;
+    }
     if (!strcmp(call, "fchmod"))
         return fchmod(opened(path, O_RDONLY | O_NONBLOCK), strtoul(more, 0, 8));
     if (!strcmp(call, "futimens"))

@@ -22,7 +22,7 @@ use crate::sandbox::owner::{Kept, KeptDevice};
 pub struct Devices;
 
 impl Handler for Devices {
-    fn rules(&self) -> Vec<Rule> {
+    fn rules() -> Vec<Rule> {
         let kinds = [libc::S_IFCHR, libc::S_IFBLK].to_vec();
         [(Call::Mknod, 1), (Call::Mknodat, 2)]
             .map(|(call, mode)| {

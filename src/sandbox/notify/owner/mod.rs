@@ -94,7 +94,7 @@ impl Ownership {
 }
 
 impl Handler for Ownership {
-    fn rules(&self) -> Vec<Rule> {
+    fn rules() -> Vec<Rule> {
         let notify = Action::Notify;
         let mut rules: Vec<Rule> = ALWAYS
             .iter()
@@ -112,8 +112,6 @@ impl Handler for Ownership {
             let is = Is::OneOf(vec![libc::RLIMIT_LOCKS]);
             rules.push(Rule::when(call, argument, !0, is, notify));
         }
-        // It copies up, too, and is newer than all that could need it.
-        rules.push(Rule::always(Call::FileSetattr, Action::Deny(libc::ENOSYS)));
         rules
     }
 
