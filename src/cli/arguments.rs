@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exit::Failure;
 use super::flags::{self, Allow, Annotation, Call, Format, Resources, Secret, Ssh};
 use super::foreign::Foreign;
+use super::output::Compression;
 use super::progress::Progress;
 use crate::canon::Platform;
-use crate::layer::Codec;
 use crate::plan::command::Ulimit;
 use crate::ui::progress::Mode;
 
@@ -133,8 +133,9 @@ impl Command {
 /// What chooses a recipe and how it is read.
 #[derive(Debug, Args)]
 pub struct Recipe {
-    /// The context, which files are copied from: a folder, a git URL (`URL.git#REF:FOLDER`), the URL
-    /// of a tar, or `-`, a tar or a Dockerfile on standard input
+    /// The context, which files are copied from: a folder, a git URL (`URL.git#REF:FOLDER`,
+    /// `URL.git?ref=REF&subdir=FOLDER`), the URL of a tar, or `-`, a tar or a Dockerfile on standard
+    /// input
     #[arg(default_value = ".", value_name = "PATH")]
     pub context: String,
     /// The recipe [default: PATH/cairn.toml, else PATH/Dockerfile]; `-` is standard input
@@ -147,7 +148,8 @@ pub struct Recipe {
     /// $DOCKER_DEFAULT_PLATFORM, for a recipe that names none]
     #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = flags::platform)]
     pub platform: Vec<Platform>,
-    /// A folder under a name that the recipe copies from
+    /// A folder, or what `docker-image://`, `oci-layout://`, git and HTTP have, under a name that the
+    /// recipe copies from
     #[arg(long, value_name = "NAME=PATH", value_parser = key_value)]
     pub build_context: Vec<(String, String)>,
     /// A label of the image
@@ -230,10 +232,10 @@ pub enum Network {
 /// What the commands of a Dockerfile are run with, which is in no step's key.
 #[derive(Debug, Args)]
 pub struct Commands {
-    /// A secret for `RUN --mount=type=secret`: `id=ID,src=FILE` or `id=ID,env=NAME`
+    /// A secret for `RUN --mount=type=secret`, and for servers: `id=ID,src=FILE` or `id=ID,env=NAME`
     #[arg(long, value_name = "SPEC", value_parser = flags::secret)]
     pub secret: Vec<Secret>,
-    /// An agent for `RUN --mount=type=ssh`: `default`, or `ID=SOCKET`, or `ID=KEY`
+    /// An agent for `RUN --mount=type=ssh`, and for git: `default`, or `ID=SOCKET`
     #[arg(long, value_name = "SPEC", value_parser = flags::ssh)]
     pub ssh: Vec<Ssh>,
     /// Let RUN have more: `network.host`, `security.insecure`, `device[=NAME]`
@@ -329,27 +331,6 @@ pub struct Look {
     /// The page about a rule of `--check`
     #[arg(long, value_name = "RULE")]
     pub explain: Option<String>,
-}
-
-/// How layers are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Compression {
-    /// gzip, level 6
-    Gzip,
-    /// zstd, level 3
-    Zstd,
-    /// Not at all
-    Uncompressed,
-}
-
-impl From<Compression> for Codec {
-    fn from(compression: Compression) -> Codec {
-        match compression {
-            Compression::Gzip => Codec::Gzip,
-            Compression::Zstd => Codec::Zstd,
-            Compression::Uncompressed => Codec::None,
-        }
-    }
 }
 
 #[derive(Debug, Args)]

@@ -7,12 +7,32 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::arguments::Compression;
 use super::csv;
 use super::exit::Failure;
 use super::flags::{Annotation, annotation_key, truth};
 use crate::export::archive::Flavour;
 use crate::layer::Codec;
+
+/// How layers are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compression {
+    /// gzip, level 6
+    Gzip,
+    /// zstd, level 3
+    Zstd,
+    /// Not at all
+    Uncompressed,
+}
+
+impl From<Compression> for Codec {
+    fn from(compression: Compression) -> Codec {
+        match compression {
+            Compression::Gzip => Codec::Gzip,
+            Compression::Zstd => Codec::Zstd,
+            Compression::Uncompressed => Codec::None,
+        }
+    }
+}
 
 /// Where an image goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

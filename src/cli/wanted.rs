@@ -5,11 +5,11 @@
 
 use std::path::Path;
 
-use super::arguments::{Build, Compression};
+use super::arguments::Build;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::flags::Annotation;
-use super::output::{self, Destination, Output, Spec};
+use super::output::{self, Compression, Destination, Output, Spec};
 use super::writable;
 use crate::build::Built;
 use crate::canon::{Problem, Reference};

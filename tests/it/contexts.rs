@@ -309,6 +309,25 @@ fn an_image_of_a_layout_is_named_by_tag_and_digest() {
         let built = build(temp().path(), &[&base, &context]).output().unwrap();
         assert!(!digest(&built).is_empty(), "{rest}");
     }
+    // Also of one that only an index of it names.
+    let several = ["--platform=linux/amd64,linux/arm64", &output, &context];
+    std::fs::write(
+        folder.path().join("context/Dockerfile"),
+        "FROM scratch\nENV B=1\n",
+    )
+    .unwrap();
+    let index = digest(&build(home.path(), &several).output().unwrap());
+    let blobs = layout.join("blobs/sha256");
+    let index = std::fs::read(blobs.join(&index.trim()["sha256:".len()..])).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let member = index["manifests"][1]["digest"].as_str().unwrap();
+    std::fs::write(folder.path().join("context/Dockerfile"), "FROM base\n").unwrap();
+    let base = format!(
+        "--build-context=base=oci-layout://{}@{member}",
+        layout.display()
+    );
+    let built = build(temp().path(), &["--platform=linux/arm64", &base, &context]);
+    assert!(!digest(&{ built }.output().unwrap()).is_empty());
     let wrong = format!(
         "--build-context=base=oci-layout://{}@sha256:{}",
         layout.display(),
