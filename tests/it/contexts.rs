@@ -243,7 +243,17 @@ fn queries_say_what_of_a_repository_is_the_context() {
     let refused = build(home.path(), &[&format!("{url}?depth=1")]).output();
     let refused = refused.unwrap();
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("`depth`"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("`depth`") && said.contains("hint: of a repository"),
+        "{said}"
+    );
+    let refused = build(home.path(), &["ssh://me:secret@a.test/b"]).output();
+    let said = String::from_utf8_lossy(&refused.unwrap().stderr).into_owned();
+    assert!(
+        said.contains("ssh asks an agent") && !said.contains("secret"),
+        "{said}"
+    );
 }
 
 #[test]
