@@ -46,6 +46,9 @@ pub(super) fn image(
     for change in &planned.config {
         apply(&mut config, &mut annotations, change);
     }
+    if planned.is_asked_for {
+        set_platform(&mut config, &planned.platform);
+    }
     let created = settings.epoch.to_string();
     let base_layers = base.map_or(0, |base| base.stack.layers().len());
     let mut history = aligned(config.history.take().unwrap_or_default(), base_layers);
@@ -87,15 +90,26 @@ pub(super) fn image(
         foreign: Foreign::new(),
     };
     let blob = settings.store.put(&json::to_vec(&manifest)?)?;
+    let (has, wanted) = (config.platform(), &planned.platform);
+    let is_other = (&has.os, &has.architecture) != (&wanted.os, &wanted.architecture);
+    // Some tools leave it out, and then nobody can tell.
+    let platform = match is_other && !config.architecture.is_empty() {
+        true => has,
+        false => wanted.clone(),
+    };
     Ok(BuiltImage {
-        platform: planned.platform.clone(),
+        platform,
         manifest: Descriptor::new(media_type::MANIFEST, blob.digest, blob.size),
         config: config_blob.digest,
     })
 }
 
 /// Puts an index of `images` into the store.
-pub(super) fn index(images: &[BuiltImage], store: &Store) -> Result<Descriptor, Cause> {
+pub(super) fn index(
+    images: &[BuiltImage],
+    annotations: &Map,
+    store: &Store,
+) -> Result<Descriptor, Cause> {
     let members = images.iter().map(|image| Descriptor {
         platform: Some(platform_object(&image.platform)),
         ..image.manifest.clone()
@@ -104,7 +118,7 @@ pub(super) fn index(images: &[BuiltImage], store: &Store) -> Result<Descriptor, 
         schema_version: 2,
         media_type: Some(media_type::INDEX.to_owned()),
         manifests: members.collect(),
-        annotations: None,
+        annotations: (!annotations.is_empty()).then(|| annotations.clone()),
         foreign: Foreign::new(),
     };
     let blob = store.put(&json::to_vec(&index)?)?;
@@ -162,6 +176,21 @@ fn empty_config(platform: &Platform) -> ImageConfig {
         os: platform.os.clone(),
         variant: platform.variant.clone(),
         ..ImageConfig::default()
+    }
+}
+
+/// Says that an image is of `platform`, though its base may be of another; as BuildKit does, a
+/// variant stays that nobody asks for.
+fn set_platform(config: &mut ImageConfig, platform: &Platform) {
+    let has = config.platform();
+    let is_other = (&has.os, &has.architecture) != (&platform.os, &platform.architecture);
+    if is_other {
+        config.os.clone_from(&platform.os);
+        config.architecture.clone_from(&platform.architecture);
+        config.foreign.remove("os.version");
+    }
+    if is_other || platform.variant.is_some() {
+        config.variant.clone_from(&platform.variant);
     }
 }
 

@@ -13,6 +13,7 @@ mod missing;
 mod outputs;
 mod schedule;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -44,6 +45,8 @@ pub struct Settings {
     pub ignore_file: Option<PathBuf>,
     /// The one timestamp.
     pub epoch: Epoch,
+    /// Annotations of the index, where there is one.
+    pub index_annotations: BTreeMap<String, String>,
     /// How layers are compressed.
     pub codec: Codec,
     /// Threads that compress, and steps that run side by side: never a part of the result.
@@ -120,7 +123,7 @@ pub fn build(plan: &Plan, settings: &Settings) -> Result<Built, Error> {
     }
     let descriptor = match &images[..] {
         [only] => only.manifest.clone(),
-        _ => assemble::index(&images, &settings.store)?,
+        _ => assemble::index(&images, &settings.index_annotations, &settings.store)?,
     };
     Ok(Built { descriptor, images })
 }

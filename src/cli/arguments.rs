@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::flags::{self, Allow, Call, Format, Resources, Secret, Ssh};
+use super::exit::Failure;
+use super::flags::{self, Allow, Annotation, Call, Format, Resources, Secret, Ssh};
 use super::foreign::Foreign;
+use super::output::Compression;
 use super::progress::Progress;
 use crate::canon::Platform;
-use crate::layer::Codec;
 use crate::plan::command::Ulimit;
 use crate::ui::progress::Mode;
 
@@ -119,11 +120,24 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Takes what the environment says of progress, where no argument does.
+    pub fn default_progress(&mut self, default: &str) -> Result<(), Failure> {
+        match self {
+            Command::Build(arguments) => arguments.progress.or_default(default),
+            Command::Push(arguments) => arguments.progress.or_default(default),
+            Command::Pull(arguments) => arguments.progress.or_default(default),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What chooses a recipe and how it is read.
 #[derive(Debug, Args)]
 pub struct Recipe {
-    /// The context, which files are copied from: a folder, a git URL (`URL.git#REF:FOLDER`), the URL
-    /// of a tar, or `-`, a tar or a Dockerfile on standard input
+    /// The context, which files are copied from: a folder, a git URL (`URL.git#REF:FOLDER`,
+    /// `URL.git?ref=REF&subdir=FOLDER`), the URL of a tar, or `-`, a tar or a Dockerfile on standard
+    /// input
     #[arg(default_value = ".", value_name = "PATH")]
     pub context: String,
     /// The recipe [default: PATH/cairn.toml, else PATH/Dockerfile]; `-` is standard input
@@ -132,18 +146,20 @@ pub struct Recipe {
     /// The stage to build
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,
-    /// The platforms to build for, in place of the recipe's
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',')]
+    /// The platforms to build for, in place of the recipe's; `local` is this machine's [default:
+    /// $DOCKER_DEFAULT_PLATFORM, for a recipe that names none]
+    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = flags::platform)]
     pub platform: Vec<Platform>,
-    /// A folder under a name that the recipe copies from
+    /// A folder, or what `docker-image://`, `oci-layout://`, git and HTTP have, under a name that the
+    /// recipe copies from
     #[arg(long, value_name = "NAME=PATH", value_parser = key_value)]
     pub build_context: Vec<(String, String)>,
     /// A label of the image
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = flags::label)]
     pub label: Vec<(String, String)>,
-    /// An annotation of the manifest
+    /// An annotation of the manifest, or with `index:` before it of the index of several
     #[arg(long, value_name = "KEY=VALUE", value_parser = flags::annotation)]
-    pub annotation: Vec<(String, String)>,
+    pub annotation: Vec<Annotation>,
     #[command(flatten, next_help_heading = "Dockerfiles")]
     pub dockerfile: Dockerfile,
 }
@@ -218,10 +234,10 @@ pub enum Network {
 /// What the commands of a Dockerfile are run with, which is in no step's key.
 #[derive(Debug, Args)]
 pub struct Commands {
-    /// A secret for `RUN --mount=type=secret`: `id=ID,src=FILE` or `id=ID,env=NAME`
+    /// A secret for `RUN --mount=type=secret`, and for servers: `id=ID,src=FILE` or `id=ID,env=NAME`
     #[arg(long, value_name = "SPEC", value_parser = flags::secret)]
     pub secret: Vec<Secret>,
-    /// An agent for `RUN --mount=type=ssh`: `default`, or `ID=SOCKET`, or `ID=KEY`
+    /// An agent for `RUN --mount=type=ssh`, and for git: `default`, or `ID=SOCKET`
     #[arg(long, value_name = "SPEC", value_parser = flags::ssh)]
     pub ssh: Vec<Ssh>,
     /// Let RUN have more: `network.host`, `security.insecure`, `device[=NAME]`
@@ -261,17 +277,20 @@ pub struct Build {
     /// A name for the image
     #[arg(short, long, value_name = "NAME[:TAG]")]
     pub tag: Vec<String>,
-    /// Where the image goes besides the store: `type=oci|oci-dir|docker|tar|local|registry`,
-    /// with `dest=PATH` (`-` is standard output), `name=NAME`, `compression=CODEC`; a bare PATH is
-    /// `type=local`. A field that holds a comma stands in quotation marks: `"dest=a,b"`
+    /// Where the image goes besides the store: `type=oci|oci-dir|docker|tar|local|image|registry|
+    /// cacheonly`, with `dest=PATH` (`-` is standard output), `name=NAME`, `compression=CODEC`,
+    /// `push-by-digest=true`, `annotation.KEY=VALUE`; a bare PATH is `type=local`. A field that holds
+    /// a comma stands in quotation marks: `"dest=a,b"`
     #[arg(short, long, value_name = "SPEC")]
     pub output: Vec<String>,
     /// Short for `-o type=registry`
-    #[arg(long)]
-    pub push: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = flags::switch, value_name = "BOOL")]
+    pub push: Option<bool>,
     /// Load the image into docker, podman or containerd, whichever answers
-    #[arg(long)]
-    pub load: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = flags::switch, value_name = "BOOL")]
+    pub load: Option<bool>,
     /// How layers are compressed [default: gzip]
     #[arg(long, value_enum, value_name = "CODEC")]
     pub compression: Option<Compression>,
@@ -282,11 +301,13 @@ pub struct Build {
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
     /// Run steps although the store has their results
-    #[arg(long)]
-    pub no_cache: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = flags::switch, value_name = "BOOL")]
+    pub no_cache: Option<bool>,
     /// Ask registries even for names that the store has
-    #[arg(long)]
-    pub pull: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = flags::switch, value_name = "BOOL")]
+    pub pull: Option<bool>,
     /// How often its own size a compressed layer or archive may hold
     #[arg(long, value_name = "FACTOR", default_value_t = 200,
         value_parser = clap::value_parser!(u64).range(1..))]
@@ -302,8 +323,9 @@ pub struct Build {
 pub struct Look {
     /// Tell what should be otherwise in the recipe; fails where something has to. Short for
     /// `--call check`
-    #[arg(long)]
-    pub check: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = flags::switch, value_name = "BOOL")]
+    pub check: Option<bool>,
     /// What to do with a recipe: `build`, `check`, `outline` (arguments, secrets), `targets`
     /// (stages); `,format=json` and `,ignorestatus=true` may follow
     #[arg(long, value_name = "WHAT", value_parser = flags::call, conflicts_with = "check")]
@@ -314,27 +336,6 @@ pub struct Look {
     /// The page about a rule of `--check`
     #[arg(long, value_name = "RULE")]
     pub explain: Option<String>,
-}
-
-/// How layers are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Compression {
-    /// gzip, level 6
-    Gzip,
-    /// zstd, level 3
-    Zstd,
-    /// Not at all
-    Uncompressed,
-}
-
-impl From<Compression> for Codec {
-    fn from(compression: Compression) -> Codec {
-        match compression {
-            Compression::Gzip => Codec::Gzip,
-            Compression::Zstd => Codec::Zstd,
-            Compression::Uncompressed => Codec::None,
-        }
-    }
 }
 
 #[derive(Debug, Args)]

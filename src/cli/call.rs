@@ -45,7 +45,8 @@ impl Asked {
     /// What the arguments ask for; none where it is a build.
     pub fn of(look: &Look) -> Result<Option<Asked>, Failure> {
         let call = look.call.unwrap_or_default();
-        let what = if look.check { What::Check } else { call.what };
+        let is_check = look.check.unwrap_or(false);
+        let what = if is_check { What::Check } else { call.what };
         let format = look.format.or(call.format);
         let hint = "leave it out, or add `--check`";
         match (what, format) {

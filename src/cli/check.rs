@@ -63,8 +63,8 @@ impl Warnings {
         }
     }
 
-    /// What a build tells: nothing that is only worth knowing, and nothing of what stands in
-    /// stages that it doesn't need, as Docker does.
+    /// What a build tells: nothing that is only worth knowing, unless the file may mean something
+    /// else, and nothing of what stands in stages that it doesn't need, as Docker does.
     pub fn of_build(recipe: &Recipe, known: &Known) -> Warnings {
         let mut warnings = Warnings::of_all(recipe, known);
         let Some(file) = recipe.dockerfile() else {
@@ -79,7 +79,9 @@ impl Warnings {
             .collect();
         warnings.findings.retain(|finding| {
             let is_there = |span: &Span| span.contains(&finding.span.start);
-            finding.rule.level == Level::Warning && !unneeded.iter().any(is_there)
+            let is_told =
+                finding.rule.level == Level::Warning || finding.rule.name == "ForeignSyntax";
+            is_told && !unneeded.iter().any(is_there)
         });
         warnings
     }
@@ -144,7 +146,10 @@ impl Warnings {
             first.rule.name
         );
         let last = Remark {
-            severity: Severity::Warning,
+            severity: match self.warnings() {
+                0 => Severity::Note,
+                _ => Severity::Warning,
+            },
             rule: None,
             problem: problem.hint(way),
         };

@@ -149,6 +149,11 @@ impl Environment {
 
     /// This machine's platform, for recipes that name none.
     pub fn platform(&self) -> Platform {
+        Environment::machine()
+    }
+
+    /// What this program was made for.
+    pub fn machine() -> Platform {
         Platform::new(std::env::consts::OS, std::env::consts::ARCH, None)
     }
 

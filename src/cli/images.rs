@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::arguments::{Images, Rm, Tag};
-use super::build::{new_name, reference};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::print;
+use super::wanted::{new_name, reference};
 use crate::canon::{Digest, Problem};
 use crate::image::manifest::LARGEST_DOCUMENT;
 use crate::image::{Descriptor, Document};

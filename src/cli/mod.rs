@@ -15,6 +15,7 @@ mod doctor;
 mod environment;
 mod exit;
 mod explain;
+mod exported;
 mod fetched;
 mod flags;
 mod foreign;
@@ -31,6 +32,7 @@ mod recipe;
 mod serve;
 mod shell;
 mod transfer;
+mod wanted;
 mod writable;
 
 use std::process::ExitCode;
@@ -43,7 +45,7 @@ use exit::Failure;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let mut arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let is_failure = error.use_stderr();
@@ -57,8 +59,12 @@ pub fn run() -> ExitCode {
         }
     };
     let environment = Environment::read(&arguments.global);
+    let default = environment.variable("BUILDKIT_PROGRESS");
+    let known = arguments
+        .command
+        .default_progress(default.as_deref().unwrap_or_default());
     let mode = arguments.command.mode();
-    match dispatch(arguments, &environment) {
+    match known.and_then(|()| dispatch(arguments, &environment)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let text = failure.text(environment.colour && !mode.is_json());

@@ -50,7 +50,8 @@ pub fn open(
 ) -> Result<Opened, Failure> {
     let mut value = ContextValue::new(&arguments.context).map_err(|message| {
         let context = redacted(&arguments.context);
-        Failure::usage(format!("the context `{context}`: {message}"), "")
+        let hint = "of a repository write `URL.git?ref=REF&subdir=FOLDER`, or `URL.git#REF:FOLDER`";
+        Failure::usage(format!("the context `{context}`: {message}"), hint)
     })?;
     if let ContextValue::Git(git) = &mut value
         && arguments.dockerfile.keeps_git_dir()

@@ -7,10 +7,11 @@ use super::check::Warnings;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::fetched::Kept;
+use super::flags;
 use super::opened::{self, Language, Opened};
 use crate::build::bases::{self, Known, Unplanned};
 use crate::canon::event::Events;
-use crate::canon::{Epoch, Problem, Source};
+use crate::canon::{Epoch, Platform, Problem, Source};
 use crate::frontend::dockerfile::{self, Bases, syntax::Dockerfile};
 use crate::frontend::{NamedContext, Options, toml};
 use crate::inputs;
@@ -73,7 +74,17 @@ pub fn read(
             "leave it out, or name the Dockerfile with `-f`",
         ));
     }
-    let options = options(arguments, environment)?;
+    let mut options = options(arguments, environment)?;
+    if let (true, Some(platforms)) = (
+        options.platforms.is_empty(),
+        default_platforms(environment)?,
+    ) {
+        match (language, &platforms[..]) {
+            // A recipe that names its own goes before it.
+            (Language::Toml, [first, ..]) => options.default_platform = first.clone(),
+            _ => options.platforms = platforms,
+        }
+    }
     let content = match language {
         Language::Dockerfile => {
             dockerfile::parse(&source).map(|file| Content::Dockerfile(Box::new(file)))
@@ -94,6 +105,19 @@ pub fn read(
     }
 }
 
+/// What DOCKER_DEFAULT_PLATFORM names, which stands for `--platform`.
+fn default_platforms(environment: &Environment) -> Result<Option<Vec<Platform>>, Failure> {
+    let text = environment.variable("DOCKER_DEFAULT_PLATFORM");
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let platforms: Result<Vec<_>, String> = text.split(',').map(flags::platform).collect();
+    platforms.map(Some).map_err(|message| {
+        let message = format!("DOCKER_DEFAULT_PLATFORM: {message}");
+        Failure::usage(message, "unset it, or name a platform with `--platform`")
+    })
+}
+
 fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<Options, Failure> {
     let absolute = |path: &str| {
         let path = environment.absolute(path.as_ref());
@@ -103,7 +127,12 @@ fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<O
         target: arguments.target.clone(),
         platforms: arguments.platform.clone(),
         labels: arguments.label.iter().cloned().collect(),
-        annotations: arguments.annotation.iter().cloned().collect(),
+        annotations: arguments
+            .annotation
+            .iter()
+            .filter(|annotation| annotation.of_manifests)
+            .map(|annotation| (annotation.key.clone(), annotation.value.clone()))
+            .collect(),
         ..Options::new(environment.platform())
     };
     for (name, text) in &arguments.build_context {

@@ -1,9 +1,9 @@
 //! `cairn push` and `cairn pull`.
 
 use super::arguments::{Pull, Push};
-use super::build::reference;
 use super::environment::Environment;
 use super::exit::Failure;
+use super::wanted::reference;
 use super::{images, interrupt, print};
 
 /// Sends an image to a registry.

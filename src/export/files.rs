@@ -35,11 +35,11 @@ impl KnownChunks for NoChunks {
     }
 }
 
-/// Writes the files as a tar.
-pub fn write_tar(files: &Files, out: &mut dyn Write) -> Result<(), Error> {
+/// Writes the files as a tar, compressed as a layer is.
+pub fn write_tar(files: &Files, codec: Codec, out: &mut dyn Write) -> Result<(), Error> {
     for pick in &files.picks {
         let packing = Packing {
-            codec: Codec::None,
+            codec,
             known: &NoChunks,
             previous: None,
             threads: 1,

@@ -151,6 +151,11 @@ pub fn git(text: &str) -> Result<Git, String> {
         None => (rest, None),
     };
     let (url, login) = login::split(url);
+    if redacted(&url) != url {
+        return Err(
+            "nobody is asked for the password in this address: ssh asks an agent".to_owned(),
+        );
+    }
     let url = address::git_url(&url).map_err(|fault| redacted(&fault.message))?;
     let mut git = Git {
         url,

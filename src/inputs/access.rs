@@ -32,7 +32,11 @@ pub struct BadSecret(String);
 
 /// The value of an `Authorization` header.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Authorization(String);
+pub struct Authorization {
+    value: String,
+    /// Whether it is from an address, and with that of its server.
+    is_login: bool,
+}
 
 impl fmt::Debug for Authorization {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,11 +47,40 @@ impl fmt::Debug for Authorization {
 impl Authorization {
     /// The value, for who sends it.
     pub fn value(&self) -> &str {
-        &self.0
+        &self.value
     }
 
-    fn basic(pair: &str) -> Authorization {
-        Authorization(format!("Basic {}", base64::encode(pair.as_bytes())))
+    /// Up to where the repositories are that are asked in the same way as `url`, such as
+    /// submodules: with a login all of that server, as git takes it along to addresses that are
+    /// relative to this one; of one great host all, as other people's tools have it; else the
+    /// repository alone.
+    pub fn scope<'u>(&self, url: &'u str) -> &'u str {
+        if self.is_login {
+            let start = url.find("://").map_or(0, |at| at + "://".len());
+            let end = url[start..].find('/').map_or(url.len(), |at| start + at);
+            return &url[..end];
+        }
+        let shared = ["https://github.com/", "https://www.github.com/"];
+        let shared = shared.iter().find(|prefix| url.starts_with(**prefix));
+        shared.map_or(url, |prefix| &url[..prefix.len()])
+    }
+
+    fn secret(value: String) -> Authorization {
+        Authorization {
+            value,
+            is_login: false,
+        }
+    }
+
+    fn basic(pair: &str) -> String {
+        format!("Basic {}", base64::encode(pair.as_bytes()))
+    }
+
+    fn login(login: &Login) -> Authorization {
+        Authorization {
+            value: Authorization::basic(&login.pair()),
+            is_login: true,
+        }
     }
 }
 
@@ -62,9 +95,9 @@ impl Access<'_> {
         let token = self.secret(&format!("HTTP_AUTH_TOKEN_{name}"))?;
         let header = self.secret(&format!("HTTP_AUTH_HEADER_{name}"))?;
         Ok(match (token, header) {
-            (Some(token), _) => Some(Authorization(format!("Bearer {token}"))),
-            (None, Some(header)) => Some(Authorization(header)),
-            (None, None) => login.map(|login| Authorization::basic(&login.pair())),
+            (Some(token), _) => Some(Authorization::secret(format!("Bearer {token}"))),
+            (None, Some(header)) => Some(Authorization::secret(header)),
+            (None, None) => login.map(Authorization::login),
         })
     }
 
@@ -80,14 +113,14 @@ impl Access<'_> {
         let (_, with_port) = host(url);
         for suffix in [format!(".{with_port}"), String::new()] {
             if let Some(header) = self.secret(&format!("GIT_AUTH_HEADER{suffix}"))? {
-                return Ok(Some(Authorization(header)));
+                return Ok(Some(Authorization::secret(header)));
             }
             if let Some(token) = self.secret(&format!("GIT_AUTH_TOKEN{suffix}"))? {
                 let pair = format!("x-access-token:{token}");
-                return Ok(Some(Authorization::basic(&pair)));
+                return Ok(Some(Authorization::secret(Authorization::basic(&pair))));
             }
         }
-        Ok(login.map(|login| Authorization::basic(&login.pair())))
+        Ok(login.map(Authorization::login))
     }
 
     /// A secret, without the line end that files have.
@@ -117,14 +150,6 @@ pub(super) fn host(url: &str) -> (&str, &str) {
     (name.strip_suffix(']').unwrap_or(name), authority)
 }
 
-/// Up to where the repositories are that may be asked in the same way, such as submodules: of one
-/// great host all, as other people's tools have it, else the repository alone.
-pub fn scope(url: &str) -> &str {
-    let shared = ["https://github.com/", "https://www.github.com/"];
-    let shared = shared.into_iter().find(|prefix| url.starts_with(prefix));
-    shared.unwrap_or(url)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +160,7 @@ mod tests {
     }
 
     fn shown(asked: Result<Option<Authorization>, BadSecret>) -> String {
-        asked.unwrap().map_or_else(String::new, |value| value.0)
+        asked.unwrap().map_or_else(String::new, |given| given.value)
     }
 
     #[test]
@@ -190,5 +215,32 @@ mod tests {
         }
         let bad = access.to_file("http://c.test/", None).unwrap_err();
         assert!(!bad.to_string().contains("X-Other"));
+    }
+
+    #[test]
+    fn what_is_shown_is_for_one_repository_or_server() {
+        let (_, login) = crate::canon::login::split("https://me:pw@a.test/");
+        let login = Authorization::login(&login.unwrap());
+        let secret = Authorization::secret("x".to_owned());
+        for (url, of_login, of_secret) in [
+            (
+                "http://a.test:80/b/c.git",
+                "http://a.test:80",
+                "http://a.test:80/b/c.git",
+            ),
+            ("http://a.test", "http://a.test", "http://a.test"),
+            (
+                "https://github.com/a/b",
+                "https://github.com",
+                "https://github.com/",
+            ),
+            (
+                "https://github.com.test/a",
+                "https://github.com.test",
+                "https://github.com.test/a",
+            ),
+        ] {
+            assert_eq!((login.scope(url), secret.scope(url)), (of_login, of_secret));
+        }
     }
 }

@@ -103,6 +103,42 @@ pub fn fetch(
     unreachable!("the loop returns at the last attempt")
 }
 
+/// Where the server of the repository at `url` has it today, if elsewhere on the same server: what
+/// proves who asks goes to no other.
+pub(super) fn moved_repository(url: &str, authorization: &Authorization) -> Option<String> {
+    const QUESTION: &str = "/info/refs?service=git-upload-pack";
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let own = reqwest::Url::parse(url).ok()?.origin();
+    let policy = reqwest::redirect::Policy::custom(move |attempt| {
+        let is_same = attempt.url().origin() == own;
+        match is_same && attempt.previous().len() < 10 {
+            true => attempt.follow(),
+            false => attempt.stop(),
+        }
+    });
+    let client = client().redirect(policy).build().ok()?;
+    let mut value = HeaderValue::from_str(authorization.value()).ok()?;
+    value.set_sensitive(true);
+    let question = format!("{}{QUESTION}", url.trim_end_matches('/'));
+    let request = client.get(&question).header(AUTHORIZATION, value);
+    // Timers can only be made inside the runtime.
+    let response = runtime.ok()?.block_on(async { request.send().await });
+    let response = response.ok()?;
+    let place = response.url().as_str().strip_suffix(QUESTION)?;
+    (response.status().is_success() && place != url).then(|| place.to_owned())
+}
+
+fn client() -> reqwest::ClientBuilder {
+    // A second installation is refused, and the first serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent("cairn")
+        .connect_timeout(Duration::from_secs(30))
+        .read_timeout(Duration::from_secs(60))
+}
+
 enum Attempt {
     Again(String),
     Never(Error),
@@ -129,14 +165,7 @@ async fn attempt_once(
             .collect();
         Attempt::Again(all.join(": "))
     };
-    // A second installation is refused, and the first serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder()
-        .user_agent("cairn")
-        .connect_timeout(Duration::from_secs(30))
-        .read_timeout(Duration::from_secs(60))
-        .build()
-        .map_err(again)?;
+    let client = client().build().map_err(again)?;
     let mut request = client.get(url);
     if let Some(authorization) = authorization {
         let value = HeaderValue::from_str(authorization.value());

@@ -247,12 +247,14 @@ impl Layout<'_> {
                 .find(|member| {
                     name_of(member).as_deref() == Some(name) || member.digest.to_string() == name
                 })
+                .cloned()
+                .or_else(|| self.unlisted(name))
                 .ok_or_else(|| Error::NoImage {
                     wanted: name.to_owned(),
                     has: shown(),
                 })?,
             None => match &index.manifests[..] {
-                [only] => only,
+                [only] => only.clone(),
                 [] => {
                     return Err(Error::NoImage {
                         wanted: "at all".to_owned(),
@@ -260,16 +262,25 @@ impl Layout<'_> {
                     });
                 }
                 [first, rest @ ..] if rest.iter().all(|member| member.digest == first.digest) => {
-                    first
+                    first.clone()
                 }
                 _ => return Err(Error::Several(shown())),
             },
         };
-        self.import_tree(chosen)?;
+        self.import_tree(&chosen)?;
         Ok(Descriptor {
             annotations: None,
-            ..chosen.clone()
+            ..chosen
         })
+    }
+
+    /// A document that goes by its digest, and that only another one names.
+    fn unlisted(&self, name: &str) -> Option<Descriptor> {
+        let digest = name.parse().ok()?;
+        let bytes = self.read(&blob_name(&digest)).ok()?;
+        let document = Document::parse(&bytes).ok()?;
+        let size = bytes.len() as u64;
+        Some(Descriptor::new(document.media_type(), digest, size))
     }
 
     /// Brings a document and all that it points at into the store, each once: a small index may

@@ -91,7 +91,7 @@ mod tests {
     use crate::canon::{EntryPath, Platform};
     use crate::plan::Mode;
     use crate::plan::step::{
-        Destination, GitExtras, Ownership, Revision, Selection, Source, StepId,
+        Destination, GitExtras, KeptRef, Ownership, Revision, Selection, Source, StepId,
     };
 
     fn step(operation: Operation, inputs: usize) -> Step {
@@ -185,6 +185,16 @@ mod tests {
             selection,
             extras: GitExtras::default(),
         };
+        let git_with = |change: fn(&mut GitExtras)| {
+            let mut extras = GitExtras::default();
+            change(&mut extras);
+            Operation::Git {
+                url: "u".to_owned(),
+                revision: Revision::Commit("c".to_owned()),
+                selection: select("s", &[], &[]),
+                extras,
+            }
+        };
         let with_parents = Selection {
             parents: true,
             ..select("s", &[], &[])
@@ -241,6 +251,12 @@ mod tests {
             http("u", b"2", "f"),
             http("u", b"1", "g"),
             git("u", "c", select("s", &[], &[])),
+            git_with(|extras| extras.keep_git_dir = true),
+            git_with(|extras| extras.submodules = true),
+            git_with(|extras| extras.commit_times = true),
+            git_with(|extras| extras.kept_ref = kept("refs/tags/a", "c")),
+            git_with(|extras| extras.kept_ref = kept("refs/tags/b", "c")),
+            git_with(|extras| extras.kept_ref = kept("refs/tags/a", "d")),
             git("v", "c", select("s", &[], &[])),
             git("u", "d", select("s", &[], &[])),
             git("u", "c", select("t", &[], &[])),
@@ -273,6 +289,11 @@ mod tests {
         ];
         let keys: BTreeSet<_> = all.iter().cloned().map(key).collect();
         assert_eq!(keys.len(), all.len());
+    }
+
+    fn kept(name: &str, object: &str) -> Option<KeptRef> {
+        let (name, object) = (name.to_owned(), object.to_owned());
+        Some(KeptRef { name, object })
     }
 
     #[test]

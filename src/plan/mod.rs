@@ -43,6 +43,8 @@ pub struct Plan {
 pub struct PlannedImage {
     /// What it is for.
     pub platform: Platform,
+    /// Whether the caller says so: then its config does, whatever its base is of.
+    pub is_asked_for: bool,
     /// The step whose output, a stack of layers, is the image's file system.
     pub root: StepId,
     /// What its config has otherwise than its base, in the order in which it is applied: a stage

@@ -221,6 +221,7 @@ mod tests {
         for platform in ["amd64", "arm64"] {
             plan.images.push(PlannedImage {
                 platform: platform.parse().unwrap(),
+                is_asked_for: false,
                 root,
                 config: vec![ConfigChange {
                     user: Some("app".to_owned()),

@@ -243,7 +243,17 @@ fn queries_say_what_of_a_repository_is_the_context() {
     let refused = build(home.path(), &[&format!("{url}?depth=1")]).output();
     let refused = refused.unwrap();
     assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("`depth`"));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("`depth`") && said.contains("hint: of a repository"),
+        "{said}"
+    );
+    let refused = build(home.path(), &["ssh://me:secret@a.test/b"]).output();
+    let said = String::from_utf8_lossy(&refused.unwrap().stderr).into_owned();
+    assert!(
+        said.contains("ssh asks an agent") && !said.contains("secret"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -309,6 +319,25 @@ fn an_image_of_a_layout_is_named_by_tag_and_digest() {
         let built = build(temp().path(), &[&base, &context]).output().unwrap();
         assert!(!digest(&built).is_empty(), "{rest}");
     }
+    // Also of one that only an index of it names.
+    let several = ["--platform=linux/amd64,linux/arm64", &output, &context];
+    std::fs::write(
+        folder.path().join("context/Dockerfile"),
+        "FROM scratch\nENV B=1\n",
+    )
+    .unwrap();
+    let index = digest(&build(home.path(), &several).output().unwrap());
+    let blobs = layout.join("blobs/sha256");
+    let index = std::fs::read(blobs.join(&index.trim()["sha256:".len()..])).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let member = index["manifests"][1]["digest"].as_str().unwrap();
+    std::fs::write(folder.path().join("context/Dockerfile"), "FROM base\n").unwrap();
+    let base = format!(
+        "--build-context=base=oci-layout://{}@{member}",
+        layout.display()
+    );
+    let built = build(temp().path(), &["--platform=linux/arm64", &base, &context]);
+    assert!(!digest(&{ built }.output().unwrap()).is_empty());
     let wrong = format!(
         "--build-context=base=oci-layout://{}@sha256:{}",
         layout.display(),

@@ -263,3 +263,24 @@ fn commands_have_one_plan() {
         );
     }
 }
+
+#[test]
+fn a_login_is_not_left_out_without_a_word() {
+    let folder = temp();
+    let digest = "0".repeat(64);
+    let recipe = |login: &str| {
+        let recipe =
+            format!("FROM scratch\nADD --checksum=sha256:{digest} https://{login}a.test/x /x\n");
+        std::fs::write(folder.path().join("Dockerfile"), recipe).unwrap();
+        let mut command = cairn(&folder.path().join("store"));
+        command.arg("convert").arg(folder.path().join("Dockerfile"));
+        let output = command.output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    assert!(recipe("").0);
+    let (is_done, said) = recipe("me:secret@");
+    assert!(!is_done && said.contains("a login in an address") && !said.contains("secret"));
+}

@@ -24,7 +24,7 @@ struct Case {
 }
 
 impl Case {
-    /// With the repository `r.git`, which has a Dockerfile and a submodule.
+    /// With the repository `r.git`, which has a Dockerfile, and one beside it.
     fn new() -> Case {
         let case = Case {
             home: temp(),
@@ -125,7 +125,7 @@ fn repositories_and_files_are_had_with_secrets() {
         let named = format!("--build-context=named={url}");
         case.done(&[&folder, &named], &secrets);
         let said = case.refused(&[&url], &[("GIT_AUTH_TOKEN.other.test", TOKEN)]);
-        assert!(said.contains("can't fetch"), "{said}");
+        assert!(said.contains("--secret id=GIT_AUTH_TOKEN"), "{said}");
     }
     for (given, authorization) in [
         ("HTTP_AUTH_TOKEN_127.0.0.1", format!("Bearer {TOKEN}")),
@@ -164,6 +164,22 @@ fn a_login_in_an_address_is_used_and_never_told() {
         &[&folder, &format!("--build-context=named={url}/r.git")],
         &[],
     );
+    // Git takes it along to addresses that are relative to this one.
+    let outer = Repository(case.root().join("r.git"));
+    let inner = outer.url().replace("r.git", "inner.git");
+    outer.git(&["submodule", "--quiet", "add", &inner, "sub"]);
+    outer.git(&[
+        "config",
+        "-f",
+        ".gitmodules",
+        "submodule.sub.url",
+        "../inner.git",
+    ]);
+    outer.commit(&[("more", "y")]);
+    let recipe = format!("FROM scratch\nADD {url}/r.git /r\n");
+    case.done(&[&case.dockerfile(&recipe)], &[]);
+    outer.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+
     let recipe = format!("FROM scratch\nADD {url}/file /\nADD {url}/r.git /r\n");
     // The same image as of who isn't asked: who asks is in no key and no history.
     let folder = case.dockerfile(&recipe);
@@ -215,7 +231,18 @@ fn no_secret_goes_where_a_server_points() {
     case.done(&[&folder], &[("HTTP_AUTH_TOKEN_127.0.0.1", TOKEN)]);
     let said = case.refused(&[&format!("{url}/r.git")], &[("GIT_AUTH_TOKEN", TOKEN)]);
     assert!(said.contains("leads to another address"), "{said}");
-    // Without one, it is gone along.
+    // On the server itself it is gone along, as where a repository has another name.
+    let root = case.root();
+    let renamed = Rude::new(
+        move |request, _| match request.path.strip_prefix("/old.git") {
+            Some(rest) => Reply::new(301, "").with("Location", format!("/r.git{rest}")),
+            None if request.header("authorization") != Some(BASIC_TOKEN) => Reply::new(404, ""),
+            None => crate::support::repository::git_answer(&root, request),
+        },
+    );
+    let old = format!("http://{}/old.git", renamed.address);
+    case.done(&[&old], &[("GIT_AUTH_TOKEN", TOKEN)]);
+    // Without one, it is gone along anywhere.
     case.done(&[&format!("{url}/r.git")], &[]);
     assert!(!server.seen("GET", "/file").is_empty() && !thief.seen("GET", "/file").is_empty());
     for request in [thief.seen("GET", "/"), thief.seen("POST", "/")].concat() {

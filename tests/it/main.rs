@@ -30,6 +30,7 @@ mod interop_unpack;
 mod layers;
 mod members;
 mod mutations;
+mod outputs;
 mod owners;
 mod readings;
 mod real;

@@ -33,6 +33,7 @@ pub fn lower(draft: &Draft, options: &Options) -> Result<Plan, Vec<Problem>> {
         })?;
         plan.images.push(PlannedImage {
             platform,
+            is_asked_for: false,
             root,
             config: config(draft, target, options),
         });

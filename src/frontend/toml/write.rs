@@ -182,6 +182,12 @@ impl Writer<'_> {
                 };
                 let files = self.plan.step(files);
                 let to = written::destination(to);
+                if let Operation::Git { url, .. } | Operation::Http { url, .. } = &files.operation
+                    && self.plan.logins.contains_key(url)
+                {
+                    self.refuse(id, "a login in an address");
+                    return None;
+                }
                 let (verb, table) = match &files.operation {
                     Operation::Context { name, selection } => {
                         let from = match name.as_str() {

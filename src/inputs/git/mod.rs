@@ -29,7 +29,7 @@ pub enum Error {
     #[error("can't run `git`: {0}\nhint: install git; cairn fetches with it")]
     Start(std::io::Error),
     /// git says no.
-    #[error("can't fetch commit {commit} of `{url}`: {reason}")]
+    #[error("can't fetch commit {commit} of `{url}`: {reason}{}", way_in(reason))]
     Git {
         /// From where.
         url: String,
@@ -77,6 +77,30 @@ pub enum Error {
     /// What was checked out.
     #[error(transparent)]
     Context(#[from] context::Error),
+}
+
+/// The way out where a server, or ssh on the way to it, wants to know who asks.
+fn way_in(reason: &str) -> &'static str {
+    let ways = [
+        (
+            "could not read Username",
+            "\nhint: what the server asks for can be given: `--secret id=GIT_AUTH_TOKEN,env=NAME`",
+        ),
+        (
+            "Authentication failed",
+            "\nhint: see that the secret or login is right, and may read this repository",
+        ),
+        (
+            "Permission denied (publickey",
+            "\nhint: hand on an agent that has a key for it: `--ssh default`",
+        ),
+        (
+            "Host key verification failed",
+            "\nhint: let ssh know the host: `ssh-keyscan HOST >> ~/.ssh/known_hosts`",
+        ),
+    ];
+    let found = ways.iter().find(|(said, _)| reason.contains(said));
+    found.map_or("", |(_, hint)| hint)
 }
 
 fn hint_for(name: &str) -> &'static str {
@@ -178,7 +202,7 @@ pub fn check_out(
 fn add_submodules(git: &Git<'_>, remote: &Remote<'_>, commit: &str) -> Result<(), Error> {
     let refuse = |reason: String| remote.refused(commit, reason);
     // Relative addresses are relative to this one.
-    let origin = ["config", "remote.origin.url", remote.url];
+    let origin = ["config", "remote.origin.url", remote.place()];
     git.run(&[&["--git-dir=../repository"], &origin[..]].concat())?
         .map_err(refuse)?;
     // Files of this machine are only for a repository of this machine.

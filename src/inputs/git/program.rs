@@ -9,13 +9,14 @@ use std::ffi::OsStr;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use super::Error;
 use crate::canon::Login;
-use crate::inputs::access::{Access, Authorization, BadSecret, scope};
+use crate::inputs::access::{Access, Authorization, BadSecret};
+use crate::inputs::http;
 
 /// Where to fetch from, and who asks.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Remote<'a> {
     /// Anything that git fetches from.
     pub url: &'a str,
     authorization: Option<Authorization>,
+    /// Where the server has it, if elsewhere.
+    moved: OnceLock<String>,
     agent: Option<&'a Path>,
     search_path: &'a OsStr,
 }
@@ -39,14 +42,36 @@ impl<'a> Remote<'a> {
         Ok(Remote {
             url,
             authorization: access.to_repository(url, login)?,
+            moved: OnceLock::new(),
             agent: access.agent,
             search_path,
         })
     }
 
+    /// Where it is.
+    pub(super) fn place(&self) -> &str {
+        self.moved.get().map_or(self.url, String::as_str)
+    }
+
+    /// Whether git was led elsewhere and didn't follow.
+    fn is_redirect(&self, reason: &str) -> bool {
+        self.authorization.is_some() && reason.contains("returned error: 30")
+    }
+
+    /// Finds out where the server has it. git would show what proves who asks to whatever server
+    /// it is led to; this stays with the one that was named.
+    fn follow(&self) -> bool {
+        let moved = self
+            .authorization
+            .as_ref()
+            .filter(|_| self.moved.get().is_none())
+            .and_then(|authorization| http::moved_repository(self.url, authorization));
+        moved.is_some_and(|moved| self.moved.set(moved).is_ok())
+    }
+
     /// git's refusal as an error.
     pub(super) fn refused(&self, commit: &str, reason: String) -> Error {
-        if self.authorization.is_some() && reason.contains("returned error: 30") {
+        if self.is_redirect(&reason) {
             return Error::Redirect(self.url.to_owned());
         }
         Error::Git {
@@ -60,7 +85,7 @@ impl<'a> Remote<'a> {
     fn variables(&self) -> Vec<(String, String)> {
         let mut variables = Vec::new();
         if let Some(authorization) = &self.authorization {
-            let scope = scope(self.url);
+            let scope = authorization.scope(self.place());
             let header = format!("Authorization: {}", authorization.value());
             let settings = [
                 (format!("http.{scope}.extraHeader"), header),
@@ -95,9 +120,25 @@ impl<'a> Git<'a> {
 
     /// The same where it asks another machine.
     pub(super) fn ask(&self, arguments: &[&str]) -> Result<Result<String, String>, Error> {
-        let mut command = command(self.folder, self.remote.search_path, arguments);
-        command.envs(self.remote.variables());
-        if let Some(agent) = self.remote.agent {
+        let asked = self.ask_once(arguments)?;
+        match asked {
+            Err(reason) if self.remote.is_redirect(&reason) && self.remote.follow() => {
+                self.ask_once(arguments)
+            }
+            asked => Ok(asked),
+        }
+    }
+
+    fn ask_once(&self, arguments: &[&str]) -> Result<Result<String, String>, Error> {
+        let remote = self.remote;
+        let placed = arguments.iter().map(|argument| match *argument {
+            url if url == remote.url => remote.place(),
+            other => other,
+        });
+        let placed: Vec<_> = placed.collect();
+        let mut command = command(self.folder, remote.search_path, &placed);
+        command.envs(remote.variables());
+        if let Some(agent) = remote.agent {
             command.env("SSH_AUTH_SOCK", agent);
         }
         run(command)

@@ -75,6 +75,7 @@ impl Ground {
             folder: folder.path().to_owned(),
             context,
             context_times: None,
+            index_annotations: Default::default(),
             ignore_file: None,
             epoch: Epoch::default(),
             codec: Codec::default(),
@@ -178,6 +179,7 @@ impl Ground {
         self.heard.lock().unwrap().clear();
         self.plan.images = vec![PlannedImage {
             platform: "linux/amd64".parse::<Platform>().unwrap(),
+            is_asked_for: false,
             root: top,
             config: Vec::new(),
         }];

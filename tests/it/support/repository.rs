@@ -88,7 +88,7 @@ pub fn git_answer(root: &Path, request: &Request) -> Reply {
 
 fn fed(mut command: Command, body: &[u8]) -> Vec<u8> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = command.stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(body).unwrap();
     child.wait_with_output().unwrap().stdout
 }

@@ -1,10 +1,11 @@
-//! What the recipe says about its checks.
+//! What the recipe says about its checks, and about its language.
 //!
-//! In: `# check=…` of a tree. Out: findings of settings that nobody understands, and of rules
-//! that there aren't.
+//! In: `# check=…` and `# syntax=…` of a tree. Out: findings of settings that nobody understands,
+//! of rules that there aren't, and of languages that aren't Docker's.
 
 use super::rule::*;
 use super::{Finding, Settings, find};
+use crate::canon::Reference;
 use crate::frontend::dockerfile::syntax::*;
 use crate::frontend::suggest;
 
@@ -28,6 +29,26 @@ pub(super) fn check(file: &Dockerfile, findings: &mut Vec<Finding>) {
             message,
             hint,
         );
+    }
+}
+
+/// A language that another program would read.
+pub(super) fn syntax(file: &Dockerfile, findings: &mut Vec<Finding>) {
+    let Some(syntax) = &file.directives.syntax else {
+        return;
+    };
+    // What follows the image are words for it.
+    let image = syntax.value.split_whitespace().next().unwrap_or_default();
+    let is_dockers = image.parse::<Reference>().is_ok_and(|image| {
+        // Mirrors have it below a name of their own.
+        let mut parts = image.repository.rsplit('/');
+        matches!(parts.next(), Some("dockerfile" | "dockerfile-upstream"))
+            && parts.next() == Some("docker")
+    });
+    if !is_dockers && !image.is_empty() {
+        let message = format!("cairn reads this file itself, and not by `{image}`");
+        let hint = "what that image adds to Docker's language isn't done: leave the line out, or build elsewhere what needs it";
+        find(findings, FOREIGN_SYNTAX, &syntax.span, message, hint);
     }
 }
 

@@ -80,6 +80,7 @@ pub struct Base {
 pub fn check(file: &Dockerfile, input: &CheckInput<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     directive::check(file, &mut findings);
+    directive::syntax(file, &mut findings);
     style::check(file, input, &mut findings);
     variable::check(file, input, &mut findings);
     context::check(file, input, &mut findings);

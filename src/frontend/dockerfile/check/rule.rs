@@ -115,6 +115,8 @@ rules! {
         "EXPOSE has ports, and no addresses"
     INVALID_CHECK_DIRECTIVE "InvalidCheckDirective" Warning own
         "`# check=` names settings and rules that there are"
+    FOREIGN_SYNTAX "ForeignSyntax" Note own
+        "`# syntax=` names Docker's language, the one that is read"
     MISSPELT_STAGE "MisspeltStage" Warning own
         "no image is called almost like a stage"
     UNPINNED_BASE "UnpinnedBase" Note own

@@ -162,6 +162,7 @@ fn one(
     config.retain(|change| *change != ConfigChange::default());
     plan.images.push(PlannedImage {
         platform: platform.clone(),
+        is_asked_for: !options.platforms.is_empty(),
         root,
         config,
     });

@@ -3,6 +3,32 @@
 use super::{must_find, must_find_in_run};
 
 #[test]
+fn languages_that_others_read() {
+    must_find(
+        "ForeignSyntax",
+        &[
+            ("# syntax=a.test/b:1\nFROM scratch", &["a.test/b:1"]),
+            (
+                "# syntax=a.test/b:1 more\nFROM scratch",
+                &["a.test/b:1 more"],
+            ),
+            ("#syntax=dockerfile\nFROM scratch", &["dockerfile"]),
+            ("# syntax=docker/dockerfile:1\nFROM scratch", &[]),
+            (
+                "# syntax=docker.io/docker/dockerfile-upstream:master-labs\nFROM scratch",
+                &[],
+            ),
+            (
+                "# syntax=mirror.test/docker.io/docker/dockerfile:1.4\nFROM scratch",
+                &[],
+            ),
+            ("# syntax=\nFROM scratch", &[]),
+            ("FROM scratch", &[]),
+        ],
+    );
+}
+
+#[test]
 fn names_that_move() {
     let digest = "a".repeat(64);
     must_find(
