@@ -88,7 +88,11 @@ pub fn run(arguments: Build, environment: &Environment) -> Result<(), Failure> {
         known,
         kept,
         warnings,
+        remarks,
     } = recipe.plan(&settings.bases())?;
+    for remark in remarks {
+        settings.events.warn(remark);
+    }
     let source = warnings.judge(source)?;
     settings.known = known;
     let built = build(&plan, &settings).map_err(|error| Failure::build(error, source.clone()))?;

@@ -11,7 +11,7 @@ use super::opened::{self, Language, Opened};
 use crate::build::bases::{self, Known, Unplanned};
 use crate::canon::event::Events;
 use crate::canon::{Problem, Source};
-use crate::frontend::dockerfile::{self, Bases, syntax::Dockerfile};
+use crate::frontend::dockerfile::{self, Bases, build_argument, syntax::Dockerfile};
 use crate::frontend::{NamedContext, Options, toml};
 use crate::inputs;
 use crate::plan::{self, Plan};
@@ -46,6 +46,8 @@ pub struct Planned {
     pub kept: Option<Kept>,
     /// What is legal in it, and should be otherwise.
     pub warnings: Warnings,
+    /// What there is to be said about the arguments that were given for it.
+    pub remarks: Vec<String>,
 }
 
 /// Reads the recipe.
@@ -134,6 +136,8 @@ fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<O
             .entry(name)
             .or_insert_with(|| epoch.to_owned());
     }
+    options.hostname = build_argument::hostname(&options)
+        .map_err(|problem| Failure::message(Code::Usage, *problem))?;
     options.hosts.clone_from(&given.add_host);
     options.ulimits.clone_from(&given.ulimit);
     options.shm_size = given.shm_size;
@@ -170,6 +174,15 @@ impl Recipe {
         }
     }
 
+    fn remarks(&self, known: &Known) -> Vec<String> {
+        let Some(file) = self.dockerfile() else {
+            return Vec::new();
+        };
+        let images = known.values().map(|image| bases::config(&image.config));
+        let triggers: Vec<_> = images.flat_map(|config| config.on_build).collect();
+        build_argument::remarks(file, &self.options, &triggers)
+    }
+
     /// Its tree, if it is a Dockerfile.
     pub fn dockerfile(&self) -> Option<&Dockerfile> {
         match &self.content {
@@ -202,6 +215,7 @@ impl Recipe {
         match planned {
             Ok((plan, known)) => Ok(Planned {
                 warnings: Warnings::of_build(&self, &known),
+                remarks: self.remarks(&known),
                 plan,
                 source: self.source,
                 known,

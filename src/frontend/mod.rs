@@ -30,6 +30,8 @@ pub struct Options {
     pub contexts: BTreeMap<String, NamedContext>,
     /// Values of `ARG`.
     pub build_args: BTreeMap<String, String>,
+    /// The name of the host that every command is on, if not the sandbox's own.
+    pub hostname: Option<String>,
     /// Lines of every command's `/etc/hosts`: a name, an address.
     pub hosts: Vec<(String, String)>,
     /// Limits of every command.
@@ -106,6 +108,7 @@ impl Options {
             default_platform: platform,
             contexts: BTreeMap::new(),
             build_args: BTreeMap::new(),
+            hostname: None,
             hosts: Vec::new(),
             ulimits: Vec::new(),
             shm_size: None,

@@ -33,6 +33,9 @@ pub struct Command {
     /// Devices of the host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
+    /// The name of the host that it is on, if not the sandbox's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
     /// Lines of `/etc/hosts`: a name, an address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<(String, String)>,

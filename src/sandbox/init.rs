@@ -18,10 +18,7 @@ use super::protocol::Report;
 use super::request::Network;
 use super::session::Identity;
 use super::sys::{self, Alone, Forked};
-use super::{Request, child, root};
-
-/// The host name of every step.
-const HOST_NAME: &[u8] = b"cairn";
+use super::{Request, child, etc, root};
 
 /// What the command's output goes to.
 pub(super) enum Streams {
@@ -69,7 +66,8 @@ pub(super) struct Step<'a> {
 
 impl Step<'_> {
     fn run(&self, alone: &Alone, streams: Streams, report: &Channel) -> Result<Infallible, Error> {
-        rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
+        let name = etc::hostname(self.request);
+        rustix::system::sethostname(name.as_bytes()).doing(|| "set the host name".to_owned())?;
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;
         }

@@ -132,14 +132,15 @@ pub(super) fn system(
     for device in &request.devices {
         add_device(&dev, device).doing(|| format!("mount the device `{}`", device.display()))?;
     }
-    let hosts = etc::hosts(&request.hosts);
+    let hosts = etc::hosts(request);
+    let hostname = format!("{}\n", etc::hostname(request));
     let resolver = match request.network {
         Network::Host => std::fs::read("/etc/resolv.conf").unwrap_or_default(),
         Network::None | Network::Forwarded => network::RESOLV_CONF.as_bytes().to_vec(),
     };
     for (path, content) in [
         ("etc/hosts", hosts.as_bytes()),
-        ("etc/hostname", b"cairn\n"),
+        ("etc/hostname", hostname.as_bytes()),
         ("etc/resolv.conf", &resolver),
     ] {
         let target = places.get(&entry(path)?, Missing::File)?;

@@ -43,6 +43,8 @@ pub struct Request {
     pub groups: Vec<u32>,
     /// In order: a later one may lie in an earlier one.
     pub mounts: Vec<Mount>,
+    /// The name of the host that it is on; else the sandbox's own.
+    pub hostname: Option<String>,
     /// Lines of `/etc/hosts` after the sandbox's own: a name, an address. The address
     /// `host-gateway` is one that leads to the host's loopback.
     pub hosts: Vec<(String, String)>,

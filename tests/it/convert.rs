@@ -73,6 +73,24 @@ fn what_is_converted_has_the_same_plan() {
     );
 }
 
+#[test]
+fn what_arguments_make_of_commands_is_written_down() {
+    let text = "FROM scratch\nRUN --mount=type=cache,target=/k a\n";
+    let mut options = options();
+    options.hostname = Some("builder.test".to_owned());
+    let namespace = ("BUILDKIT_CACHE_MOUNT_NS".to_owned(), "ns".to_owned());
+    options.build_args.extend([namespace]);
+    let source = Source::new("Dockerfile", text.into(), dockerfile::LARGEST).unwrap();
+    let file = dockerfile::parse(&source).unwrap();
+    let plan = dockerfile::plan(&file, &options, &Bases::new()).unwrap();
+    let written = toml::write(&plan, &options).unwrap();
+    assert!(written.contains("hostname = \"builder.test\"") && written.contains("\"ns//k\""));
+    assert_eq!(
+        print::json(&of_toml(&written)).unwrap(),
+        print::json(&plan).unwrap()
+    );
+}
+
 /// A Dockerfile's instructions behind `FROM scratch`, and what stands for them: the steps of the
 /// stage, and the config.
 const PAIRS: [(&str, &str, &str); 14] = [

@@ -71,6 +71,7 @@ pub fn lower(checker: &mut Checker, owner: &Owner<'_>, run: &Run) -> Option<Step
         network: word(checker, &run.network, &NETWORKS),
         security: word(checker, &run.security, &SECURITIES),
         devices: checker.items(run.devices.items(), |text| device::parse(text.split(','))),
+        hostname: checker.optional(&run.hostname, value::hostname),
         hosts: pairs(&run.hosts),
         ulimits,
         shm_size: run.shm_size.given().copied(),

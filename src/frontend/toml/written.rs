@@ -175,6 +175,7 @@ pub fn command(command: &Command, mounts: Vec<String>) -> Table {
         .maybe("network", network)
         .maybe("security", security)
         .list("devices", &devices)
+        .maybe("hostname", command.hostname.as_deref().map(text))
         .maybe("hosts", pairs(hosts))
         .maybe("ulimits", several(ulimits))
         .maybe("shm-size", command.shm_size)

@@ -43,6 +43,7 @@ pub fn script(script: &str) -> Command {
         network: cairn::plan::command::Network::None,
         security: Default::default(),
         devices: Vec::new(),
+        hostname: None,
         hosts: Vec::new(),
         ulimits: Vec::new(),
         shm_size: None,

@@ -6,6 +6,7 @@ use super::needs::Base;
 use super::scope;
 use super::stage::{Lowered, Lowering, State, entry_path, joined, named_files, problem};
 use crate::canon::EntryPath;
+use crate::frontend::dockerfile::build_argument::CACHE_NAMESPACE;
 use crate::frontend::dockerfile::mount::{self, MountKind as Said, Owner};
 use crate::frontend::dockerfile::syntax::{Span, Spanned, Word};
 use crate::plan::command::{Mount, MountKind};
@@ -68,6 +69,10 @@ impl Lowering<'_> {
                     (Some(id), _) => id.value,
                     (None, Some(target)) => cleaned(&target.value),
                     (None, None) => target.to_string(),
+                };
+                let id = match self.options.build_args.get(CACHE_NAMESPACE) {
+                    Some(namespace) if !namespace.is_empty() => format!("{namespace}/{id}"),
+                    _ => id,
                 };
                 let (from, input) = match &from {
                     Some(name) if name.value != "scratch" => {

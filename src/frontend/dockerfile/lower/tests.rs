@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::canon::Source as Text;
 use crate::frontend::{NamedContext, toml};
+use crate::plan::command::MountKind;
 use crate::plan::print;
 
 fn options() -> Options {
@@ -248,6 +249,21 @@ fn mounts_take_from_stages_contexts_and_images() {
     );
     let run = plan.steps.last().unwrap();
     assert_eq!(run.inputs.len(), 3);
+}
+
+#[test]
+fn caches_belong_to_a_namespace() {
+    let text =
+        "FROM scratch\nRUN --mount=type=cache,target=/k --mount=type=cache,id=c,target=/l x\n";
+    let plan = planned(text, &args(&[("BUILDKIT_CACHE_MOUNT_NS", "ns")])).unwrap();
+    let ids = commands(&plan)[0]
+        .mounts
+        .iter()
+        .map(|mount| match &mount.kind {
+            MountKind::Cache { id, .. } => &id[..],
+            _ => "",
+        });
+    assert_eq!(ids.collect::<Vec<_>>(), ["ns//k", "ns/c"]);
 }
 
 #[test]
