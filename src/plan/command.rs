@@ -134,6 +134,9 @@ pub enum MountKind {
         /// Bytes that it may hold.
         #[serde(skip_serializing_if = "Option::is_none")]
         size: Option<u64>,
+        /// Whether it may not be written to.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        read_only: bool,
     },
     /// A file whose content the caller has.
     Secret {
@@ -250,7 +253,10 @@ mod tests {
             target: EntryPath::new(target.as_bytes()).unwrap(),
             kind,
         };
-        let tmpfs = |target| mount(target, MountKind::Tmpfs { size: None });
+        let tmpfs = |target| {
+            let (size, read_only) = (None, false);
+            mount(target, MountKind::Tmpfs { size, read_only })
+        };
         let socket = |target: &str| {
             let kind = MountKind::Ssh {
                 id: target.to_owned(),

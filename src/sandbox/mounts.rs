@@ -283,11 +283,12 @@ pub(super) fn add(
             root::overlay(lowers, &upper, &work, &none, &at)?;
             below(&root::open_place(&at)?, path, *read_only)?
         }
-        Source::Tmpfs { size } => {
+        Source::Tmpfs { size, read_only } => {
             let size = size.map(|size| size.to_string());
             let mut options = vec![("mode", "1777")];
             options.extend(size.as_ref().map(|size| ("size", size.as_str())));
-            let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+            let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+            flags.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *read_only);
             let made = file_system("tmpfs", &options, flags).doing(doing)?;
             (made, Missing::Directory)
         }

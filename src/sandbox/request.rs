@@ -102,6 +102,8 @@ pub enum Source {
     Tmpfs {
         /// Bytes that it may hold; half of the machine's memory if there is none.
         size: Option<u64>,
+        /// Whether it can't be written to.
+        read_only: bool,
     },
     /// A file in memory, never on disk.
     File {

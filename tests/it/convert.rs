@@ -235,8 +235,8 @@ fn commands_have_one_plan() {
             r#"command = "a", mounts = [{ type = "cache", id = "c", target = "/m", sharing = "locked", uid = 5 }]"#,
         ),
         (
-            "RUN --mount=type=tmpfs,target=/m,size=1k a",
-            r#"command = "a", mounts = [{ type = "tmpfs", target = "/m", size = 1024 }]"#,
+            "RUN --mount=type=tmpfs,target=/m,size=1k,ro a",
+            r#"command = "a", mounts = [{ type = "tmpfs", target = "/m", size = 1024, read-only = true }]"#,
         ),
         (
             "RUN --mount=type=secret,id=s,required,mode=0444 a",

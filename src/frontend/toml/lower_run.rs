@@ -212,7 +212,8 @@ fn mount(
         }
         Type::Tmpfs => {
             let size = mount.size.given().copied();
-            (MountKind::Tmpfs { size }, None)
+            let read_only = mount.read_only.given().copied().unwrap_or_default();
+            (MountKind::Tmpfs { size, read_only }, None)
         }
         Type::Secret => {
             let mode = { bits }(0o400);
@@ -257,7 +258,7 @@ fn unwanted(checker: &mut Checker, at: &At<Mount>, kind: Type) {
         ("from", mount.from.is_absent(), &[Bind, Cache]),
         ("source", mount.source.is_absent(), &[Bind, Cache]),
         ("writable", mount.writable.is_absent(), &[Bind]),
-        ("read-only", mount.read_only.is_absent(), &[Cache]),
+        ("read-only", mount.read_only.is_absent(), &[Cache, Tmpfs]),
         ("id", mount.id.is_absent(), &[Cache, Secret, Ssh]),
         ("sharing", mount.sharing.is_absent(), &[Cache]),
         ("size", mount.size.is_absent(), &[Tmpfs]),

@@ -93,7 +93,7 @@ pub struct Mount {
     /// Of a bind: whether it may be written to; what is written is lost.
     #[serde(default)]
     pub writable: Field<bool>,
-    /// Of a cache: whether it may not be written to.
+    /// Of a cache or tmpfs: whether it may not be written to.
     #[serde(default)]
     pub read_only: Field<bool>,
     /// The name of the cache, secret or socket.

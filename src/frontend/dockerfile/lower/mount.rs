@@ -93,7 +93,10 @@ impl Lowering<'_> {
                 };
                 (kind, input)
             }
-            Said::Tmpfs { size } => (MountKind::Tmpfs { size }, None),
+            Said::Tmpfs { size } => {
+                let read_only = said.read_only;
+                (MountKind::Tmpfs { size, read_only }, None)
+            }
             Said::Secret {
                 id,
                 env,
