@@ -18,6 +18,7 @@ use std::path::PathBuf;
 
 pub use error::Error;
 
+use self::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
@@ -38,8 +39,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
-    /// The file with the rules of that context which goes before those in it.
-    pub ignore_file: Option<PathBuf>,
+    /// The file with the rules of that context.
+    pub ignore_file: IgnoreFile,
     /// The one timestamp.
     pub epoch: Epoch,
     /// How layers are compressed.

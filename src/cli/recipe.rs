@@ -9,6 +9,7 @@ use super::exit::{Code, Failure};
 use super::fetched::Kept;
 use super::opened::{self, Language, Opened};
 use crate::build::bases::{self, Known, Unplanned};
+use crate::build::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::{Problem, Source};
 use crate::frontend::dockerfile::{self, Bases, build_argument, syntax::Dockerfile};
@@ -22,8 +23,8 @@ pub struct Recipe {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
-    /// The recipe's own rules of what the context leaves out.
-    pub ignore_file: Option<PathBuf>,
+    /// The file with the rules of what the context leaves out.
+    pub ignore_file: IgnoreFile,
     pub source: Source,
     kept: Option<Kept>,
     pub options: Options,

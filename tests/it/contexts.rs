@@ -73,6 +73,30 @@ fn a_tar_is_as_good_as_the_folder_that_it_is_of() {
     assert!(folders.is_empty(), "{folders:?}");
 }
 
+/// BuildKit leaves nothing out of what it fetches.
+#[test]
+fn of_what_is_fetched_a_dockerfile_has_all() {
+    let home = temp();
+    let ignored = |name, recipe| {
+        let members = [
+            (name, b'0', recipe),
+            (".dockerignore", b'0', "left-out\n"),
+            ("left-out", b'0', "x"),
+        ];
+        let output = home.path().join("out");
+        let to = format!("type=local,dest={}", output.display());
+        let fed = fed(build(home.path(), &["-o", &to, "-"]), &archive(&members));
+        let said = String::from_utf8_lossy(&fed.stderr).into_owned();
+        let found = output.join("left-out").exists();
+        let _ = std::fs::remove_dir_all(output);
+        (fed.status.success(), found, said)
+    };
+    let (_, found, said) = ignored("Dockerfile", "FROM scratch\nCOPY . /\n");
+    assert!(found, "{said}");
+    let (succeeded, found, said) = ignored("cairn.toml", RECIPE);
+    assert!(succeeded && !found, "{said}");
+}
+
 #[test]
 fn a_commit_is_as_good_as_the_folder_that_it_is_of() {
     if !["git", "sh"].into_iter().all(require) {

@@ -75,7 +75,7 @@ impl Ground {
             registries: Registries::new(|| unreachable!()),
             folder: folder.path().to_owned(),
             context,
-            ignore_file: None,
+            ignore_file: Default::default(),
             epoch: Epoch::default(),
             codec: Codec::default(),
             threads: 2,
