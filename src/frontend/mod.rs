@@ -69,7 +69,7 @@ pub enum NamedContext {
         /// A folder of it.
         folder: Option<String>,
     },
-    /// A tarball from an HTTP server, for what it holds.
+    /// What an HTTP server has: one file, called `context`, also where it is an archive.
     Http {
         /// Where.
         url: String,

@@ -73,6 +73,29 @@ fn a_tar_is_as_good_as_the_folder_that_it_is_of() {
     assert!(folders.is_empty(), "{folders:?}");
 }
 
+/// BuildKit unpacks no archive that is a named context.
+#[test]
+fn a_named_download_is_one_file() {
+    let (home, folder) = (temp(), temp());
+    let packed = gzip(&archive(&MEMBERS));
+    let reply = packed.clone();
+    let server = Rude::new(move |_, _| Reply::new(200, reply.clone()));
+    let recipe = "FROM h AS a\nFROM scratch\nCOPY --from=h . /b\nCOPY --from=h context /c\n\
+        COPY --from=a / /d\n";
+    std::fs::write(folder.path().join("Dockerfile"), recipe).unwrap();
+    let context = format!("h=http://{}/context.tgz", server.address);
+    let output = home.path().join("out");
+    let to = format!("type=local,dest={}", output.display());
+    let mut build = build(home.path(), &["--build-context", &context, "-o", &to]);
+    run(build.arg(folder.path()));
+    for path in ["b/context", "c", "d/context"] {
+        assert!(
+            std::fs::read(output.join(path)).unwrap() == packed,
+            "{path}"
+        );
+    }
+}
+
 /// BuildKit leaves nothing out of what it fetches.
 #[test]
 fn of_what_is_fetched_a_dockerfile_has_all() {

@@ -4,7 +4,9 @@
 
 use super::needs::Base;
 use super::scope;
-use super::stage::{Lowered, Lowering, State, entry_path, joined, named_files, problem};
+use super::stage::{
+    Lowered, Lowering, State, entry_path, is_download, joined, named_files, problem,
+};
 use crate::canon::EntryPath;
 use crate::frontend::dockerfile::build_argument::CACHE_NAMESPACE;
 use crate::frontend::dockerfile::mount::{self, MountKind as Said, Owner};
@@ -162,7 +164,7 @@ impl Lowering<'_> {
                 let input = self.source(Operation::Context { name, selection }, span);
                 Ok((EntryPath::root(), input))
             }
-            Some(Base::Files(name, context)) => {
+            Some(Base::Files(name, context)) if !is_download(context) => {
                 let input = self.source(named_files(name, context, selection), span);
                 Ok((EntryPath::root(), input))
             }

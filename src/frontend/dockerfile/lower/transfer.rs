@@ -5,7 +5,9 @@
 
 use super::address::{self, Address, Git};
 use super::needs::Base;
-use super::stage::{Lowered, Lowering, State, entry_path, joined, named_files, problem};
+use super::stage::{
+    Lowered, Lowering, State, entry_path, is_download, joined, named_files, problem,
+};
 use crate::canon::Digest;
 use crate::canon::pattern::Wildcard;
 use crate::frontend::dockerfile::syntax::{
@@ -174,7 +176,7 @@ impl Lowering<'_> {
                 let name = OWN_CONTEXT.to_owned();
                 (Operation::Context { name, selection }, Vec::new())
             }
-            Some((Base::Files(name, context), _)) => {
+            Some((Base::Files(name, context), _)) if !is_download(context) => {
                 (named_files(name, context, selection), Vec::new())
             }
             Some((base, at)) => {
