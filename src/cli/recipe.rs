@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::arguments::{self, Network};
 use super::check::Warnings;
-use super::environment::Environment;
+use super::environment::{Environment, OF_CONTEXT};
 use super::exit::{Code, Failure};
 use super::fetched::Kept;
 use super::opened::{self, Language, Opened};
@@ -74,7 +74,7 @@ pub fn read(
             "leave it out, or name the Dockerfile with `-f`",
         ));
     }
-    let options = options(arguments, environment)?;
+    let options = options(arguments, environment, kept.is_some())?;
     let content = match language {
         Language::Dockerfile => {
             dockerfile::parse(&source).map(|file| Content::Dockerfile(Box::new(file)))
@@ -95,7 +95,11 @@ pub fn read(
     }
 }
 
-fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<Options, Failure> {
+fn options(
+    arguments: &arguments::Recipe,
+    environment: &Environment,
+    is_fetched: bool,
+) -> Result<Options, Failure> {
     let absolute = |path: &str| {
         let path = environment.absolute(path.as_ref());
         path.to_string_lossy().into_owned()
@@ -136,6 +140,21 @@ fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<O
             .build_args
             .entry(name)
             .or_insert_with(|| epoch.to_owned());
+    }
+    // A folder has no time of its own, so that BuildKit, too, takes this for nothing said.
+    let of_context = |value: &String| value == OF_CONTEXT;
+    if options
+        .build_args
+        .get("SOURCE_DATE_EPOCH")
+        .is_some_and(of_context)
+    {
+        if is_fetched {
+            return Err(Failure::usage(
+                "SOURCE_DATE_EPOCH is to be the time of the context, and cairn reads none of what it fetches",
+                "say it as a number: of a commit it is what `git log -1 --format=%ct` prints",
+            ));
+        }
+        options.build_args.remove("SOURCE_DATE_EPOCH");
     }
     options.hostname = build_argument::hostname(&options)
         .map_err(|problem| Failure::message(Code::Usage, *problem))?;

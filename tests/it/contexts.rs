@@ -73,6 +73,17 @@ fn a_tar_is_as_good_as_the_folder_that_it_is_of() {
     assert!(folders.is_empty(), "{folders:?}");
 }
 
+#[test]
+fn the_time_of_what_is_fetched_is_not_read() {
+    let home = temp();
+    let argument = ["--build-arg", "SOURCE_DATE_EPOCH=context", "-"];
+    let tar = archive(&[("Dockerfile", b'0', "FROM scratch\n")]);
+    let output = fed(build(home.path(), &argument), &tar);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`git log -1 --format=%ct`"), "{said}");
+}
+
 /// BuildKit unpacks no archive that is a named context.
 #[test]
 fn a_named_download_is_one_file() {
