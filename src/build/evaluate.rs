@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::Cause;
-use super::ignore_file::{self, Place};
+use super::ignore_file::{self, IgnoreFile, Place};
 use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
 use super::{Error, Settings, schedule};
@@ -214,9 +214,11 @@ impl Evaluation<'_> {
 
     /// What has the rules of the context in `folder`.
     fn place<'f>(&'f self, name: &str, folder: &'f Path) -> Place<'f> {
-        let own = self.settings.ignore_file.as_deref();
-        let own = own.filter(|_| name == OWN_CONTEXT);
-        Place { folder, own }
+        let file = match name == OWN_CONTEXT {
+            true => &self.settings.ignore_file,
+            false => &IgnoreFile::OfContext,
+        };
+        Place { folder, file }
     }
 
     fn context(&self, name: &str) -> Result<Arc<Context>, Cause> {

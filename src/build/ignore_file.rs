@@ -1,11 +1,10 @@
 //! The rules of a context: the recipe's own, else `.cairnignore`, else `.dockerignore`.
 //!
-//! In: the context's folder, and maybe the recipe's own file (`Dockerfile.dockerignore`, which
-//! stands beside it). Out: its [`Rules`]. What can't be read is an error, a link that leads
+//! In: the context's folder, and which file it is. Out: its [`Rules`]. What can't be read is an error, a link that leads
 //! nowhere too: without its rules a context would hold what nobody meant to copy.
 
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -30,19 +29,37 @@ fn read_ignore_file(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// A context's folder, and the file that goes before those in it.
+/// Which file has the rules of a context.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum IgnoreFile {
+    /// The one in it, where there is one.
+    #[default]
+    OfContext,
+    /// The recipe's own: `Dockerfile.dockerignore`, which stands beside it.
+    OfRecipe(PathBuf),
+    /// None: nothing is left out. So BuildKit has it for what it fetches itself, repositories and
+    /// archives (`dockerui.Client.MainContext`).
+    None,
+}
+
+/// A context's folder, and the file with its rules.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The folder.
     pub folder: &'a Path,
-    /// The recipe's own file, if there is one.
-    pub own: Option<&'a Path>,
+    /// Which file.
+    pub file: &'a IgnoreFile,
 }
 
 /// The rules of a context, and the name of the file that has them.
 pub fn read(place: Place<'_>) -> Result<Option<(String, Rules)>, Cause> {
     let shared = [".cairnignore", ".dockerignore"].map(|name| place.folder.join(name));
-    let files = place.own.map(Path::to_owned).into_iter().chain(shared);
+    let own = match place.file {
+        IgnoreFile::OfContext => None,
+        IgnoreFile::OfRecipe(own) => Some(own.clone()),
+        IgnoreFile::None => return Ok(None),
+    };
+    let files = own.into_iter().chain(shared);
     for path in files {
         let bytes = match read_ignore_file(&path) {
             Ok(bytes) => bytes,

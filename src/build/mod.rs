@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 pub use error::Error;
 
+use self::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
@@ -41,8 +42,8 @@ pub struct Settings {
     pub context: PathBuf,
     /// What time its files have, where it isn't the epoch.
     pub context_times: Option<Epoch>,
-    /// The file with the rules of that context which goes before those in it.
-    pub ignore_file: Option<PathBuf>,
+    /// The file with the rules of that context.
+    pub ignore_file: IgnoreFile,
     /// The one timestamp.
     pub epoch: Epoch,
     /// Annotations of the index, where there is one.

@@ -83,7 +83,11 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
         known,
         kept,
         warnings,
+        remarks,
     } = recipe.plan(&settings.bases())?;
+    for remark in remarks {
+        settings.events.warn(remark);
+    }
     let source = warnings.judge(source)?;
     settings.known = known;
     let built = build(&plan, &settings).map_err(|error| Failure::build(error, source.clone()))?;

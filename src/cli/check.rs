@@ -37,7 +37,7 @@ impl Warnings {
         let facts = facts(file, recipe, known);
         let ignore = ignore_file::read(Place {
             folder: &recipe.context,
-            own: recipe.ignore_file.as_deref(),
+            file: &recipe.ignore_file,
         });
         // Whatever reads the context says what is wrong with its rules.
         let ignore = ignore.ok().flatten().map(|(_, rules)| rules);

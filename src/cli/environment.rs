@@ -18,6 +18,9 @@ use crate::registry::{Client, Paths, Settings, proxies};
 use crate::store::Store;
 use crate::ui::progress::{self, Mode};
 
+/// What SOURCE_DATE_EPOCH is where it is to be the time of the build's context.
+pub const OF_CONTEXT: &str = "context";
+
 /// What the environment says.
 pub struct Environment {
     /// Whether standard error takes colours.
@@ -132,7 +135,7 @@ impl Environment {
     /// The build's timestamp: what `--build-arg` says, else the environment.
     pub fn epoch(&self, given: Option<&str>) -> Result<Epoch, Failure> {
         match given.or(self.source_date_epoch.as_deref()) {
-            None | Some("") => Ok(Epoch::default()),
+            None | Some("" | OF_CONTEXT) => Ok(Epoch::default()),
             Some(text) => text.parse().map_err(|error| {
                 Failure::usage(
                     format!("SOURCE_DATE_EPOCH: {error}"),

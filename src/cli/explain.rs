@@ -8,7 +8,7 @@ use super::arguments::Explain;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::print;
-use crate::build::ignore_file::{self, Place};
+use crate::build::ignore_file::{self, IgnoreFile, Place};
 use crate::canon::{EntryPath, Problem};
 
 /// Tells which rule keeps a path of the context in or out.
@@ -36,9 +36,10 @@ pub fn run(arguments: &Explain, environment: &Environment) -> Result<(), Failure
         return Err(Failure::message(Code::Unavailable, problem));
     }
     let own = own_file(arguments, environment);
+    let file = own.map_or(IgnoreFile::OfContext, IgnoreFile::OfRecipe);
     let place = Place {
         folder: &context,
-        own: own.as_deref(),
+        file: &file,
     };
     let read = ignore_file::read(place);
     let found =

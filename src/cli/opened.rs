@@ -11,6 +11,7 @@ use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::fetched::{self, Fetched, Kept};
 use super::flags::ContextValue;
+use crate::build::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::login::redacted;
 use crate::canon::{Problem, Source};
@@ -34,8 +35,8 @@ pub struct Opened {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
-    /// `Dockerfile.dockerignore`, where there is one.
-    pub ignore_file: Option<PathBuf>,
+    /// The file with the rules of the context.
+    pub ignore_file: IgnoreFile,
     /// What was fetched, as long as it is needed.
     pub kept: Option<Kept>,
 }
@@ -85,7 +86,7 @@ pub fn open(
                 source,
                 context: folder.clone(),
                 folder,
-                ignore_file: None,
+                ignore_file: IgnoreFile::None,
                 kept: Some(kept),
             })
         }
@@ -181,7 +182,12 @@ fn in_folder(
         source: source(name, bytes, language)?,
         folder,
         context: context.to_owned(),
-        ignore_file: has_own.then_some(own),
+        ignore_file: match language {
+            // A `cairn.toml` gives the same image of a folder and of the commit with its files.
+            Language::Dockerfile if is_fetched => IgnoreFile::None,
+            _ if has_own => IgnoreFile::OfRecipe(own),
+            _ => IgnoreFile::OfContext,
+        },
         kept: None,
     })
 }

@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use super::arguments::{self, Network};
 use super::check::Warnings;
-use super::environment::Environment;
+use super::environment::{Environment, OF_CONTEXT};
 use super::exit::{Code, Failure};
 use super::fetched::Kept;
 use super::flags;
 use super::opened::{self, Language, Opened};
 use crate::build::bases::{self, Known, Unplanned};
+use crate::build::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::{Epoch, Platform, Problem, Source};
-use crate::frontend::dockerfile::{self, Bases, syntax::Dockerfile};
+use crate::frontend::dockerfile::{self, Bases, build_argument, syntax::Dockerfile};
 use crate::frontend::{NamedContext, Options, toml};
 use crate::inputs;
 use crate::plan::{self, Plan};
@@ -24,8 +25,8 @@ pub struct Recipe {
     pub folder: PathBuf,
     /// The build's context.
     pub context: PathBuf,
-    /// The recipe's own rules of what the context leaves out.
-    pub ignore_file: Option<PathBuf>,
+    /// The file with the rules of what the context leaves out.
+    pub ignore_file: IgnoreFile,
     pub source: Source,
     kept: Option<Kept>,
     pub options: Options,
@@ -48,6 +49,8 @@ pub struct Planned {
     pub kept: Option<Kept>,
     /// What is legal in it, and should be otherwise.
     pub warnings: Warnings,
+    /// What there is to be said about the arguments that were given for it.
+    pub remarks: Vec<String>,
 }
 
 /// Reads the recipe. `commands` has what servers are shown that have it.
@@ -74,7 +77,7 @@ pub fn read(
             "leave it out, or name the Dockerfile with `-f`",
         ));
     }
-    let mut options = options(arguments, environment)?;
+    let mut options = options(arguments, environment, kept.is_some())?;
     if let (true, Some(platforms)) = (
         options.platforms.is_empty(),
         default_platforms(environment)?,
@@ -118,7 +121,11 @@ fn default_platforms(environment: &Environment) -> Result<Option<Vec<Platform>>,
     })
 }
 
-fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<Options, Failure> {
+fn options(
+    arguments: &arguments::Recipe,
+    environment: &Environment,
+    is_fetched: bool,
+) -> Result<Options, Failure> {
     let absolute = |path: &str| {
         let path = environment.absolute(path.as_ref());
         path.to_string_lossy().into_owned()
@@ -165,6 +172,23 @@ fn options(arguments: &arguments::Recipe, environment: &Environment) -> Result<O
             .entry(name)
             .or_insert_with(|| epoch.to_owned());
     }
+    // A folder has no time of its own, so that BuildKit, too, takes this for nothing said.
+    let of_context = |value: &String| value == OF_CONTEXT;
+    if options
+        .build_args
+        .get("SOURCE_DATE_EPOCH")
+        .is_some_and(of_context)
+    {
+        if is_fetched {
+            return Err(Failure::usage(
+                "SOURCE_DATE_EPOCH is to be the time of the context, and cairn reads none of what it fetches",
+                "say it as a number: of a commit it is what `git log -1 --format=%ct` prints",
+            ));
+        }
+        options.build_args.remove("SOURCE_DATE_EPOCH");
+    }
+    options.hostname = build_argument::hostname(&options)
+        .map_err(|problem| Failure::message(Code::Usage, *problem))?;
     options.hosts.clone_from(&given.add_host);
     options.ulimits.clone_from(&given.ulimit);
     options.shm_size = given.shm_size;
@@ -206,6 +230,15 @@ impl Recipe {
         }
     }
 
+    fn remarks(&self, known: &Known) -> Vec<String> {
+        let Some(file) = self.dockerfile() else {
+            return Vec::new();
+        };
+        let images = known.values().map(|image| bases::config(&image.config));
+        let triggers: Vec<_> = images.flat_map(|config| config.on_build).collect();
+        build_argument::remarks(file, &self.options, &triggers)
+    }
+
     /// Its tree, if it is a Dockerfile.
     pub fn dockerfile(&self) -> Option<&Dockerfile> {
         match &self.content {
@@ -238,6 +271,7 @@ impl Recipe {
         match planned {
             Ok((plan, known)) => Ok(Planned {
                 warnings: Warnings::of_build(&self, &known),
+                remarks: self.remarks(&known),
                 plan,
                 source: self.source,
                 known,

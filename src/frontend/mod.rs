@@ -31,6 +31,8 @@ pub struct Options {
     pub contexts: BTreeMap<String, NamedContext>,
     /// Values of `ARG`.
     pub build_args: BTreeMap<String, String>,
+    /// The name of the host that every command is on, if not the sandbox's own.
+    pub hostname: Option<String>,
     /// Lines of every command's `/etc/hosts`: a name, an address.
     pub hosts: Vec<(String, String)>,
     /// Limits of every command.
@@ -63,7 +65,7 @@ pub enum NamedContext {
     Scratch,
     /// Files of a commit.
     Git(Box<address::Git>),
-    /// A tarball from an HTTP server, for what it holds.
+    /// What an HTTP server has: one file, called `context`, also where it is an archive.
     Http(address::Http),
 }
 
@@ -111,6 +113,7 @@ impl Options {
             default_platform: platform,
             contexts: BTreeMap::new(),
             build_args: BTreeMap::new(),
+            hostname: None,
             hosts: Vec::new(),
             ulimits: Vec::new(),
             shm_size: None,

@@ -33,6 +33,9 @@ pub struct Command {
     /// Devices of the host.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<Device>,
+    /// The name of the host that it is on, if not the sandbox's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
     /// Lines of `/etc/hosts`: a name, an address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<(String, String)>,
@@ -131,6 +134,9 @@ pub enum MountKind {
         /// Bytes that it may hold.
         #[serde(skip_serializing_if = "Option::is_none")]
         size: Option<u64>,
+        /// Whether it may not be written to.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        read_only: bool,
     },
     /// A file whose content the caller has.
     Secret {
@@ -247,7 +253,10 @@ mod tests {
             target: EntryPath::new(target.as_bytes()).unwrap(),
             kind,
         };
-        let tmpfs = |target| mount(target, MountKind::Tmpfs { size: None });
+        let tmpfs = |target| {
+            let (size, read_only) = (None, false);
+            mount(target, MountKind::Tmpfs { size, read_only })
+        };
         let socket = |target: &str| {
             let kind = MountKind::Ssh {
                 id: target.to_owned(),

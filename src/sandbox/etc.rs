@@ -4,13 +4,20 @@
 
 use std::fmt::Write as _;
 
+use super::Request;
 use super::network::{HOST_GATEWAY, address as cable};
 
+/// The name of the host that a command is on.
+pub(super) fn hostname(request: &Request) -> &str {
+    request.hostname.as_deref().unwrap_or("cairn")
+}
+
 /// `/etc/hosts`, with the request's names behind the sandbox's own.
-pub(super) fn hosts(names: &[(String, String)]) -> String {
+pub(super) fn hosts(request: &Request) -> String {
+    let own = hostname(request);
     let mut text =
-        "127.0.0.1\tlocalhost cairn\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
-    for (name, address) in names {
+        format!("127.0.0.1\tlocalhost {own}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    for (name, address) in &request.hosts {
         let gateway = cable::GATE_V4.to_string();
         let address = match address.as_str() {
             HOST_GATEWAY => &gateway,
@@ -25,7 +32,11 @@ pub(super) fn hosts(names: &[(String, String)]) -> String {
 mod tests {
     #[test]
     fn names_come_after_the_sandboxs_own() {
-        let text = super::hosts(&[("db".to_owned(), "10.0.0.7".to_owned())]);
+        let request = super::Request {
+            hosts: vec![("db".to_owned(), "10.0.0.7".to_owned())],
+            ..super::Request::default()
+        };
+        let text = super::hosts(&request);
         assert!(text.starts_with("127.0.0.1\tlocalhost cairn\n"));
         assert!(text.ends_with("\n10.0.0.7\tdb\n"));
     }

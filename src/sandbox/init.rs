@@ -20,10 +20,8 @@ use super::protocol::Report;
 use super::request::Network;
 use super::session::Identity;
 use super::sys::{self, Alone, Forked};
-use super::{Request, child, root, sockets};
+use super::{Request, child, etc, root, sockets};
 
-/// The host name of every step.
-pub(super) const HOST_NAME: &[u8] = b"cairn";
 /// How readily the kernel kills a step when memory runs out: the most that there is.
 const OUT_OF_MEMORY: &str = "1000";
 
@@ -109,7 +107,9 @@ impl Step<'_> {
         let first = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY);
         first.doing(|| "set `/proc/self/oom_score_adj`".to_owned())?;
         if !self.request.ways.answers_host_name {
-            rustix::system::sethostname(HOST_NAME).doing(|| "set the host name".to_owned())?;
+            let name = etc::hostname(self.request);
+            rustix::system::sethostname(name.as_bytes())
+                .doing(|| "set the host name".to_owned())?;
         }
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;

@@ -165,14 +165,15 @@ pub(super) fn system(
     for device in &request.devices {
         add_device(&dev, device).doing(|| format!("mount the device `{}`", device.display()))?;
     }
-    let hosts = etc::hosts(&request.hosts);
+    let hosts = etc::hosts(request);
+    let hostname = format!("{}\n", etc::hostname(request));
     let resolver = match request.network {
         Network::Host => std::fs::read("/etc/resolv.conf").unwrap_or_default(),
         Network::None | Network::Forwarded => network::RESOLV_CONF.as_bytes().to_vec(),
     };
     for (path, content) in [
         ("etc/hosts", hosts.as_bytes()),
-        ("etc/hostname", b"cairn\n"),
+        ("etc/hostname", hostname.as_bytes()),
         ("etc/resolv.conf", &resolver),
     ] {
         let target = places.get(&entry(path)?, Missing::File)?;
@@ -292,11 +293,12 @@ pub(super) fn add(
             let layers = root::layers(lowers, scratch, request.ways)?;
             below(&layers, path, *read_only)?
         }
-        Source::Tmpfs { size } => {
+        Source::Tmpfs { size, read_only } => {
             let size = size.map(|size| size.to_string());
             let mut options = vec![("mode", "1777")];
             options.extend(size.as_ref().map(|size| ("size", size.as_str())));
-            let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+            let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+            flags.set(MountAttrFlags::MOUNT_ATTR_RDONLY, *read_only);
             let made = file_system("tmpfs", &options, flags).doing(doing)?;
             (made, Missing::Directory)
         }

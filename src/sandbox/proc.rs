@@ -16,7 +16,7 @@ use super::mounts::{
 };
 use super::request::{Request, Security};
 use super::session::Identity;
-use super::{folder, identity, init, sys};
+use super::{etc, folder, identity, sys};
 
 /// What of `/proc` is the host's business: nothing of it is seen.
 const MASKED: [&str; 12] = [
@@ -57,8 +57,8 @@ pub(super) fn mount(
     };
     let proc = mount().doing(|| "mount `/proc`".to_owned())?;
     if request.ways.answers_host_name {
-        let name = [init::HOST_NAME, b"\n"].concat();
-        let file = stage.file(&name, 0o444, (0, 0), identity);
+        let name = format!("{}\n", etc::hostname(request));
+        let file = stage.file(name.as_bytes(), 0o444, (0, 0), identity);
         let mount = |file| Ok::<_, std::io::Error>(attach(&file, &find(&proc, NAME)?)?);
         let mounted = file.and_then(mount);
         mounted.doing(|| format!("mount `/proc/{NAME}`"))?;

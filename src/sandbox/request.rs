@@ -43,6 +43,8 @@ pub struct Request {
     pub groups: Vec<u32>,
     /// In order: a later one may lie in an earlier one.
     pub mounts: Vec<Mount>,
+    /// The name of the host that it is on; else the sandbox's own.
+    pub hostname: Option<String>,
     /// Lines of `/etc/hosts` after the sandbox's own: a name, an address. The address
     /// `host-gateway` is one that leads to the host's loopback.
     pub hosts: Vec<(String, String)>,
@@ -102,6 +104,8 @@ pub enum Source {
     Tmpfs {
         /// Bytes that it may hold; half of the machine's memory if there is none.
         size: Option<u64>,
+        /// Whether it can't be written to.
+        read_only: bool,
     },
     /// A file in memory, never on disk.
     File {

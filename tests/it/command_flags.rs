@@ -355,6 +355,12 @@ fn what_a_flag_can_not_have_is_told() {
             3,
             "there is no secret `a`",
         ),
+        (
+            secret,
+            &["--build-arg", "BUILDKIT_SANDBOX_HOSTNAME=a b"],
+            2,
+            "BUILDKIT_SANDBOX_HOSTNAME: `a b` is no name of a host",
+        ),
         (secret, &["--ssh", "default"], 3, "SSH_AUTH_SOCK names none"),
         (secret, &["--ssh", "a=context/Dockerfile"], 2, "ssh-add"),
         (secret, &["--debug-shell"], 2, "needs a terminal"),

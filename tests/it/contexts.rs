@@ -75,6 +75,64 @@ fn a_tar_is_as_good_as_the_folder_that_it_is_of() {
 }
 
 #[test]
+fn the_time_of_what_is_fetched_is_not_read() {
+    let home = temp();
+    let argument = ["--build-arg", "SOURCE_DATE_EPOCH=context", "-"];
+    let tar = archive(&[("Dockerfile", b'0', "FROM scratch\n")]);
+    let output = fed(build(home.path(), &argument), &tar);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("`git log -1 --format=%ct`"), "{said}");
+}
+
+/// BuildKit unpacks no archive that is a named context.
+#[test]
+fn a_named_download_is_one_file() {
+    let (home, folder) = (temp(), temp());
+    let packed = gzip(&archive(&MEMBERS));
+    let reply = packed.clone();
+    let server = Rude::new(move |_, _| Reply::new(200, reply.clone()));
+    let recipe = "FROM h AS a\nFROM scratch\nCOPY --from=h . /b\nCOPY --from=h context /c\n\
+        COPY --from=a / /d\n";
+    std::fs::write(folder.path().join("Dockerfile"), recipe).unwrap();
+    let context = format!("h=http://{}/context.tgz", server.address);
+    let output = home.path().join("out");
+    let to = format!("type=local,dest={}", output.display());
+    let mut build = build(home.path(), &["--build-context", &context, "-o", &to]);
+    run(build.arg(folder.path()));
+    for path in ["b/context", "c", "d/context"] {
+        assert!(
+            std::fs::read(output.join(path)).unwrap() == packed,
+            "{path}"
+        );
+    }
+}
+
+/// BuildKit leaves nothing out of what it fetches.
+#[test]
+fn of_what_is_fetched_a_dockerfile_has_all() {
+    let home = temp();
+    let ignored = |name, recipe| {
+        let members = [
+            (name, b'0', recipe),
+            (".dockerignore", b'0', "left-out\n"),
+            ("left-out", b'0', "x"),
+        ];
+        let output = home.path().join("out");
+        let to = format!("type=local,dest={}", output.display());
+        let fed = fed(build(home.path(), &["-o", &to, "-"]), &archive(&members));
+        let said = String::from_utf8_lossy(&fed.stderr).into_owned();
+        let found = output.join("left-out").exists();
+        let _ = std::fs::remove_dir_all(output);
+        (fed.status.success(), found, said)
+    };
+    let (_, found, said) = ignored("Dockerfile", "FROM scratch\nCOPY . /\n");
+    assert!(found, "{said}");
+    let (succeeded, found, said) = ignored("cairn.toml", RECIPE);
+    assert!(succeeded && !found, "{said}");
+}
+
+#[test]
 fn a_commit_is_as_good_as_the_folder_that_it_is_of() {
     if !["git", "sh"].into_iter().all(require) {
         return;

@@ -73,6 +73,24 @@ fn what_is_converted_has_the_same_plan() {
     );
 }
 
+#[test]
+fn what_arguments_make_of_commands_is_written_down() {
+    let text = "FROM scratch\nRUN --mount=type=cache,target=/k a\n";
+    let mut options = options();
+    options.hostname = Some("builder.test".to_owned());
+    let namespace = ("BUILDKIT_CACHE_MOUNT_NS".to_owned(), "ns".to_owned());
+    options.build_args.extend([namespace]);
+    let source = Source::new("Dockerfile", text.into(), dockerfile::LARGEST).unwrap();
+    let file = dockerfile::parse(&source).unwrap();
+    let plan = dockerfile::plan(&file, &options, &Bases::new()).unwrap();
+    let written = toml::write(&plan, &options).unwrap();
+    assert!(written.contains("hostname = \"builder.test\"") && written.contains("\"ns//k\""));
+    assert_eq!(
+        print::json(&of_toml(&written)).unwrap(),
+        print::json(&plan).unwrap()
+    );
+}
+
 /// A Dockerfile's instructions behind `FROM scratch`, and what stands for them: the steps of the
 /// stage, and the config.
 const PAIRS: [(&str, &str, &str); 14] = [
@@ -217,8 +235,8 @@ fn commands_have_one_plan() {
             r#"command = "a", mounts = [{ type = "cache", id = "c", target = "/m", sharing = "locked", uid = 5 }]"#,
         ),
         (
-            "RUN --mount=type=tmpfs,target=/m,size=1k a",
-            r#"command = "a", mounts = [{ type = "tmpfs", target = "/m", size = 1024 }]"#,
+            "RUN --mount=type=tmpfs,target=/m,size=1k,ro a",
+            r#"command = "a", mounts = [{ type = "tmpfs", target = "/m", size = 1024, read-only = true }]"#,
         ),
         (
             "RUN --mount=type=secret,id=s,required,mode=0444 a",

@@ -1,7 +1,9 @@
 //! Parser directives: `# key=value` in the first lines of a file.
 //!
 //! In: the first lines. Out: [`Directives`]. A line that is no directive ends them, an empty one
-//! or another comment, too. A directive may stand there once.
+//! or another comment, too. A directive may stand there once. A first line with `#!` is passed
+//! over: behind it `syntax` and `check` still are directives, but not `escape` (BuildKit looks for
+//! that one by other means, which know no such line).
 
 use super::joined::Part;
 use super::syntax::{Directives, Spanned};
@@ -11,6 +13,8 @@ use crate::canon::Problem;
 pub(super) struct Reader {
     pub(super) found: Directives,
     has_escape: bool,
+    has_begun: bool,
+    has_shebang: bool,
     is_done: bool,
 }
 
@@ -23,6 +27,8 @@ impl Reader {
                 check: None,
             },
             has_escape: false,
+            has_begun: false,
+            has_shebang: false,
             is_done: false,
         }
     }
@@ -30,6 +36,11 @@ impl Reader {
     /// Whether the line is a directive. After the first that isn't, none is.
     pub(super) fn line(&mut self, line: Part<'_>) -> Result<bool, Box<Problem>> {
         if self.is_done {
+            return Ok(false);
+        }
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        if is_first && line.text().starts_with("#!") {
+            self.has_shebang = true;
             return Ok(false);
         }
         let Some((key, value)) = split(line) else {
@@ -40,6 +51,8 @@ impl Reader {
         let is_known = match &name[..] {
             "syntax" => put(&mut self.found.syntax, value),
             "check" => put(&mut self.found.check, value),
+            // A comment, and what follows is looked for behind it.
+            "escape" if self.has_shebang => true,
             "escape" => {
                 let is_first = !std::mem::replace(&mut self.has_escape, true);
                 self.found.escape = escape(value)?;

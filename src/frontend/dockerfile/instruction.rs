@@ -255,7 +255,7 @@ impl Reader<'_> {
         let named = flags.texts("device");
         flags.end();
         for word in &mounts {
-            self.problems.extend(mount::early(word, self.escape));
+            self.problems.extend(mount::early(word));
         }
         let mut devices = Vec::new();
         for word in &named {

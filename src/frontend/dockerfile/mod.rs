@@ -12,6 +12,7 @@
 //! apart, and `instruction`, `transfer`, `healthcheck` and `flag` say what it means. Variables are
 //! another matter: [`expand`], and [`mount`], whose options have their own.
 
+pub mod build_argument;
 pub mod check;
 mod csv;
 mod directive;

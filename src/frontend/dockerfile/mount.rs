@@ -6,7 +6,6 @@
 //! Options are `key=value`, in any order; one with a comma in it is quoted as in CSV.
 
 use super::csv;
-use super::expand::Expander;
 use super::syntax::{Sharing, Span, Spanned, Word};
 use super::transfer;
 use crate::canon::Problem;
@@ -108,22 +107,9 @@ const TYPES: [&str; 5] = ["bind", "cache", "tmpfs", "secret", "ssh"];
 /// Expands the variables of an option's value.
 pub type Expand<'a> = dyn FnMut(&Word) -> Result<String, Box<Problem>> + 'a;
 
-/// What a mount says, so far as it can be told before variables have values.
-pub(super) fn early(word: &Word, escape: char) -> Option<Problem> {
-    if !word.raw.contains('$') {
-        let expander = Expander::new(escape);
-        let mut expand = |word: &Word| match expander.word(&word.raw, &()) {
-            Ok(expanded) => Ok(expanded.text),
-            Err(error) => {
-                let problem = Problem::new(error.to_string()).at(word.span.clone());
-                Err(Box::new(Problem {
-                    hint: error.way_out(),
-                    ..problem
-                }))
-            }
-        };
-        return parse(word, &mut expand).err().map(|problem| *problem);
-    }
+/// What is wrong with a mount where it stands, also in a stage that nobody needs: BuildKit reads its
+/// values, those without variables, too, only when it comes to that.
+pub(super) fn early(word: &Word) -> Option<Problem> {
     let fields = match csv::fields(word, "mount") {
         Ok(fields) => fields,
         Err(problem) => return Some(*problem),

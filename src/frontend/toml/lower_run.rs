@@ -71,6 +71,7 @@ pub fn lower(checker: &mut Checker, owner: &Owner<'_>, run: &Run) -> Option<Step
         network: word(checker, &run.network, &NETWORKS),
         security: word(checker, &run.security, &SECURITIES),
         devices: checker.items(run.devices.items(), |text| device::parse(text.split(','))),
+        hostname: checker.optional(&run.hostname, value::hostname),
         hosts: pairs(&run.hosts),
         ulimits,
         shm_size: run.shm_size.given().copied(),
@@ -211,7 +212,8 @@ fn mount(
         }
         Type::Tmpfs => {
             let size = mount.size.given().copied();
-            (MountKind::Tmpfs { size }, None)
+            let read_only = mount.read_only.given().copied().unwrap_or_default();
+            (MountKind::Tmpfs { size, read_only }, None)
         }
         Type::Secret => {
             let mode = { bits }(0o400);
@@ -256,7 +258,7 @@ fn unwanted(checker: &mut Checker, at: &At<Mount>, kind: Type) {
         ("from", mount.from.is_absent(), &[Bind, Cache]),
         ("source", mount.source.is_absent(), &[Bind, Cache]),
         ("writable", mount.writable.is_absent(), &[Bind]),
-        ("read-only", mount.read_only.is_absent(), &[Cache]),
+        ("read-only", mount.read_only.is_absent(), &[Cache, Tmpfs]),
         ("id", mount.id.is_absent(), &[Cache, Secret, Ssh]),
         ("sharing", mount.sharing.is_absent(), &[Cache]),
         ("size", mount.size.is_absent(), &[Tmpfs]),

@@ -43,6 +43,10 @@ pub struct Run {
     /// of that name the command goes without; with `"/dev/kvm,required"` it fails.
     #[serde(default)]
     pub devices: Field<List<At<String>>>,
+    /// The name of the host that it is on; else the sandbox's own.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[A-Za-z0-9._-]{1,64}$"))]
+    pub hostname: Field<At<String>>,
     /// Lines of `/etc/hosts`: addresses by name.
     #[serde(default)]
     pub hosts: Field<Table<String>>,
@@ -89,7 +93,7 @@ pub struct Mount {
     /// Of a bind: whether it may be written to; what is written is lost.
     #[serde(default)]
     pub writable: Field<bool>,
-    /// Of a cache: whether it may not be written to.
+    /// Of a cache or tmpfs: whether it may not be written to.
     #[serde(default)]
     pub read_only: Field<bool>,
     /// The name of the cache, secret or socket.

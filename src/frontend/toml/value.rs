@@ -83,6 +83,18 @@ pub fn file_name(text: &str) -> Result<String, Fault> {
     }
 }
 
+/// The name of a host: what Linux and `/etc/hosts` take.
+pub fn hostname(text: &str) -> Result<String, Fault> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match (1..=64).contains(&text.len()) && text.bytes().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => fault(
+            format!("{} is no name of a host", quoted(text)),
+            "write up to 64 letters, digits, `.`, `-` and `_`",
+        ),
+    }
+}
+
 /// What a symbolic link says.
 pub fn link_target(text: &str) -> Result<String, Fault> {
     match text.len() {

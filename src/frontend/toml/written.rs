@@ -175,6 +175,7 @@ pub fn command(command: &Command, mounts: Vec<String>) -> Table {
         .maybe("network", network)
         .maybe("security", security)
         .list("devices", &devices)
+        .maybe("hostname", command.hostname.as_deref().map(text))
         .maybe("hosts", pairs(hosts))
         .maybe("ulimits", several(ulimits))
         .maybe("shm-size", command.shm_size)
@@ -219,7 +220,9 @@ pub fn mount(
             let table = sources(table("cache").text("id", id)).maybe("sharing", sharing);
             owned(table.flag("read-only", *read_only), (*mode, *uid, *gid))
         }
-        MountKind::Tmpfs { size } => table("tmpfs").maybe("size", *size),
+        MountKind::Tmpfs { size, read_only } => table("tmpfs")
+            .maybe("size", *size)
+            .flag("read-only", *read_only),
         MountKind::Secret {
             id,
             file,

@@ -13,7 +13,7 @@ use super::rights::Users;
 use super::{Answering, Handler as _, deny};
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::request::Network;
-use crate::sandbox::{Identity, Request, Security};
+use crate::sandbox::{Identity, Request, Security, etc};
 
 /// Owners of files that can't have the attribute.
 pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
@@ -70,7 +70,10 @@ impl Answers {
             owners,
             attributes: Attributes::new(users),
             connects: None,
-            host_name: request.ways.answers_host_name.then_some(HostName),
+            host_name: request
+                .ways
+                .answers_host_name
+                .then(|| HostName(etc::hostname(request).to_owned())),
         }
     }
 

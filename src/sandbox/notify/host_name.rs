@@ -6,7 +6,6 @@
 use super::call::Call;
 use super::filter::{Action, Rule};
 use super::{Answer, Caller, Handler};
-use crate::sandbox::init::HOST_NAME;
 use rustix::io::Errno;
 
 /// Bytes of each text of the answer, its end included.
@@ -14,9 +13,9 @@ const LENGTH: usize = 65;
 /// Of personality(2): whoever has it is told of a machine of 32 bits (`PER_LINUX32`).
 const OF_32_BITS: u32 = 8;
 
-/// Answers uname(2).
-#[derive(Debug, Default)]
-pub struct HostName;
+/// Answers uname(2) with this name.
+#[derive(Debug)]
+pub struct HostName(pub String);
 
 impl Handler for HostName {
     fn rules() -> Vec<Rule> {
@@ -25,7 +24,7 @@ impl Handler for HostName {
 
     fn answer(&mut self, _: Call, caller: &Caller<'_>) -> Answer {
         let told = personality(caller).and_then(|personality| {
-            let answer = answer(personality & 0xff == OF_32_BITS);
+            let answer = answer(&self.0, personality & 0xff == OF_32_BITS);
             caller.write(caller.argument(0), &answer)
         });
         Answer::from(told.map(|()| Answer::Value(0)))
@@ -40,7 +39,7 @@ fn personality(caller: &Caller<'_>) -> Result<u32, Errno> {
 }
 
 /// `struct new_utsname`.
-fn answer(of_32_bits: bool) -> Vec<u8> {
+fn answer(name: &str, of_32_bits: bool) -> Vec<u8> {
     let uname = rustix::system::uname();
     let machine = match (of_32_bits, std::env::consts::ARCH) {
         (true, "x86_64") => b"i686",
@@ -49,7 +48,7 @@ fn answer(of_32_bits: bool) -> Vec<u8> {
     };
     let texts = [
         uname.sysname().to_bytes(),
-        HOST_NAME,
+        name.as_bytes(),
         uname.release().to_bytes(),
         uname.version().to_bytes(),
         machine,
@@ -68,12 +67,15 @@ mod tests {
 
     #[test]
     fn the_answer_has_the_kernels_form() {
-        let answer = answer(false);
+        let answer = answer("cairn", false);
         assert_eq!(answer.len(), size_of::<libc::utsname>());
         let texts: Vec<_> = answer.chunks(LENGTH).map(|text| text.to_vec()).collect();
         assert!(texts[0].starts_with(b"Linux\0"));
         assert!(texts[1].starts_with(b"cairn\0"));
         assert_eq!(texts[5][..7], *b"(none)\0");
-        assert_ne!(texts[4], super::answer(true)[4 * LENGTH..5 * LENGTH]);
+        assert_ne!(
+            texts[4],
+            super::answer("cairn", true)[4 * LENGTH..5 * LENGTH]
+        );
     }
 }

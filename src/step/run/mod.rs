@@ -355,6 +355,7 @@ impl<'a> Runner<'a> {
             uid: user.uid,
             gid: user.gid,
             groups: user.groups,
+            hostname: command.hostname.clone(),
             hosts: command.hosts.clone(),
             network: match command.network {
                 command::Network::Default => Network::Forwarded,

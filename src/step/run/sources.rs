@@ -112,7 +112,10 @@ impl Runner<'_> {
                     read_only: *read_only,
                 })
             }
-            MountKind::Tmpfs { size } => Some(Source::Tmpfs { size: *size }),
+            MountKind::Tmpfs { size, read_only } => Some(Source::Tmpfs {
+                size: *size,
+                read_only: *read_only,
+            }),
             MountKind::Secret {
                 id,
                 file,

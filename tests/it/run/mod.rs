@@ -230,7 +230,10 @@ fn mounts_are_no_part_of_the_layer() {
             .push(cairn::plan::command::Mount { target, kind });
     };
     add("m/stage", bind("from", true));
-    let tmpfs = MountKind::Tmpfs { size: None };
+    let tmpfs = MountKind::Tmpfs {
+        size: None,
+        read_only: false,
+    };
     add("m/tmp", tmpfs);
     let inline = MountKind::Inline {
         content: "inline\n".to_owned(),

@@ -173,6 +173,7 @@ fn mounts_are_what_they_say() {
             mount(
                 "mem",
                 Source::Tmpfs {
+                    read_only: false,
                     size: Some(1 << 20),
                 },
             ),

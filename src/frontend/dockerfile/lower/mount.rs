@@ -4,9 +4,10 @@
 
 use super::needs::Base;
 use super::scope;
-use super::stage::{Lowered, Lowering, State, entry_path, named_files, problem};
+use super::stage::{Lowered, Lowering, State, entry_path, is_download, named_files, problem};
 use crate::canon::EntryPath;
 use crate::canon::path::joined;
+use crate::frontend::dockerfile::build_argument::CACHE_NAMESPACE;
 use crate::frontend::dockerfile::mount::{self, MountKind as Said, Owner};
 use crate::frontend::dockerfile::syntax::{Span, Spanned, Word};
 use crate::plan::command::{Mount, MountKind};
@@ -70,6 +71,10 @@ impl Lowering<'_> {
                     (None, Some(target)) => cleaned(&target.value),
                     (None, None) => target.to_string(),
                 };
+                let id = match self.options.build_args.get(CACHE_NAMESPACE) {
+                    Some(namespace) if !namespace.is_empty() => format!("{namespace}/{id}"),
+                    _ => id,
+                };
                 let (from, input) = match &from {
                     Some(name) if name.value != "scratch" => {
                         let (path, input) = self.source_of(&from, &source, span)?;
@@ -89,7 +94,10 @@ impl Lowering<'_> {
                 };
                 (kind, input)
             }
-            Said::Tmpfs { size } => (MountKind::Tmpfs { size }, None),
+            Said::Tmpfs { size } => {
+                let read_only = said.read_only;
+                (MountKind::Tmpfs { size, read_only }, None)
+            }
             Said::Secret {
                 id,
                 env,
@@ -155,7 +163,7 @@ impl Lowering<'_> {
                 let input = self.source(Operation::Context { name, selection }, span);
                 Ok((EntryPath::root(), input))
             }
-            Some(Base::Files(name, context)) => {
+            Some(Base::Files(name, context)) if !is_download(context) => {
                 let input = self.source(named_files(name, context, selection), span);
                 Ok((EntryPath::root(), input))
             }

@@ -64,6 +64,7 @@ impl Lowering<'_> {
                 .as_ref()
                 .map_or_else(Default::default, |s| s.value),
             devices: run.devices.iter().map(|at| at.value.clone()).collect(),
+            hostname: self.options.hostname.clone(),
             hosts: self.options.hosts.clone(),
             ulimits: self.options.ulimits.clone(),
             shm_size: self.options.shm_size,

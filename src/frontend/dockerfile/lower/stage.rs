@@ -239,8 +239,7 @@ impl<'a> Lowering<'a> {
                         path: EntryPath::root(),
                         is_directory: true,
                     },
-                    // A tarball stands for what it holds.
-                    unpack: matches!(files, Operation::Http { .. }),
+                    unpack: false,
                     ownership: Ownership::default(),
                 };
                 let name = name::step(&copy, &[&files], "");
@@ -315,6 +314,11 @@ impl<'a> Lowering<'a> {
             span: self.foreign.as_ref().unwrap_or(span).clone(),
         })
     }
+}
+
+/// Whether a named context is a file system with the one file that was downloaded.
+pub fn is_download(context: &NamedContext) -> bool {
+    matches!(context, NamedContext::Http(_))
 }
 
 /// The operation that gives files of a named context.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::canon::Source as Text;
+use crate::frontend::address::Http;
 use crate::frontend::{NamedContext, toml};
+use crate::plan::command::MountKind;
 use crate::plan::print;
 
 fn options() -> Options {
@@ -248,6 +250,50 @@ fn mounts_take_from_stages_contexts_and_images() {
     );
     let run = plan.steps.last().unwrap();
     assert_eq!(run.inputs.len(), 3);
+}
+
+#[test]
+fn a_download_is_a_context_with_one_file() {
+    let mut options = options();
+    let context = NamedContext::Http(Http {
+        url: "https://a.example/x.tgz".to_owned(),
+        login: None,
+    });
+    options.contexts.insert("h".to_owned(), context);
+    let text = "FROM h AS a\nFROM scratch\nCOPY --from=h context /b\nRUN --mount=from=h,source=context,target=/m x\nCOPY --from=a / /\n";
+    let plan = planned(text, &options).unwrap();
+    let copied = plan.steps.iter().filter_map(|step| match &step.operation {
+        Operation::Select { selection } => Some(selection.sources.join(" ")),
+        Operation::Copy { unpack, .. } => Some(format!("{} {unpack}", step.name)),
+        _ => None,
+    });
+    assert_eq!(
+        copied.collect::<Vec<_>>(),
+        [
+            "http https://a.example/x.tgz → / false",
+            "context",
+            "copy context → /b from context h false",
+            ".",
+            "copy . → / from stage a false",
+        ]
+    );
+    let mount = &commands(&plan)[0].mounts[0].kind;
+    assert!(matches!(mount, MountKind::Bind { source, .. } if source.to_string() == "/context"));
+}
+
+#[test]
+fn caches_belong_to_a_namespace() {
+    let text =
+        "FROM scratch\nRUN --mount=type=cache,target=/k --mount=type=cache,id=c,target=/l x\n";
+    let plan = planned(text, &args(&[("BUILDKIT_CACHE_MOUNT_NS", "ns")])).unwrap();
+    let ids = commands(&plan)[0]
+        .mounts
+        .iter()
+        .map(|mount| match &mount.kind {
+            MountKind::Cache { id, .. } => &id[..],
+            _ => "",
+        });
+    assert_eq!(ids.collect::<Vec<_>>(), ["ns//k", "ns/c"]);
 }
 
 #[test]

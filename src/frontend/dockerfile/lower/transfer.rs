@@ -4,7 +4,7 @@
 //! file step.
 
 use super::needs::Base;
-use super::stage::{Lowered, Lowering, State, entry_path, named_files, problem};
+use super::stage::{Lowered, Lowering, State, entry_path, is_download, named_files, problem};
 use crate::canon::Digest;
 use crate::canon::login::redacted;
 use crate::canon::path::joined;
@@ -176,7 +176,7 @@ impl Lowering<'_> {
                 let name = OWN_CONTEXT.to_owned();
                 (Operation::Context { name, selection }, Vec::new())
             }
-            Some((Base::Files(name, context), _)) => {
+            Some((Base::Files(name, context), _)) if !is_download(context) => {
                 (named_files(name, context, selection), Vec::new())
             }
             Some((base, at)) => {

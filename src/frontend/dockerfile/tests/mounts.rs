@@ -129,3 +129,14 @@ fn what_makes_no_sense_is_refused() {
         assert_eq!(read(raw).unwrap_err().message, message, "{raw}");
     }
 }
+
+#[test]
+fn hints_show_what_was_meant() {
+    for (raw, hint) in [
+        ("type=bnd,target=/a", "did you mean `bind`?"),
+        ("traget=/a", "did you mean `target`?"),
+    ] {
+        let problem = read(raw).unwrap_err();
+        assert_eq!(problem.hint.as_deref(), Some(hint), "{raw}");
+    }
+}
