@@ -133,20 +133,22 @@ pub(super) fn remove_abandoned(folder: &Path) {
     }
 }
 
-/// Folders in `folder` that nobody holds.
-pub(super) fn abandoned_folders(folder: &Path) -> Vec<std::path::PathBuf> {
+/// Folders that those who made them left behind, each with its lock, without which whoever makes one
+/// at that moment might have it removed.
+pub(super) fn abandoned_folders(folder: &Path) -> Vec<(std::path::PathBuf, File)> {
     #[expect(clippy::disallowed_methods, reason = "sorted below")]
     let Ok(found) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
     let paths = found.flatten().map(|file| file.path());
-    let is_abandoned = |path: &std::path::PathBuf| {
+    let abandoned = paths.filter_map(|path| {
         let is_folder = path.symlink_metadata().is_ok_and(|meta| meta.is_dir());
-        let alone = |file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        is_folder && File::open(path).is_ok_and(alone)
-    };
-    let mut abandoned: Vec<_> = paths.filter(is_abandoned).collect();
-    abandoned.sort();
+        let file = File::open(&path).ok().filter(|_| is_folder)?;
+        let is_alone = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        is_alone.then_some((path, file))
+    });
+    let mut abandoned: Vec<_> = abandoned.collect();
+    abandoned.sort_by(|(a, _), (b, _)| a.cmp(b));
     abandoned
 }
 

@@ -64,7 +64,7 @@ impl Store {
 
     /// Unfinished folders whose makers are gone and that could not be removed, as their files
     /// belong to users of the sandbox: it is for the sandbox to remove them.
-    pub fn abandoned_folders(&self) -> Vec<PathBuf> {
+    pub fn abandoned_folders(&self) -> Vec<(PathBuf, std::fs::File)> {
         lock::abandoned_folders(&self.root.join("tmp"))
     }
 }
@@ -123,5 +123,22 @@ mod tests {
         make(false).unwrap();
         assert_eq!(times.get(), 3);
         assert!(store.abandoned_folders().is_empty());
+    }
+
+    #[test]
+    fn what_is_abandoned_is_held_as_long_as_it_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (made, lock) = store.temporary_folder().unwrap();
+        assert!(store.abandoned_folders().is_empty());
+        drop(lock);
+        let abandoned = store.abandoned_folders();
+        assert_eq!(abandoned[0].0, made.path());
+        // Whoever would take it now waits until it is gone.
+        let again = std::fs::File::open(made.path()).unwrap();
+        let shared = rustix::fs::FlockOperation::NonBlockingLockShared;
+        assert!(rustix::fs::flock(&again, shared).is_err());
+        drop(abandoned);
+        assert!(rustix::fs::flock(&again, shared).is_ok());
     }
 }

@@ -142,7 +142,7 @@ mod tests {
         assert_eq!((second, with.is_some()), (dial, false));
         drop(gate);
         // A child that another test forks meanwhile has the other end until it executes.
-        let end = receive(&outside, RecvFlags::empty());
+        let end = receive::<Ask>(&outside, RecvFlags::empty());
         assert!(end.unwrap().is_none());
     }
 

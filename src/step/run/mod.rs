@@ -175,8 +175,8 @@ impl<'a> Runner<'a> {
         self.events
             .debug(format!("the sandbox has users: {:?}", session.identity()));
         self.tell_ways(&session)?;
-        for folder in self.store.abandoned_folders() {
-            // Another cairn may be at it, too.
+        for (folder, _held) in self.store.abandoned_folders() {
+            // What can't be removed hurts nobody.
             let _ = absolute(&folder).map(|folder| session.remove(&folder));
         }
         Ok(self.session.get_or_init(|| session).clone())
