@@ -52,7 +52,8 @@ impl Operation {
             Remove { path } => ("[ -L $1 ] || [ -e $1 ]; rm -r $1", [path, String::new()]),
             CopyFile { to } => (
                 "case $1 in */) mkdir -p $1; esac; mkdir -p $(dirname $1); \
-                 at=$1; [ ! -d $1 ] || at=$1/b; [ -L $at ] || [ ! -d $at ]; \
+                 at=$1; if [ -d $1 ]; then at=$1/b; elif [ -L $1 ]; then at=$(readlink -m $1); \
+                 mkdir -p $(dirname $at); fi; [ -L $at ] || [ ! -d $at ]; \
                  cp -a --remove-destination $from/b $at",
                 [to, String::new()],
             ),
