@@ -38,6 +38,7 @@ mod sys;
 mod sys_network;
 mod sys_notify;
 mod unpack;
+mod watchdog;
 mod ways;
 mod wire;
 mod worker;

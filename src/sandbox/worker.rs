@@ -26,6 +26,7 @@ use super::protocol::{Ended, Operation, Overlay, Report};
 use super::request::Network;
 use super::session::{Exit, Identity, Outcome};
 use super::sys::{self, Alone, Forked};
+use super::watchdog::Watchdog;
 use super::{Layers, Request, copy, list, unpack, ways};
 use crate::canon::EntryPath;
 
@@ -207,6 +208,15 @@ fn run(
     // None is none, or one that no clock will show.
     let deadline = request.limits.time;
     let deadline = deadline.and_then(|time| Instant::now().checked_add(time));
+    let watchdog = deadline.map(|deadline| Watchdog::start(alone, &descriptor, deadline));
+    let watchdog = match watchdog.transpose() {
+        Ok(watchdog) => watchdog,
+        Err(error) => {
+            end();
+            let _ = retried(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
+            return Err(error).doing(|| "watch the step's time".to_owned());
+        }
+    };
     let mut heard = Heard::default();
     let mut handlers = Some(answers.handlers());
     let mut supervisor: Option<Supervisor<'_>> = None;
@@ -242,6 +252,10 @@ fn run(
     // It is not gone before everything in its namespace is.
     let ended = retried(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
     ended.doing(|| "wait for the step".to_owned())?;
+    let was_late = is_late;
+    // Where nothing was said by then, the watchdog was first.
+    let is_late = is_late || deadline.is_some_and(|deadline| deadline <= Instant::now());
+    drop(watchdog);
     // What it said last.
     while hear(&report, channel, &mut heard).is_ok() {}
     drop((supervisor, handlers));
@@ -250,7 +264,8 @@ fn run(
     let exit = match (heard.failed, heard.exit) {
         (Some(told), _) => return Err(Error::from(told)),
         (None, Some(Exit::Code(0))) => Exit::Code(0),
-        (None, _) if is_late => Exit::TimedOut,
+        (None, None) if is_late => Exit::TimedOut,
+        (None, Some(_)) if was_late => Exit::TimedOut,
         (None, _) if is_out_of_memory => Exit::OutOfMemory,
         (None, Some(exit)) => exit,
         // Something outside ended it.

@@ -98,9 +98,8 @@ impl Store {
         let named = found.flatten().filter_map(|place| {
             let place = place.path();
             let id = std::fs::read_to_string(place.join("id")).ok()?;
-            let size = place.join("size");
-            let used = size.metadata().and_then(|meta| meta.modified()).ok();
-            let size = std::fs::read_to_string(size).ok();
+            let used = used(&place);
+            let size = std::fs::read_to_string(place.join("size")).ok();
             let size = size.and_then(|size| size.parse().ok());
             Some(Kept {
                 id,
@@ -125,11 +124,11 @@ impl Cache {
     /// second user waits meanwhile.
     pub fn fill<E: From<Error>>(&self, unpacker: &dyn Unpacker<E>) -> Result<(), E> {
         let done = self.place.join("made");
-        if done.exists() {
+        if done.exists() && self.folder().exists() {
             return Ok(());
         }
         let _lock = lock::exclusive(&self.place.join("filling"))?;
-        if done.exists() {
+        if done.exists() && self.folder().exists() {
             return Ok(());
         }
         let folder = self.folder();
@@ -137,7 +136,7 @@ impl Cache {
             // Whoever began to fill it was interrupted, before any command saw it.
             unpacker.remove(&folder)?;
         }
-        std::fs::create_dir(&folder).map_err(io_error("make", &folder))?;
+        super::make_root(&folder)?;
         unpacker.unpack(&folder)?;
         File::create(&done).map_err(io_error("write", &done))?;
         Ok(())
@@ -159,10 +158,33 @@ impl Kept {
         let Some(_lock) = lock::try_exclusive(&lock_of(&self.place))? else {
             return Ok(false);
         };
+        // Others may have used it since, or removed it.
+        if used(&self.place) != self.used {
+            return Ok(false);
+        }
+        let gone = |path: &Path| {
+            let removed = std::fs::remove_file(path).or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            });
+            removed.map_err(io_error("remove", path))
+        };
+        // First of all what says that it is whole.
+        gone(&self.place.join("made"))?;
         remove(&self.place.join("root"))?;
-        std::fs::remove_dir_all(&self.place).map_err(io_error("remove", &self.place))?;
-        Ok(true)
+        match std::fs::remove_dir_all(&self.place) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+            other => other
+                .map(|()| true)
+                .map_err(|error| E::from(io_error("remove", &self.place)(error))),
+        }
     }
+}
+
+/// When a cache was last used.
+fn used(place: &Path) -> Option<SystemTime> {
+    let size = place.join("size").metadata();
+    size.and_then(|meta| meta.modified()).ok()
 }
 
 /// Where the lock of a cache is.

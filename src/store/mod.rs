@@ -233,6 +233,21 @@ pub(crate) fn publish(file: tempfile::NamedTempFile, path: &Path) -> Result<(), 
         .map_err(|error| io_error("write", path)(error.error))
 }
 
+/// Makes a folder that becomes somebody's root, with the mode 0755: neither the caller's umask nor
+/// access lists that the store's folder hands down (acl(5)) may be seen in there.
+pub(crate) fn make_root(folder: &Path) -> Result<(), Error> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir(folder).map_err(io_error("make", folder))?;
+    for list in ["system.posix_acl_default", "system.posix_acl_access"] {
+        match rustix::fs::removexattr(folder, list) {
+            Ok(()) | Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => {}
+            Err(error) => return Err(io_error("make", folder)(error.into())),
+        }
+    }
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(folder, mode).map_err(io_error("make", folder))
+}
+
 /// Keeps all but the owner out of a folder.
 fn make_private(folder: &Path) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -42,8 +42,8 @@ impl Store {
         }
         let (made, held) = self.temporary_folder()?;
         let root = made.path().join("root");
-        let unpacked = std::fs::create_dir(&root)
-            .map_err(|error| E::from(io_error("make", &root)(error)))
+        let unpacked = super::make_root(&root)
+            .map_err(E::from)
             .and_then(|()| unpacker.unpack(&root));
         if let Err(error) = unpacked {
             // What is left of it is tidied up by whoever comes next.

@@ -155,6 +155,48 @@ fn umasks_change_no_digest() {
     }
 }
 
+/// A Dockerfile whose commands say what they see of modes that the caller's umask, or lists of who
+/// may do what in the store, could give.
+const MODES: &str = r#"
+FROM scratch AS made
+COPY --chmod=755 busybox /bin/busybox
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+ENV PATH=/bin
+FROM made
+RUN mkdir /d && touch /f && stat -c '%n %a' / /d /f >/seen
+RUN --mount=type=cache,target=/c --mount=type=bind,from=made,source=/,target=/m,rw \
+  mkdir /c/d /m/new && stat -c '%n %a' /c /c/d /m /m/new >>/seen && rmdir /c/d
+USER 1000
+RUN cat /seen
+"#;
+
+#[test]
+fn commands_see_neither_umasks_nor_lists_of_the_store() {
+    if !["busybox", "setfacl"].into_iter().all(require) {
+        return;
+    }
+    let context = temp();
+    std::fs::write(context.path().join("Dockerfile"), MODES).unwrap();
+    std::fs::copy("/bin/busybox", context.path().join("busybox")).unwrap();
+    let mut digests = Vec::new();
+    for (umask, list) in [
+        ("022", None),
+        ("077", None),
+        ("002", Some("d:g:44:rwx,d:o::rwx")),
+    ] {
+        let store = temp();
+        if let Some(list) = list {
+            run(Command::new("setfacl").args(["-m", list]).arg(store.path()));
+        }
+        let script = format!("umask {umask}; exec \"$@\"");
+        let mut build = wrapped(&["sh", "-c", &script, "sh"], Path::new(CAIRN), store.path());
+        build.args(["build", "-q", "--network=none", "--platform=linux/amd64"]);
+        digests.push(run(build.arg(context.path())));
+    }
+    assert_eq!(digests[0], digests[1], "under another umask");
+    assert_eq!(digests[0], digests[2], "in a store with lists");
+}
+
 #[test]
 fn the_environment_changes_no_digest() {
     let home = temp();

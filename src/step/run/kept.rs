@@ -32,7 +32,16 @@ impl Runner<'_> {
                 break;
             }
             let remove = |folder: &std::path::Path| Ok(session.remove(&absolute(folder)?)?);
-            if oldest.remove::<Error>(remove)? {
+            let removed = match oldest.remove::<Error>(remove) {
+                Ok(removed) => removed,
+                // What can't go now hurts nobody: the command is done.
+                Err(error) => {
+                    self.events
+                        .note(format!("a cache can't be removed: {error}"));
+                    false
+                }
+            };
+            if removed {
                 let freed = oldest.size.unwrap_or(0);
                 all -= freed;
                 let (id, limit) = (oldest.id.escape_debug(), self.settings.caches);

@@ -38,7 +38,7 @@ use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
 use crate::plan::{Command, command};
 use crate::sandbox::{
-    Exit, Found, FoundKind, Identity, Network, Outcome, Request, Rlimit, Security, Session,
+    Exit, Found, FoundKind, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
 };
 use crate::store::Store;
 use log::Log;
@@ -103,6 +103,11 @@ impl Scene {
         let request = Request {
             arguments: vec!["/bin/sh".to_owned()],
             work,
+            // Whoever looks around has the time that it takes.
+            limits: Limits {
+                time: None,
+                ..self.request.limits
+            },
             ..self.request.clone()
         };
         Ok(self.session.interact(&request, input, output)?)
@@ -222,7 +227,7 @@ impl<'a> Runner<'a> {
         let folder = absolute(held.0.path())?;
         let [upper, work_folder] = ["upper", "work"].map(|name| folder.join(name));
         for path in [&upper, &work_folder] {
-            std::fs::create_dir(path).map_err(crate::store::io_error("make", path))?;
+            crate::store::make_root(path)?;
         }
         let made = upper.metadata();
         let made = made.map_err(crate::store::io_error("read", &upper))?;

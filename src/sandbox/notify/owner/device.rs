@@ -107,6 +107,11 @@ impl Node {
         Owner { uid, gid }: Owner,
         table: &mut Table,
     ) -> Result<(), Errno> {
+        let none = Device { major: 0, minor: 0 };
+        if !self.0.is_block && self.0.device == none {
+            // Overlays take it for a removed file, so that they let nobody make one.
+            return Err(Errno::PERM);
+        }
         // Opened as it is made: by its name it could be another's file by then.
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let file = rights.act(|| {
