@@ -110,8 +110,8 @@ pub(super) struct Evaluation<'a> {
 }
 
 impl Evaluation<'_> {
-    /// Remembers what came of a command, for `cairn log`.
-    pub(super) fn ran(&self, step: &Step, key: &StepKey, outcome: Outcome) {
+    /// Remembers that a command begins, or what came of it, for `cairn log`.
+    pub(super) fn ran(&self, step: &Step, key: &StepKey, outcome: Option<Outcome>) {
         let place = self.plan.steps.iter().position(|s| std::ptr::eq(s, step));
         let logged = Logged {
             key: *key,
@@ -120,16 +120,15 @@ impl Evaluation<'_> {
         };
         if let (Operation::Run(_), Some(place)) = (&step.operation, place) {
             locked(&self.commands).insert(place, logged);
+            if outcome.is_none() {
+                self.keep_commands();
+            }
         }
     }
 
     fn keep_commands(&self) {
         let commands: Vec<_> = locked(&self.commands).values().cloned().collect();
-        let kept = match commands.is_empty() {
-            true => Ok(()),
-            false => self.settings.store.put_last_commands(&commands),
-        };
-        if let Err(error) = kept {
+        if let Err(error) = self.settings.store.put_last_commands(&commands) {
             // The build is none the worse for it.
             self.settings.events.debug(error.to_string());
         }

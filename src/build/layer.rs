@@ -63,7 +63,7 @@ impl Evaluation<'_> {
         let why = match found {
             Ok(found) => {
                 events.debug(format!("{}: cached under key {}", step.name, key.0));
-                self.ran(step, &key, Outcome::Cached);
+                self.ran(step, &key, Some(Outcome::Cached));
                 work.finish(Outcome::Cached);
                 return Ok(below.with(found));
             }
@@ -72,12 +72,13 @@ impl Evaluation<'_> {
         events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
         let change = match &step.operation {
             Operation::Run(command) => {
+                self.ran(step, &key, None);
                 let change = self.command(step, command, &below.stack, outputs, &key, &work);
                 let outcome = match &change {
                     Ok(_) => Outcome::Done,
                     Err(_) => Outcome::Failed,
                 };
-                self.ran(step, &key, outcome);
+                self.ran(step, &key, Some(outcome));
                 change?
             }
             _ => self.placed(step, &below.stack, outputs)?,

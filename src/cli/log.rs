@@ -35,9 +35,10 @@ fn list(store: &Store) -> Result<(), Failure> {
     let mut table = Table::new(&["KEY", "RESULT", "COMMAND"]);
     for row in rows {
         let how = match row.outcome {
-            Outcome::Done => "done",
-            Outcome::Cached => "cached",
-            Outcome::Failed => "failed",
+            Some(Outcome::Done) => "done",
+            Some(Outcome::Cached) => "cached",
+            Some(Outcome::Failed) => "failed",
+            None => "unfinished",
         };
         let key = row.key.0.hex()[..SHOWN].to_owned();
         table.row([key, how.to_owned(), row.name]);

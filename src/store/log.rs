@@ -1,7 +1,7 @@
 //! Logs: all that commands wrote, as they wrote it.
 //!
-//! In: bytes. Out: a file by step key, whole, also where the command failed; and the list of the
-//! last build's commands.
+//! In: bytes. Out: a file by step key, of all that the command wrote until it or the build ended; and
+//! the list of the last build's commands.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -20,8 +20,8 @@ pub struct Logged {
     pub key: StepKey,
     /// Its step's name, for people.
     pub name: String,
-    /// What came of it.
-    pub outcome: Outcome,
+    /// What came of it; none where the build ended before it did.
+    pub outcome: Option<Outcome>,
 }
 
 /// Largest list of commands that is read, in bytes.
@@ -56,9 +56,12 @@ impl Store {
         self.root.join("logs").join(key.0.hex())
     }
 
-    /// Puts a log that was written into a [`Store::temporary`] file to where it is looked for.
-    pub fn put_log(&self, log: tempfile::NamedTempFile, key: &StepKey) -> Result<(), Error> {
-        publish(log, &self.log_path(key))
+    /// A new log in place of the step's last one, to be written to.
+    pub fn begin_log(&self, key: &StepKey) -> Result<File, Error> {
+        let log = self.temporary()?;
+        let file = log.reopen().map_err(io_error("write", log.path()))?;
+        publish(log, &self.log_path(key))?;
+        Ok(file)
     }
 
     /// The keys of the steps that have a log, the last written first.

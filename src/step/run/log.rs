@@ -24,6 +24,8 @@ pub struct Log<'a> {
     /// The unfinished lines of both streams.
     output: Vec<u8>,
     error: Vec<u8>,
+    /// Lines that are written and not told yet.
+    untold: Vec<String>,
     last: VecDeque<String>,
     failed: Option<io::Error>,
 }
@@ -41,6 +43,7 @@ impl<'a> Log<'a> {
             mask: Mask::new(secrets),
             output: Vec::new(),
             error: Vec::new(),
+            untold: Vec::new(),
             last: VecDeque::new(),
             failed: None,
         }
@@ -70,6 +73,7 @@ impl<'a> Log<'a> {
                 self.told(&line);
             }
         }
+        self.tell();
         match &self.failed {
             None => Ok(()),
             Some(error) => Err(error.kind().into()),
@@ -88,7 +92,7 @@ impl<'a> Log<'a> {
         // Sequences may have stood in the middle of a secret.
         let text = self.mask.apply(text.as_bytes());
         let text = String::from_utf8_lossy(&text);
-        (self.line)(&text);
+        self.untold.push(text.clone().into_owned());
         if self.last.len() == LAST_LINES {
             self.last.pop_front();
         }
@@ -97,6 +101,16 @@ impl<'a> Log<'a> {
             .find(|&end| text.is_char_boundary(end));
         let shown = end.and_then(|end| text.get(..end)).unwrap_or(&text);
         self.last.push_back(shown.to_owned());
+    }
+
+    /// Tells what is on disk now, so that nobody saw what may be lost with this process.
+    fn tell(&mut self) {
+        if let Err(error) = self.out.flush() {
+            self.failed.get_or_insert(error);
+        }
+        for line in self.untold.drain(..) {
+            (self.line)(&line);
+        }
     }
 
     /// Ends the log; gives the last lines.
@@ -109,7 +123,7 @@ impl<'a> Log<'a> {
                 self.told(&buffer);
             }
         }
-        self.out.flush()?;
+        self.tell();
         match self.failed {
             Some(error) => Err(error),
             None => Ok(self.last.into()),

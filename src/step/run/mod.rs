@@ -282,17 +282,16 @@ impl<'a> Runner<'a> {
         key: &StepKey,
         work: &Work,
     ) -> Result<Outcome, Error> {
-        let log = self.store.temporary()?;
-        let file = log.reopen();
-        let file = file.map_err(crate::store::io_error("write", log.path()))?;
+        // Where it is looked for from the beginning, so that it is there whatever ends the build.
+        let file = self.store.begin_log(key)?;
         let line = |line: &str| work.output(line);
         let secrets = self.settings.secrets.values().map(Vec::as_slice);
         let mut written = Log::new(BufWriter::new(file), &line, secrets);
         let outcome = session.run(request, &mut |stream, bytes| written.write(stream, bytes));
         let last = written.finish();
         // Where the log can't be written the command was ended for it.
-        let last = last.map_err(crate::store::io_error("write", log.path()))?;
-        self.store.put_log(log, key)?;
+        let path = self.store.log_path(key);
+        let last = last.map_err(crate::store::io_error("write", &path))?;
         let outcome = outcome?;
         self.tell_loose(&outcome);
         match outcome.exit {

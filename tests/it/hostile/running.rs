@@ -1,5 +1,5 @@
-//! Cairns that are ended while a command runs: no process, mount or half a record is left, and the
-//! next build works.
+//! Cairns that are ended while a command runs: no process, mount or half a record is left, what the
+//! command wrote can be read, and the next build works.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
@@ -128,6 +128,13 @@ fn a_build_that_is_ended_while_a_command_runs_leaves_nothing() {
             wait_until_gone(&marker);
             let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
             assert!(!mounts.contains(&users.text("")), "{marker}: {mounts}");
+            // What it wrote until then can be read.
+            let list = run(users.cairn(user).arg("log"));
+            let row = list.lines().last().unwrap();
+            assert!(row.contains("unfinished"), "{marker}: {list}");
+            let key = row.split_whitespace().next().unwrap();
+            let log = run(users.cairn(user).args(["log", key]));
+            assert_eq!(log, "is up\n", "{marker}");
             let images = run(users.cairn(user).arg("images"));
             assert_eq!(images.lines().count(), 1, "{marker}: {images}");
             // The next one has all that it needs, the cache included, and tidies up.
