@@ -55,7 +55,7 @@ pub fn open(
         Failure::usage(format!("the context `{context}`: {message}"), hint)
     })?;
     if let ContextValue::Git(git) = &mut value
-        && arguments.dockerfile.keeps_git_dir()
+        && keeps_git_dir(&arguments.dockerfile.build_arg, environment)
     {
         git.keep_git_dir = Some(true);
     }
@@ -109,6 +109,20 @@ pub fn open(
         }
         (None, _) => Err(Failure::usage("there is no context", "name a folder")),
     }
+}
+
+/// Whether the build's own context is to have its `.git`, as BuildKit has it.
+fn keeps_git_dir(build_args: &[(String, Option<String>)], environment: &Environment) -> bool {
+    let given = build_args
+        .iter()
+        .filter(|(name, _)| name == "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+    let mut values =
+        given.filter_map(|(name, value)| value.clone().or_else(|| environment.variable(name)));
+    let last = values.next_back();
+    matches!(
+        last.as_deref(),
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True")
+    )
 }
 
 /// The recipe of the folder `context`, which goes by the name `shown`. What is named in one that

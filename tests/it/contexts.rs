@@ -343,6 +343,20 @@ fn queries_say_what_of_a_repository_a_named_context_has() {
         let (held, ..) = held(home.path(), &["-f=dir/Dockerfile", argument, &url]);
         assert!(held.contains(&".git".to_owned()), "{held:?}");
     }
+    // Without a value it takes the environment's, and nobody says that it does nothing.
+    let name = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+    for (value, keeps) in [("1", true), ("0", false)] {
+        let mut asked = build(home.path(), &["-f=dir/Dockerfile", "--build-arg", name]);
+        let asked = asked.arg(&url).env(name, value).output().unwrap();
+        let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+        assert!(asked.status.success() && !said.contains(name), "{said}");
+        let keeper = format!("--build-arg={name}={value}");
+        let given = build(home.path(), &["-f=dir/Dockerfile", &keeper, &url]);
+        assert_eq!(digest(&asked), digest(&{ given }.output().unwrap()));
+        let plain = build(home.path(), &["-f=dir/Dockerfile", &url]);
+        let plain = digest(&{ plain }.output().unwrap());
+        assert_eq!(digest(&asked) != plain, keeps, "{value}");
+    }
 }
 
 #[test]
