@@ -247,6 +247,8 @@ fn a_failure_says_how_where_and_what_to_do() {
         text.contains("by signal 9 (SIGKILL), and wrote nothing"),
         "{text}"
     );
+    // There is nothing to be seen in its log.
+    assert!(!text.contains("cairn log"), "{text}");
     let text = ground.says("RUN sleep 60", &["--timeout", "200ms"], 1);
     assert!(
         text.contains("its time was over") && text.contains("`--timeout`"),
@@ -407,6 +409,7 @@ fn a_shell_opens_where_a_command_failed() {
         shown.contains("evidence") && shown.contains("exit code 1"),
         "{shown}"
     );
+    assert!(!shown.contains("--debug-shell"), "{shown}");
 }
 
 #[test]

@@ -296,6 +296,7 @@ impl<'a> Runner<'a> {
                 exit,
                 last,
                 log: key.0.hex()[..12].to_owned(),
+                has_opened_shell: self.on_failure.is_some(),
             }),
         }
     }
