@@ -209,7 +209,9 @@ fn the_rule_that_decides_is_told() {
     let explain = |path: &str, expected: &str| {
         let mut command = cairn(home.path());
         command.args(["explain", "--ignore", path]);
-        assert_eq!(run(command.arg(folder.path())), format!("{expected}\n"));
+        let output = command.arg(folder.path()).output().unwrap();
+        assert_eq!(digest(&output), format!("{expected}\n"));
+        String::from_utf8(output.stderr).unwrap()
     };
     explain("a.md", "out: `/a.md`, by line 2 of .dockerignore: `*.md`");
     explain(
@@ -223,7 +225,11 @@ fn the_rule_that_decides_is_told() {
     explain("b", "in: `/b`, as no rule of .dockerignore matches it");
     let own = folder.path().join("Dockerfile.dockerignore");
     std::fs::write(own, "b\n").unwrap();
-    explain("b", "out: `/b`, by line 1 of Dockerfile.dockerignore: `b`");
+    let by_own = "out: `/b`, by line 1 of Dockerfile.dockerignore: `b`";
+    let said = explain("b", by_own);
+    assert!(said.contains("there is no `/b` in the context"), "{said}");
+    std::fs::write(folder.path().join("b"), "").unwrap();
+    assert_eq!(explain("b", by_own), "");
     let mut outside = cairn(home.path());
     outside.args(["explain", "--ignore", "/elsewhere"]);
     let output = outside.arg(folder.path()).output().unwrap();
