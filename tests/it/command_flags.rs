@@ -313,7 +313,15 @@ fn what_has_to_be_allowed_is_refused_without_and_named_with() {
     ] {
         let text = ground.says(line, &[], 1);
         assert!(text.contains(&format!("`--allow {what}`")), "{text}");
+        assert!(text.contains("the recipe asks for"), "{text}");
     }
+    let text = ground.says("RUN true", &["--network=host"], 1);
+    assert!(
+        text.contains("`--network host` gives commands the host's network")
+            && text.contains("`--allow network.host`")
+            && !text.contains("the recipe asks"),
+        "{text}"
+    );
     let text = ground.says("RUN --network=host true", &["--allow=network.host"], 0);
     assert!(
         text.contains("warning: a command has the host's network"),

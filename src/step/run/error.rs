@@ -41,6 +41,11 @@ pub enum Error {
         /// By which name it is allowed.
         entitlement: &'static str,
     },
+    /// The host's network, which the caller's own flag gives to all commands.
+    #[error(
+        "`--network host` gives commands the host's network, which has to be allowed\nhint: if you trust the recipe, say `--allow network.host`, too"
+    )]
+    HostNetworkNotAllowed,
     /// A secret that nobody gave.
     #[error("there is no secret `{0}`\nhint: give it with `--secret id={0},src=FILE`")]
     NoSecret(String),
