@@ -371,6 +371,13 @@ fn a_recipe_of_a_server_needs_no_name() {
     let server = Rude::new(|_, _| Reply::new(200, "FROM scratch\nENV A=1\n"));
     let url = format!("http://{}/any", server.address);
     let plain = digest(&build(home.path(), &[&url]).output().unwrap());
+    let upper = build(home.path(), &[&url.replace("http", "HTTP")]);
+    assert_eq!(digest(&{ upper }.output().unwrap()), plain);
+    let refused = build(home.path(), &["ftp://me:secret@a.test/any"]).output();
+    let refused = refused.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("ftp") && !said.contains("secret"), "{said}");
     let named = build(home.path(), &["-f", "other.Dockerfile", &url]);
     assert_eq!(digest(&{ named }.output().unwrap()), plain);
     let stdin = fed(build(home.path(), &["-f", "other", "-"]), b"FROM scratch\n");
