@@ -75,9 +75,12 @@ fn secret(text: &str) -> Option<Range<usize>> {
     while let Some(found) = text[from..].find("://") {
         let scheme_end = from + found;
         if let Some(span) = userinfo(text, from) {
-            let is_http = ["http", "https"]
-                .iter()
-                .any(|scheme| text[..scheme_end].ends_with(scheme));
+            // Whatever the case: no scheme has one.
+            let is_http = ["http", "https"].iter().any(|scheme| {
+                let begin = scheme_end.checked_sub(scheme.len());
+                let end = begin.and_then(|begin| text.get(begin..scheme_end));
+                end.is_some_and(|end| end.eq_ignore_ascii_case(scheme))
+            });
             if is_http || text[span.clone()].contains(':') {
                 return Some(span);
             }
@@ -154,6 +157,11 @@ mod tests {
                 "`http://me:pw@a/b@c` and https://token@d",
                 "`http://xxxxx@a/b@c` and https://xxxxx@d",
                 "`http://xxxxx@a/b@c` and https://xxxxx@d",
+            ),
+            (
+                "HTTP://token@a Https://me:pw@b ftp://me:pw@c",
+                "HTTP://xxxxx@a Https://xxxxx@b ftp://xxxxx@c",
+                "HTTP://xxxxx@a Https://xxxxx@b ftp://xxxxx@c",
             ),
             (
                 "ssh://git@a ssh://git:longer-pw@a http://é:p@b",

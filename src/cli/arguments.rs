@@ -196,14 +196,6 @@ pub struct Dockerfile {
 }
 
 impl Dockerfile {
-    /// Whether the build's own context is to have its `.git`, as BuildKit has it.
-    pub fn keeps_git_dir(&self) -> bool {
-        let mut given = self.build_arg.iter().rev();
-        let given = given.find(|(name, _)| name == "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
-        let value = given.and_then(|(_, value)| value.as_deref());
-        matches!(value, Some("1" | "t" | "T" | "true" | "TRUE" | "True"))
-    }
-
     /// A flag that was given.
     pub fn given(&self) -> Option<&'static str> {
         let flags = [

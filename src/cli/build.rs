@@ -90,7 +90,8 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
     }
     let source = warnings.judge(source)?;
     settings.known = known;
-    let built = build(&plan, &settings).map_err(|error| Failure::build(error, source.clone()))?;
+    let built = build(&plan, &settings)
+        .map_err(|error| Failure::build(error, source.clone()).or_is(&warnings.slips()))?;
     wanted.name(&settings.store, &built.descriptor)?;
     wanted.judge_layers(&built, &settings.store)?;
     let export = Export {

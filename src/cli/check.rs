@@ -87,11 +87,11 @@ impl Warnings {
     }
 
     /// Images that may have been meant for stages: where they are named, and the way out.
-    pub fn slips(recipe: &Recipe) -> Vec<(Span, String)> {
-        let all = Warnings::of_all(recipe, &Known::new()).findings.into_iter();
+    pub fn slips(&self) -> Vec<(Span, String)> {
+        let all = self.findings.iter();
         let slips = all.filter(|finding| finding.rule.name == "MisspeltStage");
         slips
-            .filter_map(|finding| Some((finding.span, finding.hint?)))
+            .filter_map(|finding| Some((finding.span.clone(), finding.hint.clone()?)))
             .collect()
     }
 

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use super::arguments::{Commands, Dockerfile};
+use super::arguments::{Commands, Dockerfile, Network};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::flags::secret::SecretSource;
@@ -60,6 +60,7 @@ pub fn settings(
         proxies: proxies(dockerfile, environment, events),
         secrets,
         ssh: agents.collect::<Result<_, Failure>>()?,
+        gives_host_network: dockerfile.network == Some(Network::Host),
         allow_host_network: commands.allow.contains(&Allow::HostNetwork),
         allow_insecure: commands.allow.contains(&Allow::Insecure),
         allow_devices: match commands.allow.contains(&Allow::Device(None)) {

@@ -131,9 +131,10 @@ impl Failure {
         Failure { code, what }
     }
 
-    /// The same with the way out of the slip of the keyboard that stands at its place, if one does.
+    /// The same, where something can't be had, with the way out of the slip of the keyboard that
+    /// stands at its place, if one does.
     pub fn or_is(mut self, slips: &[(Range<usize>, String)]) -> Failure {
-        if let What::Problems(problems, _) = &mut self.what {
+        if let (Code::Unavailable, What::Problems(problems, _)) = (self.code, &mut self.what) {
             for problem in problems {
                 let slip = slips
                     .iter()

@@ -1,6 +1,8 @@
 //! `cairn explain`.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -34,6 +36,15 @@ pub fn run(arguments: &Explain, environment: &Environment) -> Result<(), Failure
     if !context.is_dir() {
         let problem = Problem::new(format!("there is no folder `{}`", context.display()));
         return Err(Failure::message(Code::Unavailable, problem));
+    }
+    let on_disk = context.join(OsStr::from_bytes(path.as_bytes()));
+    if let Err(error) = on_disk.symlink_metadata()
+        && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+    {
+        // The rules are told nevertheless: it may be made before the build.
+        print::to_stderr(&format!(
+            "note: there is no `{path}` in the context; this is what the rules say of such a path"
+        ));
     }
     let own = own_file(arguments, environment);
     let file = own.map_or(IgnoreFile::OfContext, IgnoreFile::OfRecipe);

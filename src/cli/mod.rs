@@ -23,6 +23,7 @@ mod images;
 mod inspect;
 mod interrupt;
 mod log;
+mod no_recipe;
 mod opened;
 mod output;
 mod plan;

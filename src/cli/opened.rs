@@ -11,6 +11,7 @@ use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::fetched::{self, Fetched, Kept};
 use super::flags::ContextValue;
+use super::no_recipe;
 use crate::build::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::login::redacted;
@@ -55,7 +56,7 @@ pub fn open(
         Failure::usage(format!("the context `{context}`: {message}"), hint)
     })?;
     if let ContextValue::Git(git) = &mut value
-        && arguments.dockerfile.keeps_git_dir()
+        && keeps_git_dir(&arguments.dockerfile.build_arg, environment)
     {
         git.keep_git_dir = Some(true);
     }
@@ -111,6 +112,20 @@ pub fn open(
     }
 }
 
+/// Whether the build's own context is to have its `.git`, as BuildKit has it.
+fn keeps_git_dir(build_args: &[(String, Option<String>)], environment: &Environment) -> bool {
+    let given = build_args
+        .iter()
+        .filter(|(name, _)| name == "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+    let mut values =
+        given.filter_map(|(name, value)| value.clone().or_else(|| environment.variable(name)));
+    let last = values.next_back();
+    matches!(
+        last.as_deref(),
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True")
+    )
+}
+
 /// The recipe of the folder `context`, which goes by the name `shown`. What is named in one that
 /// was fetched is in it, and no link leads out.
 fn in_folder(
@@ -130,13 +145,16 @@ fn in_folder(
         None => {
             let names = ["cairn.toml", "Dockerfile", "dockerfile"];
             let is_there = |name: &&str| context.join(name).symlink_metadata().is_ok();
-            let name = names.into_iter().find(is_there).unwrap_or("cairn.toml");
+            let name = names.into_iter().find(is_there).ok_or_else(|| {
+                Failure::message(Code::Unavailable, no_recipe::in_context(context, shown))
+            })?;
             let shown = shown.join(name);
             let shown = shown.strip_prefix(".").unwrap_or(&shown);
             (shown.to_owned(), context.join(name))
         }
     };
-    let name = redacted(&name.display().to_string());
+    let shown_path = name;
+    let name = redacted(&shown_path.display().to_string());
     let path = match is_fetched && !is_stdin {
         true => inside(context, &path).unwrap_or(path),
         false => path,
@@ -159,9 +177,9 @@ fn in_folder(
         ));
     }
     read.map_err(|error| {
-        let problem = Problem::new(format!("can't read the recipe `{name}`: {error}"));
-        let hint = "name the recipe with `-f FILE`, and its context as the last argument";
-        Failure::message(Code::Unavailable, problem.hint(hint))
+        let context = (!is_fetched && !is_stdin).then_some(shown);
+        let problem = no_recipe::named(&path, &shown_path, context, &error);
+        Failure::message(Code::Unavailable, problem)
     })?;
     let language = match path.extension() {
         Some(extension) if extension == "toml" && !is_stdin => Language::Toml,

@@ -279,7 +279,7 @@ impl Recipe {
             }),
             Err(Unplanned::Problems(problems)) => Err(Failure::recipe(problems, self.source)),
             Err(Unplanned::Base(error)) => {
-                let slips = Warnings::slips(&self);
+                let slips = Warnings::of_all(&self, &Known::new()).slips();
                 Err(Failure::build(error, self.source).or_is(&slips))
             }
         }

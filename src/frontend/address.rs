@@ -84,11 +84,23 @@ impl Git {
     }
 }
 
-/// Reads an address in a recipe; none where the text is a path.
+/// Reads an address in a recipe; none where the text is a path. BuildKit takes a scheme that it
+/// doesn't know for the beginning of a path: what nobody has files at would be told with a login
+/// that no longer looks like one.
 pub fn read(text: &str) -> Result<Option<Address>, String> {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
-    match scheme {
-        Some("http" | "https") => {
+    let Some((scheme, rest)) = scheme(text) else {
+        return match is_login(text) {
+            true => Ok(Some(git_address(text)?)),
+            false if redacted(text) != text => Err(format!(
+                "`{}` holds a login and is no address: it lacks its scheme, such as `https`",
+                redacted(text).escape_debug()
+            )),
+            false => Ok(None),
+        };
+    };
+    let text = &format!("{scheme}://{rest}");
+    match scheme.as_str() {
+        "http" | "https" => {
             let plain = text.split(['#', '?']).next().unwrap_or(text);
             if plain.ends_with(".git") {
                 return Ok(Some(git_address(text)?));
@@ -97,19 +109,34 @@ pub fn read(text: &str) -> Result<Option<Address>, String> {
             let url = address::http_url(&url).map_err(|fault| redacted(&fault.message))?;
             Ok(Some(Address::Http(Http { url, login })))
         }
-        Some("git" | "ssh") => Ok(Some(git_address(text)?)),
-        None if is_login(text) => Ok(Some(git_address(text)?)),
-        _ => Ok(None),
+        "git" | "ssh" => Ok(Some(git_address(text)?)),
+        _ => Err(format!(
+            "`{}` can't be fetched: an address begins with `https://`, `http://`, `ssh://` or \
+             `git://`, and a path that looks like one with `./`",
+            redacted(text).escape_debug()
+        )),
     }
 }
 
 /// Reads the address of a context: the caller may also name a repository of this machine.
 pub fn read_context(text: &str) -> Result<Option<Address>, String> {
-    match text.split_once("://") {
-        Some(("file", _)) => Ok(Some(git_address(text)?)),
-        Some(("git+ssh", rest)) => Ok(Some(git_address(&format!("ssh://{rest}"))?)),
+    match scheme(text) {
+        Some((scheme, rest)) if scheme == "file" => {
+            Ok(Some(git_address(&format!("file://{rest}"))?))
+        }
+        Some((scheme, rest)) if scheme == "git+ssh" => {
+            Ok(Some(git_address(&format!("ssh://{rest}"))?))
+        }
         _ => read(text),
     }
+}
+
+/// The scheme of an address, in lower case, and what stands behind its `://`.
+fn scheme(text: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic());
+    (is_scheme && scheme.chars().all(is_part)).then(|| (scheme.to_ascii_lowercase(), rest))
 }
 
 fn git_address(text: &str) -> Result<Address, String> {
@@ -367,11 +394,45 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_a_path() {
-        for text in [".", "a@b", "dir/a@b:c", "ftp://a/b", "@a:b", "a#b"] {
+        for text in [
+            ".",
+            "a@b",
+            "dir/a@b:c",
+            "./ftp://a/b",
+            "@a:b",
+            "a#b",
+            "://a",
+        ] {
             assert_eq!(read_context(text), Ok(None), "{text}");
         }
         // A recipe can't name repositories of the machine that it is built on.
-        assert_eq!(read("file:///srv/b.git"), Ok(None));
+        assert!(read("file:///srv/b.git").is_err());
+    }
+
+    #[test]
+    fn schemes_have_no_case_and_unknown_ones_are_no_paths() {
+        for (text, plain) in [
+            ("HTTP://me:pw@a.test/b", "http://me:pw@a.test/b"),
+            ("Https://a.test/b.git#C", "https://a.test/b.git#C"),
+            ("SSH://git@a.test/b", "ssh://git@a.test/b"),
+            ("File:///srv/b.git", "file:///srv/b.git"),
+            ("GIT+ssh://a.test/b", "git+ssh://a.test/b"),
+        ] {
+            let read = read_context(text);
+            assert!(matches!(read, Ok(Some(_))), "{read:?}");
+            assert_eq!(read, read_context(plain));
+        }
+        for text in [
+            "ftp://me:secret@a.test/b",
+            "S3://me:secret@a",
+            "://me:secret@a",
+        ] {
+            let told = read_context(text).unwrap_err();
+            assert!(
+                told.contains("xxxxx@a") && !told.contains("secret"),
+                "{told}"
+            );
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<
 const MOST_COMPARED: usize = 1_000;
 
 /// The one among `known` that differs least, when it differs little.
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     // Distances take time in proportion to both lengths.
     if word.len() > 64 {
         return None;

@@ -5,6 +5,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::support::recipes::entries;
+use crate::support::rude::{Reply, Rude};
 use crate::support::{cairn, temp};
 
 const WARNED: &str = "ARG WHO=me\nFROM scratch AS Upper\n# upper is below\nFROM upper AS lower\n\
@@ -109,6 +110,33 @@ fn an_image_that_was_meant_for_a_stage_is_told() {
         out.contains("MisspeltStage") && out.contains("did you mean `build`?"),
         "{out}"
     );
+}
+
+#[test]
+fn a_build_that_lacks_an_image_names_the_stage_that_was_meant() {
+    let (home, folder) = (temp(), temp());
+    let server = Rude::new(|_, _| Reply::new(404, ""));
+    let config = home.path().join("registries.conf");
+    let location = &server.address;
+    let text = format!(
+        "[[registry]]\nprefix = \"docker.io\"\nlocation = \"{location}\"\ninsecure = true\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    for line in [
+        "FROM bulider",
+        "FROM scratch\nCOPY --from=bulider /a /",
+        "FROM scratch\nRUN --mount=target=/m,from=bulider a",
+    ] {
+        let text = format!("FROM scratch AS builder\nENV a=b\n{line}\n");
+        std::fs::write(folder.path().join("Dockerfile"), text).unwrap();
+        let mut command = cairn(home.path());
+        command.args(["build", "-q"]).arg(folder.path());
+        command.env("CONTAINERS_REGISTRIES_CONF", &config);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("did you mean `builder`?"), "{line}: {said}");
+    }
 }
 
 #[test]

@@ -247,6 +247,8 @@ fn a_failure_says_how_where_and_what_to_do() {
         text.contains("by signal 9 (SIGKILL), and wrote nothing"),
         "{text}"
     );
+    // There is nothing to be seen in its log.
+    assert!(!text.contains("cairn log"), "{text}");
     let text = ground.says("RUN sleep 60", &["--timeout", "200ms"], 1);
     assert!(
         text.contains("its time was over") && text.contains("`--timeout`"),
@@ -311,7 +313,15 @@ fn what_has_to_be_allowed_is_refused_without_and_named_with() {
     ] {
         let text = ground.says(line, &[], 1);
         assert!(text.contains(&format!("`--allow {what}`")), "{text}");
+        assert!(text.contains("the recipe asks for"), "{text}");
     }
+    let text = ground.says("RUN true", &["--network=host"], 1);
+    assert!(
+        text.contains("`--network host` gives commands the host's network")
+            && text.contains("`--allow network.host`")
+            && !text.contains("the recipe asks"),
+        "{text}"
+    );
     let text = ground.says("RUN --network=host true", &["--allow=network.host"], 0);
     assert!(
         text.contains("warning: a command has the host's network"),
@@ -407,6 +417,7 @@ fn a_shell_opens_where_a_command_failed() {
         shown.contains("evidence") && shown.contains("exit code 1"),
         "{shown}"
     );
+    assert!(!shown.contains("--debug-shell"), "{shown}");
 }
 
 #[test]

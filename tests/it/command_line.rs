@@ -45,6 +45,39 @@ fn must_refuse(folder: &tempfile::TempDir, arguments: &[&str], code: i32, fragme
 }
 
 #[test]
+fn a_recipe_that_is_not_there_is_told_with_the_one_that_may_be_meant() {
+    const UNAVAILABLE: i32 = 3;
+    let folder = temp();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("sub")).unwrap();
+    std::fs::write(at("sub/Containerfile"), "FROM scratch\n").unwrap();
+    std::fs::write(at("Dockerfile.dev"), "FROM scratch\n").unwrap();
+    for (arguments, fragments) in [
+        (
+            &["."][..],
+            &["`cairn.toml`", "`Dockerfile`", "`-f Dockerfile.dev`"][..],
+        ),
+        (&["sub"], &["no recipe in `sub`", "`-f sub/Containerfile`"]),
+        (&["nowhere"], &["there is no folder `nowhere`"]),
+        (
+            &["Dockerfile.dev"],
+            &["is no folder", "`-f Dockerfile.dev FOLDER`"],
+        ),
+        (
+            &["-f", "Dockerfile.dve", "."],
+            &["did you mean `-f Dockerfile.dev`?"],
+        ),
+        (
+            &["-f", "Containerfile", "sub"],
+            &["did you mean `-f sub/Containerfile`?"],
+        ),
+        (&["-f", "sub", "."], &["can't read the recipe `sub`"]),
+    ] {
+        must_refuse(&folder, arguments, UNAVAILABLE, fragments);
+    }
+}
+
+#[test]
 fn names_that_no_image_can_have_are_refused() {
     let folder = folder();
     must_refuse(&folder, &["-t", "scratch"], USAGE, &["the empty base"]);

@@ -209,7 +209,9 @@ fn the_rule_that_decides_is_told() {
     let explain = |path: &str, expected: &str| {
         let mut command = cairn(home.path());
         command.args(["explain", "--ignore", path]);
-        assert_eq!(run(command.arg(folder.path())), format!("{expected}\n"));
+        let output = command.arg(folder.path()).output().unwrap();
+        assert_eq!(digest(&output), format!("{expected}\n"));
+        String::from_utf8(output.stderr).unwrap()
     };
     explain("a.md", "out: `/a.md`, by line 2 of .dockerignore: `*.md`");
     explain(
@@ -223,7 +225,11 @@ fn the_rule_that_decides_is_told() {
     explain("b", "in: `/b`, as no rule of .dockerignore matches it");
     let own = folder.path().join("Dockerfile.dockerignore");
     std::fs::write(own, "b\n").unwrap();
-    explain("b", "out: `/b`, by line 1 of Dockerfile.dockerignore: `b`");
+    let by_own = "out: `/b`, by line 1 of Dockerfile.dockerignore: `b`";
+    let said = explain("b", by_own);
+    assert!(said.contains("there is no `/b` in the context"), "{said}");
+    std::fs::write(folder.path().join("b"), "").unwrap();
+    assert_eq!(explain("b", by_own), "");
     let mut outside = cairn(home.path());
     outside.args(["explain", "--ignore", "/elsewhere"]);
     let output = outside.arg(folder.path()).output().unwrap();
@@ -343,6 +349,20 @@ fn queries_say_what_of_a_repository_a_named_context_has() {
         let (held, ..) = held(home.path(), &["-f=dir/Dockerfile", argument, &url]);
         assert!(held.contains(&".git".to_owned()), "{held:?}");
     }
+    // Without a value it takes the environment's, and nobody says that it does nothing.
+    let name = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+    for (value, keeps) in [("1", true), ("0", false)] {
+        let mut asked = build(home.path(), &["-f=dir/Dockerfile", "--build-arg", name]);
+        let asked = asked.arg(&url).env(name, value).output().unwrap();
+        let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+        assert!(asked.status.success() && !said.contains(name), "{said}");
+        let keeper = format!("--build-arg={name}={value}");
+        let given = build(home.path(), &["-f=dir/Dockerfile", &keeper, &url]);
+        assert_eq!(digest(&asked), digest(&{ given }.output().unwrap()));
+        let plain = build(home.path(), &["-f=dir/Dockerfile", &url]);
+        let plain = digest(&{ plain }.output().unwrap());
+        assert_eq!(digest(&asked) != plain, keeps, "{value}");
+    }
 }
 
 #[test]
@@ -351,6 +371,13 @@ fn a_recipe_of_a_server_needs_no_name() {
     let server = Rude::new(|_, _| Reply::new(200, "FROM scratch\nENV A=1\n"));
     let url = format!("http://{}/any", server.address);
     let plain = digest(&build(home.path(), &[&url]).output().unwrap());
+    let upper = build(home.path(), &[&url.replace("http", "HTTP")]);
+    assert_eq!(digest(&{ upper }.output().unwrap()), plain);
+    let refused = build(home.path(), &["ftp://me:secret@a.test/any"]).output();
+    let refused = refused.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("ftp") && !said.contains("secret"), "{said}");
     let named = build(home.path(), &["-f", "other.Dockerfile", &url]);
     assert_eq!(digest(&{ named }.output().unwrap()), plain);
     let stdin = fed(build(home.path(), &["-f", "other", "-"]), b"FROM scratch\n");

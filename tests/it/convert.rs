@@ -283,6 +283,21 @@ fn commands_have_one_plan() {
 }
 
 #[test]
+fn a_symbolic_mode_is_told_where_it_stands() {
+    for copy in ["COPY --chmod=u=rwX a /b", "COPY --chmod=a+x <<E /b\nE"] {
+        let text = format!("FROM scratch\nCOPY a /\n{copy}\nCOPY a /c\n");
+        let plan = of_dockerfile(text.as_bytes()).unwrap();
+        let problems = toml::write(&plan, &options()).unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let problem = &problems[0];
+        assert!(problem.message.contains("symbolic mode"), "{problem:?}");
+        assert!(problem.hint.as_ref().unwrap().contains("digits"));
+        let place = problem.span.clone().unwrap();
+        assert!(text[place].starts_with("COPY --chmod"), "{problem:?}");
+    }
+}
+
+#[test]
 fn a_login_is_not_left_out_without_a_word() {
     let folder = temp();
     let digest = "0".repeat(64);

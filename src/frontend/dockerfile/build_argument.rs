@@ -17,7 +17,7 @@ pub const CACHE_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
 const HOST_NAME: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 
 /// Those of BuildKit's own that have no use here, and why.
-const PASSED_OVER: [(&str, &str); 3] = [
+const PASSED_OVER: [(&str, &str); 2] = [
     (
         "BUILDKIT_SYNTAX",
         "cairn reads the Dockerfile itself, whatever frontend is named",
@@ -25,10 +25,6 @@ const PASSED_OVER: [(&str, &str); 3] = [
     (
         "BUILDKIT_MULTI_PLATFORM",
         "several platforms give an index, and one gives none",
-    ),
-    (
-        "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
-        "to have `.git`, check the repository out and build the folder",
     ),
 ];
 
@@ -137,6 +133,7 @@ mod tests {
             "SOURCE_DATE_EPOCH",
             "BUILDKIT_INLINE_CACHE",
             "BUILDKIT_BUILD_NAME",
+            "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
         ];
         assert_eq!(of("FROM scratch\n", &known, &[]), [""; 0]);
         // Its name is known when it is expanded.

@@ -400,3 +400,14 @@ fn size(value: &Spanned<String>) -> Result<Spanned<u64>, Box<Problem>> {
         )),
     }
 }
+
+/// `from` of a mount, in which no variables may be.
+pub fn from(raw: &str) -> Option<&str> {
+    let mut options = raw.split(',').filter_map(|option| {
+        let option = option.trim_matches(['"', '\'']);
+        option.split_once('=')
+    });
+    let from = options.find(|(key, _)| key.eq_ignore_ascii_case("from"));
+    from.map(|(_, value)| value)
+        .filter(|value| !value.is_empty())
+}

@@ -10,7 +10,7 @@ use super::written::{self, Table, text};
 use crate::canon::{Problem, Source as Text};
 use crate::frontend::Options;
 use crate::plan::command::{Mount, MountKind};
-use crate::plan::step::GitExtras;
+use crate::plan::step::{GitExtras, Ownership};
 use crate::plan::{Command, Operation, Plan, Source, StepId, print};
 
 /// A stage of the recipe in the making.
@@ -100,6 +100,19 @@ impl Writer<'_> {
             .push(Problem::new(message).at(step.span.clone()));
     }
 
+    /// With mode and owner.
+    fn owned(&mut self, id: StepId, table: Table, ownership: &Ownership) -> Option<Table> {
+        let owned = written::owned(table, ownership);
+        if owned.is_none() {
+            self.refuse(id, "a symbolic mode");
+            let hint = "write digits, as in `--chmod=0644`; where folders and files are to have different ones, copy them apart";
+            if let Some(refused) = self.problems.pop() {
+                self.problems.push(refused.hint(hint));
+            }
+        }
+        owned
+    }
+
     fn step(&mut self, id: StepId) {
         let step = self.plan.step(id);
         if !step.operation.gives_layers() || self.linked.contains(&id) {
@@ -119,9 +132,8 @@ impl Writer<'_> {
             }
             return;
         }
-        let Some(written) = self.written(id) else {
-            return;
-        };
+        // What can't be said has been told; the steps on it are no worse for it.
+        let written = self.written(id).unwrap_or_default();
         let below = step.inputs.first().copied().unwrap_or(id);
         let own = self.stages.iter().position(|stage| stage.name == name);
         match own.map(|own| &mut self.stages[own]) {
@@ -261,7 +273,7 @@ impl Writer<'_> {
                     self.refuse(id, "a link of a download");
                     return None;
                 }
-                let table = written::owned(table.text("to", &to), ownership);
+                let table = self.owned(id, table.text("to", &to), ownership)?;
                 let table = table.flag("unpack", *unpack).flag("link", is_link);
                 (verb, table)
             }
@@ -278,7 +290,7 @@ impl Writer<'_> {
                 };
                 (
                     "file",
-                    written::owned(table.text("content", content), ownership),
+                    self.owned(id, table.text("content", content), ownership)?,
                 )
             }
             Operation::Directory {
@@ -289,7 +301,7 @@ impl Writer<'_> {
                 let table = Table::new().text("path", &path.to_string());
                 (
                     "directory",
-                    written::owned(table.flag("keep", *keep), ownership),
+                    self.owned(id, table.flag("keep", *keep), ownership)?,
                 )
             }
             Operation::Run(command) => ("run", self.command(id, command)?),

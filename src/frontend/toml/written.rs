@@ -101,17 +101,15 @@ pub fn destination(to: &Destination) -> String {
     }
 }
 
-/// With mode and owner.
-pub fn owned(table: Table, ownership: &Ownership) -> Table {
-    let mode = ownership.mode.as_ref().map(|mode| match mode {
-        Mode::Bits(bits) => text(&format!("{bits:04o}")),
-        Mode::Symbolic(_) => text(&serde_json::to_value(mode).map_or_else(
-            |_| String::new(),
-            |value| value.as_str().unwrap_or_default().to_owned(),
-        )),
-    });
+/// With mode and owner; none where the mode is symbolic, which no `cairn.toml` says.
+pub fn owned(table: Table, ownership: &Ownership) -> Option<Table> {
+    let mode = match &ownership.mode {
+        None => None,
+        Some(Mode::Bits(bits)) => Some(text(&format!("{bits:04o}"))),
+        Some(Mode::Symbolic(_)) => return None,
+    };
     let owner = ownership.owner.as_deref().map(text);
-    table.maybe("mode", mode).maybe("owner", owner)
+    Some(table.maybe("mode", mode).maybe("owner", owner))
 }
 
 /// A copy of selected files, without where to.

@@ -16,10 +16,10 @@ pub const LARGEST_CHANGE: u64 = 64 << 30;
 pub enum Error {
     /// The command said so, or was ended.
     #[error(
-        "the command {}{}\nhint: {}`cairn log {log}` shows all that it wrote, `--debug-shell` opens a shell where it failed",
+        "the command {}{}{}",
         ending(exit),
         lines(last),
-        limit(exit)
+        ways_out(exit, (!last.is_empty()).then_some(log), *has_opened_shell)
     )]
     Failed {
         /// How it ended.
@@ -28,6 +28,8 @@ pub enum Error {
         last: Vec<String>,
         /// Under which its log is: the beginning of the step's key in hexadecimal.
         log: String,
+        /// Whether the caller asked for a shell where it failed, and had it.
+        has_opened_shell: bool,
     },
     /// Something that the recipe asks for and the caller has to allow.
     #[error(
@@ -39,6 +41,11 @@ pub enum Error {
         /// By which name it is allowed.
         entitlement: &'static str,
     },
+    /// The host's network, which the caller's own flag gives to all commands.
+    #[error(
+        "`--network host` gives commands the host's network, which has to be allowed\nhint: if you trust the recipe, say `--allow network.host`, too"
+    )]
+    HostNetworkNotAllowed,
     /// A secret that nobody gave.
     #[error("there is no secret `{0}`\nhint: give it with `--secret id={0},src=FILE`")]
     NoSecret(String),
@@ -151,10 +158,58 @@ fn lines(last: &[String]) -> String {
     }
 }
 
-fn limit(exit: &Exit) -> &'static str {
-    match exit {
-        Exit::TimedOut => "`--timeout` gives it more time; ",
-        Exit::OutOfMemory => "`--memory` gives it more; ",
-        Exit::Code(_) | Exit::Signal(_) => "",
+/// The hint: only of what shows more than the caller has seen. `log` is the name of what it wrote,
+/// if it wrote anything.
+fn ways_out(exit: &Exit, log: Option<&str>, has_opened_shell: bool) -> String {
+    let limit = match exit {
+        Exit::TimedOut => Some("`--timeout` gives it more time;"),
+        Exit::OutOfMemory => Some("`--memory` gives it more;"),
+        Exit::Code(_) | Exit::Signal(_) => None,
+    };
+    let log = log.map(|log| format!("`cairn log {log}` shows all that it wrote"));
+    let shell = (!has_opened_shell).then(|| "`--debug-shell` opens a shell where it failed".into());
+    let looks: Vec<String> = [log, shell].into_iter().flatten().collect();
+    let ways = format!("{} {}", limit.unwrap_or_default(), looks.join(", "));
+    match ways.trim_matches([' ', ';']) {
+        "" => String::new(),
+        ways => format!("\nhint: {ways}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_only_what_shows_more() {
+        let hints = |exit, last: &[&str], has_opened_shell| {
+            let error = Error::Failed {
+                exit,
+                last: last.iter().map(|&line| line.to_owned()).collect(),
+                log: "0123".to_owned(),
+                has_opened_shell,
+            };
+            let told = error.to_string();
+            told.split_once("\nhint: ").map(|(_, hint)| hint.to_owned())
+        };
+        let log = "`cairn log 0123` shows all that it wrote";
+        let shell = "`--debug-shell` opens a shell where it failed";
+        let time = "`--timeout` gives it more time";
+        for (exit, last, has_opened_shell, expected) in [
+            (Exit::Code(1), &["a"][..], false, format!("{log}, {shell}")),
+            (Exit::Code(1), &[], false, shell.to_owned()),
+            (Exit::Code(1), &["a"], true, log.to_owned()),
+            (Exit::Code(1), &[], true, String::new()),
+            (
+                Exit::TimedOut,
+                &["a"],
+                false,
+                format!("{time}; {log}, {shell}"),
+            ),
+            (Exit::TimedOut, &[], true, time.to_owned()),
+        ] {
+            let told = hints(exit, last, has_opened_shell);
+            assert_eq!(told.unwrap_or_default(), expected);
+        }
     }
 }

@@ -300,6 +300,7 @@ impl<'a> Runner<'a> {
                 exit,
                 last,
                 log: key.0.hex()[..12].to_owned(),
+                has_opened_shell: self.on_failure.is_some(),
             }),
         }
     }
@@ -307,7 +308,10 @@ impl<'a> Runner<'a> {
     fn check(&self, command: &Command, devices: &[PathBuf]) -> Result<(), Error> {
         let refused = |what, entitlement| Err(Error::NotAllowed { what, entitlement });
         if command.network == command::Network::Host && !self.settings.allow_host_network {
-            return refused("the host's network", "network.host");
+            return match self.settings.gives_host_network {
+                true => Err(Error::HostNetworkNotAllowed),
+                false => refused("the host's network", "network.host"),
+            };
         }
         if command.security == command::Security::Insecure && !self.settings.allow_insecure {
             return refused("every capability", "security.insecure");

@@ -22,6 +22,8 @@ pub struct CommandSettings {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of SSH agents by name.
     pub ssh: BTreeMap<String, PathBuf>,
+    /// Whether the caller gives all commands the host's network: `--network host`.
+    pub gives_host_network: bool,
     /// Whether a command may reach what the host reaches: `--allow network.host`.
     pub allow_host_network: bool,
     /// Whether a command may have all capabilities: `--allow security.insecure`.
@@ -49,6 +51,7 @@ impl Default for CommandSettings {
             proxies: Vec::new(),
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
+            gives_host_network: false,
             allow_host_network: false,
             allow_insecure: false,
             allow_devices: Devices::default(),

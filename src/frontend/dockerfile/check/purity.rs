@@ -7,6 +7,7 @@ use super::commands::{self, Placed};
 use super::rule::*;
 use super::{CheckInput, Finding, download, find, package};
 use crate::frontend::dockerfile::expand::Expander;
+use crate::frontend::dockerfile::mount;
 use crate::frontend::dockerfile::syntax::*;
 use crate::frontend::suggest;
 
@@ -45,6 +46,13 @@ pub(super) fn check(file: &Dockerfile, input: &CheckInput<'_>, findings: &mut Ve
                 }
                 Kind::Add(add) => download::add(add, findings),
                 Kind::Run(run) => {
+                    for mount in &run.mounts {
+                        if let Some(from) = mount::from(&mount.raw)
+                            && is_image(at, from)
+                        {
+                            misspelt(from, &mount.span, &stages[..at], findings);
+                        }
+                    }
                     flags(run, node, findings);
                     let placed = commands::of(run, node, input.text);
                     download::run(&placed, findings);

@@ -10,7 +10,7 @@ use super::{BaseQuestion, Bases};
 use crate::canon::{Platform, Problem, Reference};
 use crate::frontend::dockerfile::expand::Expander;
 use crate::frontend::dockerfile::syntax::{self, Dockerfile, Instruction, Kind, Span};
-use crate::frontend::dockerfile::trigger;
+use crate::frontend::dockerfile::{mount, trigger};
 use crate::frontend::{NamedContext, Options, suggest};
 use crate::plan::Source;
 
@@ -358,7 +358,7 @@ impl<'a> Needs<'a> {
                 }
                 Kind::Run(run) => {
                     for mount in &run.mounts {
-                        if let Some(from) = mount_from(&mount.raw) {
+                        if let Some(from) = mount::from(&mount.raw) {
                             add(self.origin(from, place, &mount.span));
                         }
                     }
@@ -388,15 +388,4 @@ impl Stage<'_> {
             _ => None,
         }
     }
-}
-
-/// `from` of a mount, in which no variables may be.
-fn mount_from(raw: &str) -> Option<&str> {
-    let mut options = raw.split(',').filter_map(|option| {
-        let option = option.trim_matches(['"', '\'']);
-        option.split_once('=')
-    });
-    let from = options.find(|(key, _)| key.eq_ignore_ascii_case("from"));
-    from.map(|(_, value)| value)
-        .filter(|value| !value.is_empty())
 }

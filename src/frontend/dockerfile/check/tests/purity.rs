@@ -275,6 +275,10 @@ fn misspelt_stages() {
                 "FROM a:1 AS build\nFROM scratch\nCOPY --from=bild a b",
                 &["bild"],
             ),
+            (
+                "FROM a:1 AS build\nFROM scratch\nRUN --mount=target=/m,from=bild --mount=from=build,target=/b a",
+                &["target=/m,from=bild"],
+            ),
             ("FROM a:1 AS build\nFROM build", &[]),
             (
                 "FROM a:1 AS build\nFROM biuld:1\nCOPY --from=x/build a b",
