@@ -16,6 +16,7 @@ pub mod platform;
 pub mod problem;
 pub mod reference;
 pub mod source;
+mod truth;
 pub mod words;
 
 pub use digest::{ChainId, DiffId, Digest, StepKey, TreeDigest};
@@ -26,3 +27,4 @@ pub use platform::Platform;
 pub use problem::Problem;
 pub use reference::Reference;
 pub use source::Source;
+pub use truth::truth;

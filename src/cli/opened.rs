@@ -15,7 +15,7 @@ use super::no_recipe;
 use crate::build::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::login::redacted;
-use crate::canon::{Problem, Source};
+use crate::canon::{Problem, Source, truth};
 use crate::frontend::{dockerfile, toml};
 use crate::step::run::CommandSettings;
 
@@ -120,10 +120,7 @@ fn keeps_git_dir(build_args: &[(String, Option<String>)], environment: &Environm
     let mut values =
         given.filter_map(|(name, value)| value.clone().or_else(|| environment.variable(name)));
     let last = values.next_back();
-    matches!(
-        last.as_deref(),
-        Some("1" | "t" | "T" | "true" | "TRUE" | "True")
-    )
+    last.is_some_and(|value| truth(&value) == Some(true))
 }
 
 /// The recipe of the folder `context`, which goes by the name `shown`. What is named in one that

@@ -9,7 +9,8 @@ use clap::ValueEnum;
 
 use super::csv;
 use super::exit::Failure;
-use super::flags::{Annotation, annotation_key, truth};
+use super::flags::{Annotation, annotation_key};
+use crate::canon::truth;
 use crate::export::archive::Flavour;
 use crate::layer::Codec;
 

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::toml::address;
-use crate::canon::Login;
 use crate::canon::login::{self, decoded, redacted};
 use crate::canon::path::joined;
+use crate::canon::{Login, truth};
 use crate::plan::step::{GitExtras, MovingRef, Revision};
 
 /// Something to fetch.
@@ -232,13 +232,13 @@ fn queried(git: &mut Git, query: &str) -> Result<(), String> {
         }
     }
     let is_switch = |key: &str| matches!(key, "submodules" | "keep-git-dir" | "fetch-by-commit");
-    let switch = |key: &str, value: &str| match value {
-        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => Err(format!(
-            "`{}` is no value of `{key}`: `true` or `false`",
-            other.escape_debug()
-        )),
+    let switch = |key: &str, value: &str| {
+        // The key alone is enough.
+        let is_so = truth(value).or(value.is_empty().then_some(true));
+        is_so.ok_or_else(|| {
+            let value = value.escape_debug();
+            format!("`{value}` is no value of `{key}`: `true` or `false`")
+        })
     };
     let mut names: Vec<String> = git.name.take().into_iter().collect();
     for (key, value) in values {

@@ -5,6 +5,7 @@
 
 use super::suggest;
 use super::toml::value::{Fault, fault, quoted};
+use crate::canon::truth;
 use crate::plan::command::Device;
 
 /// Reads the options of one device.
@@ -47,11 +48,10 @@ pub fn parse<'a>(options: impl Iterator<Item = &'a str>) -> Result<Device, Fault
 }
 
 fn switch(text: &str) -> Result<bool, Fault> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => fault(
-            format!("`required` can't be {}", quoted(other)),
+    match truth(text) {
+        Some(is_so) => Ok(is_so),
+        None => fault(
+            format!("`required` can't be {}", quoted(text)),
             "it is `true` or `false`",
         ),
     }

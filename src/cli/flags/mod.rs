@@ -14,8 +14,8 @@ pub use limits::{Allow, Resources, add_host, allow, bytes, duration, resources, 
 pub use secret::{Secret, Ssh, secret, ssh};
 
 use super::environment::Environment;
-use crate::canon::Platform;
 use crate::canon::platform::ParseError;
+use crate::canon::{Platform, truth};
 
 /// `--build-arg NAME=VALUE`, or `NAME`, whose value the environment has.
 pub fn build_argument(text: &str) -> Result<(String, Option<String>), String> {
@@ -100,15 +100,6 @@ fn is_annotated(kind: &str) -> bool {
         "manifest-descriptor",
     ];
     kinds.contains(&kind)
-}
-
-/// A truth value as Go reads it (`strconv.ParseBool`), and so buildx.
-pub fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 /// The value of a flag that is on or off.

@@ -8,7 +8,7 @@
 use super::csv;
 use super::syntax::{Sharing, Span, Spanned, Word};
 use super::transfer;
-use crate::canon::Problem;
+use crate::canon::{Problem, truth};
 use crate::frontend::suggest;
 
 /// Something that is mounted for one command.
@@ -323,15 +323,14 @@ fn unknown(key: &str, span: &Span) -> Box<Problem> {
 }
 
 fn boolean(key: &str, value: &Spanned<String>) -> Result<bool, Box<Problem>> {
-    match &value.value[..] {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => Err(problem(
+    let text = &value.value;
+    truth(text).ok_or_else(|| {
+        problem(
             &value.span,
-            format!("`{key}` can't be `{other}`"),
+            format!("`{key}` can't be `{text}`"),
             "it is `true` or `false`",
-        )),
-    }
+        )
+    })
 }
 
 fn sharing(value: &Spanned<String>) -> Result<Spanned<Sharing>, Box<Problem>> {

@@ -36,7 +36,7 @@ fn unpinned(command: &Command, has_snapshot: bool) -> Option<Found<'_>> {
                 "upgrade" | "dist-upgrade" | "full-upgrade" | "safe-upgrade" => Some(upgrade(verb)),
                 "install" if !has_snapshot => {
                     let word = operands.find(|word| is_name(word) && !word.text.contains('='))?;
-                    let hint = "take packages from snapshot.debian.org, or write `NAME=VERSION`";
+                    let hint = "take packages from the archive of one day (a snapshot), or write `NAME=VERSION`";
                     Some((UNPINNED_APT, word, hint))
                 }
                 _ => None,

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::canon::truth;
 use crate::frontend::dockerfile::syntax::Spanned;
 
 /// Which rules count.
@@ -81,11 +82,9 @@ impl Settings {
                 "skip" => settings.skip = Names::new(value),
                 "experimental" => settings.experimental = Names::new(value),
                 "error" => {
-                    settings.error = match value.trim() {
-                        "1" | "t" | "T" | "true" | "TRUE" | "True" => true,
-                        "0" | "f" | "F" | "false" | "FALSE" | "False" => false,
-                        other => return Err(Error::NoBoolean(other.to_owned())),
-                    }
+                    let value = value.trim();
+                    let no_boolean = || Error::NoBoolean(value.to_owned());
+                    settings.error = truth(value).ok_or_else(no_boolean)?;
                 }
                 other => return Err(Error::Unknown(other.to_owned())),
             }
