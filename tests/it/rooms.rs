@@ -13,6 +13,7 @@ const TABLE: &str = "
     layer: canon
     sandbox: canon layer
     image: canon layer
+    lock: canon
     frontend: canon plan
     store: canon layer image
     registry: canon image store
