@@ -7,6 +7,8 @@ use std::io;
 use std::ops::Range;
 
 use crate::canon::json;
+use crate::inputs::http::BRING;
+use crate::inputs::pins::NotHeld;
 use crate::inputs::{base, context, git, http, image, layers, layout, select, stage};
 use crate::{layer, plan, registry, step, store};
 
@@ -65,6 +67,26 @@ pub enum Cause {
     /// A command.
     #[error(transparent)]
     Run(#[from] step::run::Error),
+    /// The lock.
+    #[error(transparent)]
+    NotHeld(#[from] NotHeld),
+    /// Another thing than the lock says.
+    #[error(
+        "`{name}` is not what the lock says\n  expected {expected}\n  got      {got}\nhint: if the new one is meant, take it into the lock: `cairn lock --update {name}`"
+    )]
+    Other {
+        /// As the lock calls it.
+        name: String,
+        /// As the lock has it.
+        expected: String,
+        /// As it is.
+        got: String,
+    },
+    /// Something to fetch in a build that may not.
+    #[error(
+        "`{0}` is not in the store, and `--offline` keeps the build off the network\nhint: {BRING}"
+    )]
+    Offline(String),
     /// The key.
     #[error(transparent)]
     Key(#[from] plan::key::Error),
@@ -185,14 +207,17 @@ impl Cause {
             Cause::Hinted(cause, _) => cause.kind(),
             Cause::Base(error) => of_base(error),
             Cause::Context(error) => of_context(error),
-            Cause::NoContext(_) => Kind::Unavailable,
+            Cause::NoContext(_) | Cause::Offline(_) | Cause::NotHeld(_) => Kind::Unavailable,
+            Cause::Other { .. } => Kind::DigestMismatch,
             Cause::Stage(error) => of_stage(error),
             Cause::Layers(error) => of_layers(error),
             Cause::Http(http::Error::Store(error))
             | Cause::Git(git::Error::Store(error))
             | Cause::Store(error) => of_store(error),
             Cause::Http(http::Error::DigestMismatch { .. }) => Kind::DigestMismatch,
-            Cause::Http(http::Error::Fetch { .. } | http::Error::Secret(_)) => Kind::Unavailable,
+            Cause::Http(
+                http::Error::Fetch { .. } | http::Error::Offline(_) | http::Error::Secret(_),
+            ) => Kind::Unavailable,
             Cause::Git(git::Error::Checksum { .. }) => Kind::DigestMismatch,
             Cause::Git(
                 git::Error::Start(_)
@@ -221,6 +246,8 @@ fn of_base(error: &base::Error) -> Kind {
             of_store(error)
         }
         base::Error::Layout(_) => Kind::Unavailable,
+        base::Error::NotHeld(_) => Kind::Unavailable,
+        base::Error::Other { .. } => Kind::DigestMismatch,
     }
 }
 

@@ -5,7 +5,6 @@
 //! commit that was had before the digest is remembered, and its files are had when a step runs. A
 //! context that was never read is read by the step that packs it.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,21 +17,22 @@ use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, Epoch, StepKey};
 use crate::inputs::beneath::Folder;
-use crate::inputs::git::{Remote, Resolved};
-use crate::inputs::http::Fetched;
-use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
+use crate::inputs::git::Resolved;
+use crate::inputs::{Context, Files, Origin, Pick, context, git, stage};
 use crate::layer::{self, Kind, Meta, Tree};
 use crate::plan::name::OWN_CONTEXT;
-use crate::plan::step::{GitExtras, MovingRef, Revision};
-use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
+use crate::plan::step::{GitExtras, MovingRef};
+use crate::plan::{Operation, Plan, Step, StepId};
 use crate::step::run::Runner;
-use crate::store::{Logged, RecordKind};
+use crate::store::Logged;
 
-/// Of the record of what a commit's files came out as.
-const GIT_FILES: &str = ".files";
-
-/// Evaluates every step.
-pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Error> {
+/// Evaluates every step, or `only` some: each has its inputs among them.
+pub(super) fn evaluate(
+    plan: &Plan,
+    settings: &Settings,
+    only: Option<&BTreeSet<StepId>>,
+) -> Result<Outputs, Error> {
+    let is_wanted = |number: usize| only.is_none_or(|only| only.contains(&StepId(number)));
     let evaluation = Evaluation {
         plan,
         settings,
@@ -58,8 +58,10 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         }
     };
     // A folder that isn't there is told before anything is fetched or made.
-    for step in &plan.steps {
-        if let Operation::Context { name, .. } = &step.operation {
+    for (number, step) in plan.steps.iter().enumerate() {
+        if let Operation::Context { name, .. } = &step.operation
+            && is_wanted(number)
+        {
             let folder = evaluation.folder(name).map_err(at(step))?;
             let opened = Folder::open(&folder).map_err(|source| {
                 Cause::Context(context::Error::Folder {
@@ -83,6 +85,9 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
     let outputs = Outputs::of(plan.steps.len());
     let job = |number: usize| {
         let step = &plan.steps[number];
+        if !is_wanted(number) {
+            return Ok(());
+        }
         let output = evaluation.step(step, &outputs);
         let done = output.and_then(|output| outputs.put(StepId(number), output));
         done.map_err(at(step))
@@ -100,11 +105,11 @@ pub(super) struct Evaluation<'a> {
     /// By name; each folder is walked once.
     contexts: Mutex<BTreeMap<String, Arc<Context>>>,
     /// By URL and commit; the folders must stay until their files were packed.
-    checkouts: Mutex<BTreeMap<(String, String, GitExtras), git::Checkout>>,
+    pub(super) checkouts: Mutex<BTreeMap<(String, String, GitExtras), git::Checkout>>,
     /// Runs commands.
     pub(super) runner: Runner<'a>,
     /// What names of commits mean, by URL and name.
-    commits: Mutex<BTreeMap<(String, MovingRef), Resolved>>,
+    pub(super) commits: Mutex<BTreeMap<(String, MovingRef), Resolved>>,
     /// What came of commands, by the place of their step.
     commands: Mutex<BTreeMap<usize, Logged>>,
 }
@@ -234,139 +239,6 @@ impl Evaluation<'_> {
         Ok(context)
     }
 
-    fn http(
-        &self,
-        step: &Step,
-        url: &str,
-        sha256: Option<&Digest>,
-        file_name: &str,
-    ) -> Result<Files, Cause> {
-        let Settings {
-            store,
-            events,
-            epoch,
-            ..
-        } = self.settings;
-        let work = events.start(&step.name);
-        let login = self.plan.logins.get(url);
-        let authorization = self.settings.commands.access().to_file(url, login);
-        let authorization = authorization.map_err(http::Error::from)?;
-        let is_cached = sha256.is_some_and(|sha256| store.blob(sha256).is_some());
-        let Fetched { blob, modified } =
-            http::fetch(url, authorization.as_ref(), sha256, store, events)?;
-        work.finish(if is_cached {
-            Outcome::Cached
-        } else {
-            Outcome::Done
-        });
-        // As `ADD` has it (Dockerfile reference, "Adding files from a URL").
-        let meta = Meta::plain(0o600, modified.unwrap_or(epoch.seconds()));
-        let (size, digest) = (blob.size, blob.digest);
-        single(
-            file_name,
-            (size, digest),
-            meta,
-            Origin::Blob(Box::new(blob)),
-        )
-    }
-
-    /// Files of a commit, or what they came out as when they were last had: a commit never changes.
-    fn git(&self, step: &Step) -> Result<Output, Cause> {
-        let step = &self.pinned(step)?;
-        let Settings {
-            store,
-            epoch,
-            events,
-            no_cache,
-            ..
-        } = self.settings;
-        let key = step_key(step, &[], *epoch)?;
-        if !no_cache && let Some(digest) = store.record(RecordKind::Source, &key.0, GIT_FILES) {
-            events.start(&step.name).finish(Outcome::Cached);
-            return Ok(Output::Commit(OutputDigest(digest)));
-        }
-        self.check_out(step).map(Output::from)
-    }
-
-    fn check_out(&self, step: &Step) -> Result<Files, Cause> {
-        let step = &self.pinned(step)?;
-        let Operation::Git {
-            url,
-            revision: Revision::Commit(commit),
-            selection,
-            extras,
-        } = &step.operation
-        else {
-            return Err(Cause::Bug("a step that names no commit was asked for one"));
-        };
-        let Settings {
-            store,
-            epoch,
-            events,
-            ..
-        } = self.settings;
-        let work = events.start(&step.name);
-        let mut checkouts = locked(&self.checkouts);
-        let checkout = match checkouts.entry((url.clone(), commit.clone(), extras.clone())) {
-            Entry::Occupied(had) => had.into_mut(),
-            Entry::Vacant(place) => {
-                let checkout = git::check_out(&self.remote(url)?, commit, extras, store)?;
-                place.insert(checkout)
-            }
-        };
-        let (context, time) = (checkout.context.clone(), checkout.time);
-        drop(checkouts);
-        let times = match extras.commit_times {
-            true => time,
-            false => *epoch,
-        };
-        let files = context
-            .files(selection, times, &work)
-            .map_err(|error| explained(git::Error::from(error), &*context, None))?;
-        let key = step_key(step, &[], *epoch)?;
-        store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;
-        work.finish(Outcome::Done);
-        Ok(files)
-    }
-
-    /// A repository, and what the caller gives for it.
-    fn remote<'r>(&'r self, url: &'r str) -> Result<Remote<'r>, git::Error> {
-        let login = self.plan.logins.get(url);
-        let access = self.settings.commands.access();
-        Ok(Remote::new(
-            url,
-            login,
-            &access,
-            &self.settings.search_path,
-        )?)
-    }
-
-    /// A step that names its commit, as which a name is resolved once in a build.
-    fn pinned(&self, step: &Step) -> Result<Step, Cause> {
-        let mut step = step.clone();
-        if let Operation::Git {
-            url,
-            revision,
-            extras,
-            ..
-        } = &mut step.operation
-            && let Revision::Ref(wanted) = revision
-        {
-            let mut commits = locked(&self.commits);
-            let resolved = match commits.entry((url.clone(), wanted.clone())) {
-                Entry::Occupied(known) => known.get().clone(),
-                Entry::Vacant(place) => {
-                    let remote = self.remote(url)?;
-                    let resolved = git::resolve(&remote, wanted, &self.settings.store)?;
-                    place.insert(resolved).clone()
-                }
-            };
-            *revision = Revision::Commit(resolved.commit);
-            extras.kept_ref = resolved.named.filter(|_| extras.keep_git_dir);
-        }
-        Ok(step)
-    }
-
     /// Gets the files of a step's inputs that are only remembered; says whether there were any.
     pub(super) fn have_files(&self, step: &Step, outputs: &Outputs) -> Result<bool, Cause> {
         let mut had_any = false;
@@ -381,7 +253,7 @@ impl Evaluation<'_> {
     }
 }
 
-fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -394,7 +266,7 @@ fn inline(name: &str, content: &str, epoch: Epoch) -> Result<Files, Cause> {
 }
 
 /// One file, whose size and digest are these.
-fn single(
+pub(super) fn single(
     name: &str,
     (size, digest): (u64, Digest),
     meta: Meta,

@@ -180,7 +180,7 @@ impl Evaluation<'_> {
         Ok(Some(below.with(Some(layer))))
     }
 
-    fn packer<'a>(&'a self, work: &'a Work) -> Packer<'a> {
+    pub(super) fn packer<'a>(&'a self, work: &'a Work) -> Packer<'a> {
         Packer {
             store: &self.settings.store,
             codec: self.settings.codec,

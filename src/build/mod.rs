@@ -11,9 +11,11 @@ pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
+pub mod questions;
 mod schedule;
+mod sources;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -23,10 +25,11 @@ use self::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
+use crate::inputs::Pins;
 use crate::inputs::base::{Bases, Registries};
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
-use crate::plan::Plan;
+use crate::plan::{Plan, StepId};
 use crate::step::run::{CommandSettings, OnFailure};
 use crate::store::Store;
 
@@ -66,6 +69,8 @@ pub struct Settings {
     pub commands: CommandSettings,
     /// Called where a command failed, before anything else ends.
     pub on_failure: Option<Box<OnFailure>>,
+    /// What names are held to.
+    pub pins: Pins,
     /// `PATH`, by which git is found.
     pub search_path: OsString,
     /// Whoever watches.
@@ -101,6 +106,7 @@ impl Settings {
             folder,
             pull,
             expansion,
+            pins,
             events,
             ..
         } = self;
@@ -110,14 +116,27 @@ impl Settings {
             folder,
             pull: *pull,
             limit: *expansion,
+            pins,
             events,
         }
     }
 }
 
+/// Evaluates `steps` of `plan` and what they need, and no image: what they ask is then in
+/// [`Pins::found`].
+pub fn resolve(plan: &Plan, settings: &Settings, steps: &[StepId]) -> Result<(), Error> {
+    let (mut open, mut needed) = (steps.to_vec(), BTreeSet::new());
+    while let Some(step) = open.pop() {
+        if needed.insert(step) {
+            open.extend(&plan.step(step).inputs);
+        }
+    }
+    evaluate::evaluate(plan, settings, Some(&needed)).map(drop)
+}
+
 /// Builds the images of `plan`.
 pub fn build(plan: &Plan, settings: &Settings) -> Result<Built, Error> {
-    let outputs = evaluate::evaluate(plan, settings)?;
+    let outputs = evaluate::evaluate(plan, settings, None)?;
     let mut images = Vec::new();
     for planned in &plan.images {
         images.push(assemble::image(plan, planned, &outputs, settings)?);

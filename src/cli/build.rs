@@ -8,7 +8,7 @@ use super::exit::Failure;
 use super::exported::{Export, metadata, put};
 use super::recipe::{self, Planned};
 use super::wanted::Wanted;
-use super::{call, commands, interrupt, print};
+use super::{call, commands, interrupt, locked, print};
 use crate::build::{Settings, build};
 use crate::export::engine::Engine;
 use crate::layer::codec::Expansion;
@@ -54,28 +54,18 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
         )?),
         false => None,
     };
+    let pins = locked::pins(&recipe, &arguments.locking, environment)?;
     let mut settings = Settings {
-        store: environment.store()?,
-        registries: environment.registries(&events),
-        folder: recipe.folder.clone(),
-        context: recipe.context.clone(),
-        context_times: recipe.context_times(),
-        ignore_file: recipe.ignore_file.clone(),
-        known: BTreeMap::new(),
-        epoch: environment.epoch(recipe.epoch())?,
         index_annotations: index_annotations(&arguments.recipe),
         codec: wanted.codec,
-        threads: environment.threads,
         expansion: Expansion {
             factor: arguments.max_expansion,
         },
         pull: arguments.pull.unwrap_or(false),
         no_cache: arguments.no_cache.unwrap_or(false),
         no_cache_filter: arguments.commands.no_cache_filter.clone(),
-        commands,
         on_failure,
-        search_path: environment.search_path.clone(),
-        events,
+        ..recipe.settings(environment, commands, pins, events)?
     };
     let Planned {
         plan,
@@ -89,6 +79,7 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
         settings.events.warn(remark);
     }
     let source = warnings.judge(source)?;
+    locked::tell(&plan, &settings)?;
     settings.known = known;
     let built = build(&plan, &settings)
         .map_err(|error| Failure::build(error, source.clone()).or_is(&warnings.slips()))?;

@@ -132,11 +132,11 @@ impl Environment {
         })
     }
 
-    /// The build's timestamp: what `--build-arg` says, else the environment.
-    pub fn epoch(&self, given: Option<&str>) -> Result<Epoch, Failure> {
+    /// The build's timestamp, where one is given: what `--build-arg` says, else the environment.
+    pub fn epoch(&self, given: Option<&str>) -> Result<Option<Epoch>, Failure> {
         match given.or(self.source_date_epoch.as_deref()) {
-            None | Some("" | OF_CONTEXT) => Ok(Epoch::default()),
-            Some(text) => text.parse().map_err(|error| {
+            None | Some("" | OF_CONTEXT) => Ok(None),
+            Some(text) => text.parse().map(Some).map_err(|error| {
                 Failure::usage(
                     format!("SOURCE_DATE_EPOCH: {error}"),
                     "unset it, or use `git log -1 --format=%ct`",
@@ -165,12 +165,13 @@ impl Environment {
         progress::listener(mode, self.colour, self.debug, self.start)
     }
 
-    /// Clients of registries.
-    pub fn registries(&self, events: &Events) -> Registries {
+    /// Clients of registries, which speak to nobody in a build that is `offline`.
+    pub fn registries(&self, events: &Events, offline: bool) -> Registries {
         let (paths, events) = (self.paths.clone(), events.clone());
         Registries::new(move || {
             let settings = Settings {
                 paths: paths.clone(),
+                offline,
                 ..Settings::default()
             };
             Client::new(settings, events.clone())

@@ -105,6 +105,14 @@ impl Failure {
         }
     }
 
+    /// A problem at a place of `source`.
+    pub fn at(code: Code, problem: Problem, source: Source) -> Failure {
+        Failure {
+            code,
+            what: What::Problems(vec![problem], Box::new(source)),
+        }
+    }
+
     /// Any other error.
     pub fn new(code: Code, error: impl std::error::Error + 'static) -> Failure {
         Failure {

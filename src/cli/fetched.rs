@@ -69,9 +69,15 @@ pub fn fetch(
         }
         ContextValue::Http(Http { url, login }) => {
             let authorization = fetcher.access.to_file(url, login.as_ref());
-            let fetched = authorization
-                .map_err(http::Error::from)
-                .and_then(|given| http::fetch(url, given.as_ref(), None, &fetcher.store, events));
+            let fetched = authorization.map_err(http::Error::from).and_then(|given| {
+                let wanted = http::Wanted {
+                    url,
+                    authorization: given.as_ref(),
+                    digest: None,
+                    offline: false,
+                };
+                http::fetch(wanted, &fetcher.store, events)
+            });
             let fetched = fetched.map_err(|error| Failure::new(Code::Unavailable, error))?;
             let content = fetched.blob.open()?;
             fetcher.stream(content, fetched.blob.size).map(Some)

@@ -22,7 +22,10 @@ mod foreign;
 mod images;
 mod inspect;
 mod interrupt;
+mod lock;
+mod locked;
 mod log;
+mod moved;
 mod no_recipe;
 mod opened;
 mod output;
@@ -81,6 +84,7 @@ pub fn run() -> ExitCode {
 fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failure> {
     match arguments.command {
         Command::Build(arguments) => build::run(*arguments, environment),
+        Command::Lock(arguments) => lock::run(*arguments, environment),
         Command::Plan(arguments) => plan::run(*arguments, environment),
         Command::Convert(arguments) => convert::run(*arguments, environment),
         Command::Explain(arguments) => explain::run(&arguments, environment),

@@ -38,6 +38,8 @@ pub struct Opened {
     pub context: PathBuf,
     /// The file with the rules of the context.
     pub ignore_file: IgnoreFile,
+    /// Where its lock is, if it has a place of its own.
+    pub lock: Option<PathBuf>,
     /// What was fetched, as long as it is needed.
     pub kept: Option<Kept>,
 }
@@ -88,6 +90,7 @@ pub fn open(
                 context: folder.clone(),
                 folder,
                 ignore_file: IgnoreFile::None,
+                lock: None,
                 kept: Some(kept),
             })
         }
@@ -203,8 +206,20 @@ fn in_folder(
             _ if has_own => IgnoreFile::OfRecipe(own),
             _ => IgnoreFile::OfContext,
         },
+        lock: (!is_stdin).then(|| lock_of(&path)),
         kept: None,
     })
+}
+
+/// The lock of the recipe at `path`: `cairn.lock`, or of one with a name of its own `NAME.lock`.
+fn lock_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match &*name {
+        "cairn.toml" | "Dockerfile" | "dockerfile" | "Containerfile" => {
+            path.with_file_name("cairn.lock")
+        }
+        name => path.with_file_name(format!("{name}.lock")),
+    }
 }
 
 /// Where `path` really is, if that is in `folder`.

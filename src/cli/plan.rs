@@ -6,6 +6,7 @@ use super::exit::{Code, Failure};
 use super::recipe::Recipe;
 use super::{print, recipe};
 use crate::frontend::toml;
+use crate::inputs::Pins;
 use crate::inputs::base::Bases;
 use crate::layer::codec::Expansion;
 use crate::plan::print as plan_print;
@@ -44,7 +45,7 @@ pub(super) fn planned(
         Err(recipe) => *recipe,
     };
     let events = environment.events(Mode::Quiet);
-    let (store, registries) = (environment.store()?, environment.registries(&events));
+    let (store, registries) = (environment.store()?, environment.registries(&events, false));
     let folder = recipe.folder.clone();
     let bases = Bases {
         store: &store,
@@ -52,6 +53,7 @@ pub(super) fn planned(
         folder: &folder,
         pull: false,
         limit: Expansion::default(),
+        pins: &Pins::default(),
         events: &events,
     };
     Ok(recipe.plan(&bases)?.plan)

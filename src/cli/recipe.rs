@@ -1,5 +1,6 @@
 //! The recipe that the arguments mean, and its plan.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::arguments::{self, Network};
@@ -8,14 +9,18 @@ use super::environment::{Environment, OF_CONTEXT};
 use super::exit::{Code, Failure};
 use super::fetched::Kept;
 use super::flags;
+use super::locked;
 use super::opened::{self, Language, Opened};
+use crate::build::Settings;
 use crate::build::bases::{self, Known, Unplanned};
 use crate::build::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::{Epoch, Platform, Problem, Source};
 use crate::frontend::dockerfile::{self, Bases, build_argument, syntax::Dockerfile};
 use crate::frontend::{NamedContext, Options, toml};
-use crate::inputs;
+use crate::inputs::{self, Pins};
+use crate::layer::Codec;
+use crate::layer::codec::Expansion;
 use crate::plan::{self, Plan};
 use crate::step::run::CommandSettings;
 
@@ -27,6 +32,8 @@ pub struct Recipe {
     pub context: PathBuf,
     /// The file with the rules of what the context leaves out.
     pub ignore_file: IgnoreFile,
+    /// Where its lock is, if it has a place of its own.
+    pub lock: Option<PathBuf>,
     pub source: Source,
     kept: Option<Kept>,
     pub options: Options,
@@ -66,6 +73,7 @@ pub fn read(
         folder,
         context,
         ignore_file,
+        lock,
         kept,
     } = opened::open(arguments, environment, commands, events)?;
     if let (Language::Toml, Some(flag)) = (language, arguments.dockerfile.given()) {
@@ -99,6 +107,7 @@ pub fn read(
             folder,
             context,
             ignore_file,
+            lock,
             source,
             kept,
             options,
@@ -205,6 +214,38 @@ impl Recipe {
     pub fn epoch(&self) -> Option<&str> {
         let given = self.options.build_args.get("SOURCE_DATE_EPOCH");
         given.map(String::as_str)
+    }
+
+    /// What it is built with, where nothing else is asked for.
+    pub fn settings(
+        &self,
+        environment: &Environment,
+        commands: CommandSettings,
+        pins: Pins,
+        events: Events,
+    ) -> Result<Settings, Failure> {
+        Ok(Settings {
+            store: environment.store()?,
+            registries: environment.registries(&events, pins.is_offline()),
+            folder: self.folder.clone(),
+            context: self.context.clone(),
+            context_times: self.context_times(),
+            ignore_file: self.ignore_file.clone(),
+            known: Known::new(),
+            epoch: locked::epoch(self, &pins, environment)?,
+            index_annotations: BTreeMap::new(),
+            codec: Codec::default(),
+            threads: environment.threads,
+            expansion: Expansion::default(),
+            pull: false,
+            no_cache: false,
+            no_cache_filter: Vec::new(),
+            commands,
+            on_failure: None,
+            pins,
+            search_path: environment.search_path.clone(),
+            events,
+        })
     }
 
     /// Its text.

@@ -13,7 +13,7 @@ pub fn push(arguments: &Push, environment: &Environment) -> Result<(), Failure> 
     let descriptor = images::find(&store, &arguments.image)?;
     let target = reference(arguments.target.as_ref().unwrap_or(&arguments.image))?;
     let events = environment.events(arguments.progress.mode());
-    let registries = environment.registries(&events);
+    let registries = environment.registries(&events, false);
     let known = store
         .images()?
         .into_iter()
@@ -32,7 +32,7 @@ pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> 
     let store = environment.store()?;
     let name = reference(&arguments.reference)?;
     let events = environment.events(arguments.progress.mode());
-    let registries = environment.registries(&events);
+    let registries = environment.registries(&events, false);
     let platform = arguments
         .platform
         .clone()

@@ -7,9 +7,11 @@ use std::sync::OnceLock;
 
 use super::image::{self, BaseImage};
 use super::layout;
+use super::pins::{NotHeld, Pins};
 use crate::canon::event::Events;
-use crate::canon::{Platform, Reference};
+use crate::canon::{Digest, Platform, Reference};
 use crate::layer::codec::Expansion;
+use crate::lock;
 use crate::plan::Source;
 use crate::registry::{self, Client};
 use crate::store::Store;
@@ -35,6 +37,21 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// The lock.
+    #[error(transparent)]
+    NotHeld(#[from] NotHeld),
+    /// Another image than the lock says.
+    #[error(
+        "`{name}` is not what the lock says\n  expected {expected}\n  got      {got}\nhint: `cairn lock --update {name}` takes what it is today"
+    )]
+    Other {
+        /// The image's name.
+        name: String,
+        /// As the lock has it.
+        expected: Digest,
+        /// As it is.
+        got: Digest,
+    },
 }
 
 impl Registries {
@@ -70,6 +87,8 @@ pub struct Bases<'a> {
     pub pull: bool,
     /// How far a layout's archive may expand.
     pub limit: Expansion,
+    /// What names are held to.
+    pub pins: &'a Pins,
     /// Whoever watches.
     pub events: &'a Events,
 }
@@ -79,10 +98,21 @@ impl Bases<'_> {
     ///
     /// A name that the store has, because it was built or pulled by that name, is taken from
     /// there; any other is asked for at its registry each time, as a tag may have moved. What has
-    /// a digest is only fetched when the store lacks something of it.
+    /// a digest, its own or the lock's, is only fetched when the store lacks something of it.
     pub fn get(&self, source: &Source, platform: &Platform) -> Result<BaseImage, Error> {
         match source {
-            Source::Registry(reference) => self.named(reference, platform),
+            Source::Registry(reference) => {
+                let held = self.pins.image(reference, platform)?;
+                let (descriptor, image) = match held {
+                    Some(held) => self.held(reference, platform, &held)?,
+                    None => self.named(reference, platform)?,
+                };
+                let manifest = image.descriptor.digest;
+                let index = (descriptor != manifest).then_some(descriptor);
+                let found = lock::Image { index, manifest };
+                self.pins.put_image(reference, platform, found);
+                Ok(image)
+            }
             Source::Layout { path, name } => {
                 let descriptor = layout::import(
                     &self.folder.join(path),
@@ -95,7 +125,36 @@ impl Bases<'_> {
         }
     }
 
-    fn named(&self, reference: &Reference, platform: &Platform) -> Result<BaseImage, Error> {
+    /// The image that the lock says.
+    fn held(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+        held: &lock::Image,
+    ) -> Result<(Digest, BaseImage), Error> {
+        let pinned = Reference {
+            digest: Some(held.named()),
+            ..reference.clone()
+        };
+        let client = self.registries.client()?;
+        let descriptor = client.pull(self.store, &pinned, Some(platform))?;
+        let image = BaseImage::read(self.store, &descriptor, platform)?;
+        match image.descriptor.digest == held.manifest {
+            true => Ok((descriptor.digest, image)),
+            false => Err(Error::Other {
+                name: reference.to_string(),
+                expected: held.manifest,
+                got: image.descriptor.digest,
+            }),
+        }
+    }
+
+    /// What a name means today, or its own digest; and the image.
+    fn named(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<(Digest, BaseImage), Error> {
         if !self.pull
             && reference.digest.is_none()
             && let Some(descriptor) = self.store.image(reference)?
@@ -108,7 +167,7 @@ impl Bases<'_> {
                     self.events.warn(format!(
                         "{reference} is a name that can move; the store has it as @{digest}"
                     ));
-                    return Ok(other?);
+                    return Ok((digest, other?));
                 }
             }
         }
@@ -122,6 +181,7 @@ impl Bases<'_> {
                 descriptor.digest
             ));
         }
-        Ok(BaseImage::read(self.store, &descriptor, platform)?)
+        let image = BaseImage::read(self.store, &descriptor, platform)?;
+        Ok((descriptor.digest, image))
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::layers::{LayerContent, Unpacked};
 use super::select;
-use crate::canon::{Digest, EntryPath};
+use crate::canon::{Digest, EntryPath, Epoch};
 use crate::layer::pack::Contents;
 use crate::layer::{Entry, Kind, Meta, Tree, tree};
 use crate::store::Blob;
@@ -119,6 +119,24 @@ impl Origin {
             Origin::Bytes(bytes) => Ok(Box::new(&bytes[..])),
             Origin::Held(holder, number) => holder.open(*number),
         }
+    }
+}
+
+impl Pick {
+    /// Gives everything in it the same time.
+    pub fn set_times(&mut self, time: Epoch) -> Result<(), tree::Error> {
+        let timed = |tree: &Tree| {
+            let mut entries = tree.entries().to_vec();
+            for entry in &mut entries {
+                entry.meta.mtime = time.seconds();
+            }
+            Tree::new(entries)
+        };
+        self.tree = timed(&self.tree)?;
+        if let Some(kept) = &mut self.kept {
+            kept.above = timed(&kept.above)?;
+        }
+        Ok(())
     }
 }
 

@@ -28,22 +28,72 @@ pub enum Error {
     },
     /// Other bytes than the recipe says.
     #[error(
-        "`{url}` is not what the recipe says\n  expected {expected}\n  got      {got}\n  cause: the server changed it, or the transfer was tampered with; nothing was stored\nhint: if the new bytes are meant, put their digest into the recipe"
+        "`{url}` is not what {by} says\n  expected {expected}\n  got      {got}\n  cause: the server changed it, or the transfer was tampered with; nothing was stored\nhint: if the new bytes are meant, {}", by.way_out(url)
     )]
     DigestMismatch {
         /// From where.
         url: String,
+        /// Who says what it is.
+        by: By,
         /// As the recipe has it.
         expected: Digest,
         /// As it is.
         got: Digest,
     },
+    /// Nothing outside is to be asked.
+    #[error(
+        "`{0}` is not in the store, and `--offline` keeps the build off the network\nhint: {BRING}"
+    )]
+    Offline(String),
     /// A secret for the server.
     #[error(transparent)]
     Secret(#[from] super::access::BadSecret),
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+}
+
+/// The way out where something isn't in the store and nothing is to be fetched.
+pub const BRING: &str = "`cairn pull --inputs` or a build without `--offline` brings it";
+
+/// Who says what a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The recipe.
+    Recipe,
+    /// The lock.
+    Lock,
+}
+
+impl By {
+    fn way_out(self, url: &str) -> String {
+        match self {
+            By::Recipe => "put their digest into the recipe".to_owned(),
+            By::Lock => format!("take them into the lock: `cairn lock --update {url}`"),
+        }
+    }
+}
+
+impl std::fmt::Display for By {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            By::Recipe => "the recipe",
+            By::Lock => "the lock",
+        })
+    }
+}
+
+/// A file to fetch.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// What proves who asks: for that address alone, not for where it leads.
+    pub authorization: Option<&'a Authorization>,
+    /// What it must be, and who says so.
+    pub digest: Option<(&'a Digest, By)>,
+    /// Whether it may only come from the store.
+    pub offline: bool,
 }
 
 const TRIES: u32 = 4;
@@ -60,21 +110,18 @@ pub struct Fetched {
     pub modified: Option<i64>,
 }
 
-/// The file at `url`, which must have that digest, if one is given. `authorization` goes to that
-/// address alone, not to where it leads.
-pub fn fetch(
-    url: &str,
-    authorization: Option<&Authorization>,
-    digest: Option<&Digest>,
-    store: &Store,
-    events: &Events,
-) -> Result<Fetched, Error> {
+/// The file that is wanted; it must have that digest, if one is given.
+pub fn fetch(wanted: Wanted<'_>, store: &Store, events: &Events) -> Result<Fetched, Error> {
+    let Wanted { url, digest, .. } = wanted;
     // All that it will be is taken from it, so a damaged one would be another input.
-    if let Some(blob) = digest.and_then(|digest| store.checked_blob(digest)) {
+    if let Some(blob) = digest.and_then(|(digest, _)| store.checked_blob(digest)) {
         let modified = None;
         return Ok(Fetched { blob, modified });
     }
     let shown = url.split(['?', '#']).next().unwrap_or(url).to_owned();
+    if wanted.offline {
+        return Err(Error::Offline(shown));
+    }
     let failed = |reason: String| Error::Fetch {
         url: shown.clone(),
         reason,
@@ -85,7 +132,7 @@ pub fn fetch(
     let runtime = runtime.map_err(|error| failed(error.to_string()))?;
     let mut delay = Duration::from_millis(200);
     for attempt in 1.. {
-        match runtime.block_on(attempt_once((url, &shown), authorization, digest, store)) {
+        match runtime.block_on(attempt_once(wanted, &shown, store)) {
             Err(Attempt::Again(reason)) if attempt < TRIES => {
                 let (wait, next) = (delay.as_secs_f64(), attempt + 1);
                 events.note(format!(
@@ -144,12 +191,13 @@ enum Attempt {
     Never(Error),
 }
 
-async fn attempt_once(
-    (url, shown): (&str, &str),
-    authorization: Option<&Authorization>,
-    digest: Option<&Digest>,
-    store: &Store,
-) -> Result<Fetched, Attempt> {
+async fn attempt_once(wanted: Wanted<'_>, shown: &str, store: &Store) -> Result<Fetched, Attempt> {
+    let Wanted {
+        url,
+        authorization,
+        digest,
+        ..
+    } = wanted;
     let never = |reason: String| {
         Attempt::Never(Error::Fetch {
             url: shown.to_owned(),
@@ -202,7 +250,7 @@ async fn attempt_once(
             return Err(never(format!("it is larger than {LARGEST} bytes")));
         }
     }
-    let Some(digest) = digest else {
+    let Some((digest, by)) = digest else {
         let blob = writer.finish();
         let blob = blob.map_err(|error| Attempt::Never(error.into()))?;
         return Ok(Fetched { blob, modified });
@@ -211,6 +259,7 @@ async fn attempt_once(
         Err(crate::store::Error::DigestMismatch { expected, got, .. }) => {
             Err(Attempt::Never(Error::DigestMismatch {
                 url: shown.to_owned(),
+                by,
                 expected,
                 got,
             }))

@@ -4,8 +4,10 @@
 //! [`read`](mod@read)), and what differs between two of them. Pure: never reads a file, a network
 //! or a clock.
 
+pub mod difference;
 pub mod exchange;
 pub mod package;
+pub mod package_url;
 pub mod read;
 pub mod seal;
 pub mod write;
@@ -139,8 +141,10 @@ pub struct Asker {
     pub selected: Digest,
 }
 
-/// What the commit of a repository goes by: the URL, the ref, whether submodules belong to it.
-pub fn git_name(url: &str, name: Option<&str>, submodules: bool) -> String {
+/// What the commit of a repository goes by: the URL, the ref, whether submodules and `.git` belong
+/// to its files.
+pub fn git_name(url: &str, name: Option<&str>, submodules: bool, git_dir: bool) -> String {
     let submodules = if submodules { "+submodules" } else { "" };
-    format!("{url}#{}{submodules}", name.unwrap_or("HEAD"))
+    let git_dir = if git_dir { "+git-dir" } else { "" };
+    format!("{url}#{}{submodules}{git_dir}", name.unwrap_or("HEAD"))
 }

@@ -18,6 +18,29 @@ use super::{
 };
 use crate::canon::{Digest, Epoch, Platform, Problem, Source};
 
+/// Why a lock can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// What kind it is.
+    pub kind: Kind,
+    /// What is wrong, and where.
+    pub problem: Problem,
+}
+
+/// What kind of error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It is no lock that this cairn reads.
+    Unreadable,
+    /// An entry is not what its seal says.
+    Changed,
+}
+
+fn unreadable(problem: Problem) -> Box<Error> {
+    let kind = Kind::Unreadable;
+    Box::new(Error { kind, problem })
+}
+
 /// The way out of whatever is wrong with a lock.
 const RENEW: &str = "take the lock that was committed, or make it anew: `cairn lock --update`";
 
@@ -26,12 +49,12 @@ const RENEW: &str = "take the lock that was committed, or make it anew: `cairn l
 /// # Errors
 /// What is wrong with it, and where: text that is no TOML or has other members, another version,
 /// an entry whose seal is not its own.
-pub fn read(source: &Source) -> Result<Lock, Box<Problem>> {
+pub fn read(source: &Source) -> Result<Lock, Box<Error>> {
     let text = source.text();
     if let Some(at) = conflict(text) {
         let problem = Problem::new("the lock holds two sides of a merge that nobody has ended");
         let hint = "take either side (`git checkout --ours` or `--theirs`) and run `cairn lock`";
-        return Err(Box::new(problem.at(at).hint(hint)));
+        return Err(unreadable(problem.at(at).hint(hint)));
     }
     let version: Version = parse(text)?;
     if version.version != VERSION {
@@ -40,7 +63,7 @@ pub fn read(source: &Source) -> Result<Lock, Box<Problem>> {
             version.version
         ));
         let hint = "build with the cairn that wrote it, or make it anew: `cairn lock --update`";
-        return Err(Box::new(problem.hint(hint)));
+        return Err(unreadable(problem.hint(hint)));
     }
     let whole: Text = parse(text)?;
     let mut lock = Lock {
@@ -59,18 +82,15 @@ pub fn read(source: &Source) -> Result<Lock, Box<Problem>> {
         let epoch = LockedEpoch { seconds, from };
         check(&seal, Seal::of(&["epoch"], &epoch), "epoch", span.clone())?;
         if seconds.to_string().parse::<Epoch>().is_err() {
-            return Err(Box::new(
-                Problem::new("the lock's epoch is none")
-                    .at(span)
-                    .hint(RENEW),
-            ));
+            let problem = Problem::new("the lock's epoch is none");
+            return Err(unreadable(problem.at(span).hint(RENEW)));
         }
         lock.epoch = Some(epoch);
     }
     for (name, of) in whole.platform {
         let platform: Platform = name.get_ref().parse().map_err(|error| {
             let problem = Problem::new(format!("the lock names no platform: {error}"));
-            Box::new(problem.at(name.span()).hint(RENEW))
+            unreadable(problem.at(name.span()).hint(RENEW))
         })?;
         let name = name.into_inner();
         let place = |table| ["platform", name.as_str(), table];
@@ -95,14 +115,14 @@ fn conflict(text: &str) -> Option<Range<usize>> {
     Some(at..at + length)
 }
 
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Box<Problem>> {
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Box<Error>> {
     toml::from_str(text).map_err(|error| {
         let problem = Problem::new(format!("the lock can't be read: {}", error.message()));
         let problem = match error.span() {
             Some(span) => problem.at(span),
             None => problem,
         };
-        Box::new(problem.hint(RENEW))
+        unreadable(problem.hint(RENEW))
     })
 }
 
@@ -112,14 +132,14 @@ fn check(
     own: Result<Seal, crate::canon::json::Error>,
     what: &str,
     span: Range<usize>,
-) -> Result<(), Box<Problem>> {
+) -> Result<(), Box<Error>> {
     if own.is_ok_and(|own| own == *found) {
         return Ok(());
     }
     let problem = Problem::new(format!("the lock's entry of `{what}` was changed by hand"));
-    Err(Box::new(
-        problem.at(span).label("its seal is another's").hint(RENEW),
-    ))
+    let problem = problem.at(span).label("its seal is another's").hint(RENEW);
+    let kind = Kind::Changed;
+    Err(Box::new(Error { kind, problem }))
 }
 
 #[derive(Deserialize)]
@@ -172,7 +192,7 @@ trait Entry {
 fn entries<T: Entry>(
     place: &[&str],
     texts: Entries<T>,
-) -> Result<BTreeMap<String, T::Value>, Box<Problem>> {
+) -> Result<BTreeMap<String, T::Value>, Box<Error>> {
     let mut values = BTreeMap::new();
     for (name, text) in texts {
         let span = text.span();
@@ -188,7 +208,7 @@ fn asked<T, V: Serialize>(
     place: &[&str],
     texts: Vec<Spanned<T>>,
     split: impl Fn(T) -> (Asked<V>, Seal),
-) -> Result<Vec<Asked<V>>, Box<Problem>> {
+) -> Result<Vec<Asked<V>>, Box<Error>> {
     let mut all = Vec::with_capacity(texts.len());
     for text in texts {
         let span = text.span();

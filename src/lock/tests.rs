@@ -1,7 +1,7 @@
 //! Locks as text, there and back, and what is refused.
 
 use super::*;
-use crate::canon::{Problem, Source};
+use crate::canon::Source;
 
 fn digest(text: &str) -> Digest {
     Digest::of(text.as_bytes())
@@ -93,18 +93,18 @@ fn full() -> Lock {
             seconds: 315_532_800,
             from: EpochFrom::Default,
         }),
-        git: BTreeMap::from([(git_name("https://e.org/r", Some("v1"), true), commit)]),
+        git: BTreeMap::from([(git_name("https://e.org/r", Some("v1"), true, false), commit)]),
         http: BTreeMap::from([("https://example.org/tool.tgz".to_owned(), file)]),
         platforms: BTreeMap::from([("linux/amd64".parse().unwrap(), of)]),
     }
 }
 
-fn read_text(text: &str) -> Result<Lock, Box<Problem>> {
+fn read_text(text: &str) -> Result<Lock, Box<read::Error>> {
     read::read(&Source::new("cairn.lock", text.into(), LARGEST).unwrap())
 }
 
 fn refusal(text: &str) -> String {
-    let problem = read_text(text).unwrap_err();
+    let problem = read_text(text).unwrap_err().problem;
     assert!(problem.hint.is_some(), "{problem:?}");
     problem.message
 }
@@ -204,4 +204,51 @@ fn two_sides_that_add_different_names_are_one_lock() {
     let added = line_of(&theirs, "\"https://z.example/1\"");
     let merged = text.replace(&last, &format!("{last}\n{added}"));
     assert_eq!(read_text(&merged).unwrap().http.len(), 3);
+}
+
+#[test]
+fn what_moved_is_said_in_words() {
+    use difference::{How, difference};
+    let (before, mut after) = (full(), full());
+    assert_eq!(difference(&before, &after), []);
+    after.git.values_mut().next().unwrap().commit = "f".repeat(40);
+    after.http.clear();
+    let of = after.platforms.values_mut().next().unwrap();
+    let fetched = |version: &str| Exchange {
+        request: Request {
+            url: format!("http://example.org/pool/libssl3_{version}_amd64.deb"),
+            method: "GET".to_owned(),
+            asked: BTreeMap::new(),
+            sent: None,
+        },
+        response: Response {
+            status: 200,
+            headers: BTreeMap::new(),
+            body: body(version),
+            trailers: BTreeMap::new(),
+        },
+    };
+    of.commands[0].answer.exchanges[0].response.status = 404;
+    of.commands[0].answer.exchanges.push(fetched("3.0.16"));
+    of.packages[0].answer.packages[0].version = "8".to_owned();
+    let mut earlier = before.clone();
+    let exchanges = &mut earlier.platforms.values_mut().next().unwrap().commands[0].answer;
+    exchanges.exchanges.push(fetched("3.0.15"));
+    let said: Vec<_> = difference(&earlier, &after)
+        .into_iter()
+        .map(|moved| match moved.how {
+            How::Changed(how) => format!("{}: {how}", moved.what),
+            other => format!("{}: {other:?}", moved.what),
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "git https://e.org/r#v1+submodules: commit 0123456789ab→ffffffffffff",
+            "http https://example.org/tool.tgz: Removed",
+            "packages curl (linux/amd64): 1 package changed, curl 7.88.1-10+deb12u12→8",
+            "run apt-get update (linux/amd64): 1 other answers; 1 more requests; 1 fewer requests; \
+             1 package changed, libssl3 3.0.15→3.0.16",
+        ]
+    );
 }

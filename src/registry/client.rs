@@ -34,6 +34,8 @@ pub struct Settings {
     pub first_delay: Duration,
     /// Bytes that are sent in one request; larger blobs are uploaded in several.
     pub chunk: u64,
+    /// Whether no registry is spoken to: only what the store has can be had.
+    pub offline: bool,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             paths: Paths::default(),
             first_delay: retry::FIRST_DELAY,
             chunk: 64 << 20,
+            offline: false,
         }
     }
 }
@@ -57,6 +60,7 @@ pub(super) struct Inner {
     pub(super) events: Events,
     pub(super) first_delay: Duration,
     pub(super) chunk: u64,
+    offline: bool,
     pub(super) authorizations: Authorizations,
     /// By host and repository.
     pub(super) credentials: Mutex<BTreeMap<(String, String), Option<Found>>>,
@@ -77,6 +81,7 @@ impl Client {
             events,
             first_delay: settings.first_delay,
             chunk: settings.chunk.max(1),
+            offline: settings.offline,
             authorizations: Authorizations::default(),
             credentials: Mutex::default(),
             connections: Mutex::default(),
@@ -143,6 +148,9 @@ impl Source {
             .filter(|&index| needs(&self.links[index].endpoint))
             .collect();
         order.sort_by_key(|&index| index != preferred);
+        if let Some(link) = self.links.last().filter(|link| link.inner.offline) {
+            return Err(Error::Offline(link.host()));
+        }
         // The registry itself is always last in `links`, and has the last word.
         let mut last = None;
         for index in order {

@@ -146,6 +146,11 @@ pub enum Error {
         /// The way out.
         hint: String,
     },
+    /// Nobody is to be spoken to.
+    #[error(
+        "{0} would have to be asked for what is not in the store, and `--offline` keeps the build off the network\nhint: `cairn pull --inputs` or a build without `--offline` brings it"
+    )]
+    Offline(String),
     /// The reference's digest is another than that of what is pushed.
     #[error("what is pushed has the digest {got}, but its name says {expected}")]
     OtherDigest {

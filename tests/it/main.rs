@@ -28,6 +28,7 @@ mod interop_outputs;
 mod interop_schema;
 mod interop_unpack;
 mod layers;
+mod lock;
 mod members;
 mod mutations;
 mod outputs;

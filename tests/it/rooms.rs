@@ -17,12 +17,12 @@ const TABLE: &str = "
     frontend: canon plan
     store: canon layer image
     registry: canon image store
-    inputs: canon plan layer image store registry
+    inputs: canon plan layer image lock store registry
     step: canon plan layer sandbox image store inputs
-    build: canon plan frontend layer sandbox image store registry inputs step
+    build: canon plan frontend layer sandbox image lock store registry inputs step
     export: canon plan layer image store registry inputs
     ui: canon
-    cli: canon plan layer sandbox image frontend store registry inputs step build export ui
+    cli: canon plan layer sandbox image lock frontend store registry inputs step build export ui
 ";
 
 /// Most lines of one file, tests included.

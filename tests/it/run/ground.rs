@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use cairn::build::{Built, Error, Settings, build};
 use cairn::canon::event::{Event, Events};
 use cairn::canon::{EntryPath, Epoch, Platform};
+use cairn::inputs::Pins;
 use cairn::inputs::base::Registries;
 use cairn::layer::Codec;
 use cairn::layer::codec::Expansion;
@@ -94,6 +95,7 @@ impl Ground {
                 ..CommandSettings::default()
             },
             on_failure: None,
+            pins: Pins::default(),
             search_path: Default::default(),
             events: Events::new(move |event| ears.lock().unwrap().push(event)),
         };

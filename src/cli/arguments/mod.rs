@@ -1,17 +1,19 @@
 //! What can be said on the command line.
 
+mod recipe;
+
+pub use recipe::{Commands, Dockerfile, Locking, Look, Network, Recipe};
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::exit::Failure;
-use super::flags::{self, Allow, Annotation, Call, Format, Resources, Secret, Ssh};
-use super::foreign::Foreign;
-use super::output::Compression;
-use super::progress::Progress;
 use crate::canon::Platform;
-use crate::plan::command::Ulimit;
+use crate::cli::exit::Failure;
+use crate::cli::flags;
+use crate::cli::foreign::Foreign;
+use crate::cli::output::Compression;
+use crate::cli::progress::Progress;
 use crate::ui::progress::Mode;
 
 /// Builds OCI images whose digests follow purely from their inputs.
@@ -65,6 +67,10 @@ pub enum Command {
     /// Build an image from a recipe
     #[command(visible_alias = "b")]
     Build(Box<Build>),
+    /// Write down what every name in a recipe that can move means now, in cairn.lock
+    ///
+    /// What the lock holds already stays as it is; `--update` moves it.
+    Lock(Box<Lock>),
     /// Show what would be built, and touch nothing
     Plan(Box<Plan>),
     /// Write the cairn.toml that says what a Dockerfile says
@@ -113,6 +119,7 @@ impl Command {
     pub fn mode(&self) -> Mode {
         match self {
             Command::Build(arguments) => arguments.progress.mode(),
+            Command::Lock(arguments) => arguments.progress.mode(),
             Command::Push(arguments) => arguments.progress.mode(),
             Command::Pull(arguments) => arguments.progress.mode(),
             _ => Mode::Auto,
@@ -125,137 +132,12 @@ impl Command {
     pub fn default_progress(&mut self, default: &str) -> Result<(), Failure> {
         match self {
             Command::Build(arguments) => arguments.progress.or_default(default),
+            Command::Lock(arguments) => arguments.progress.or_default(default),
             Command::Push(arguments) => arguments.progress.or_default(default),
             Command::Pull(arguments) => arguments.progress.or_default(default),
             _ => Ok(()),
         }
     }
-}
-
-/// What chooses a recipe and how it is read.
-#[derive(Debug, Args)]
-pub struct Recipe {
-    /// The context, which files are copied from: a folder, a git URL (`URL.git#REF:FOLDER`,
-    /// `URL.git?ref=REF&subdir=FOLDER`), the URL of a tar, or `-`, a tar or a Dockerfile on standard
-    /// input
-    #[arg(default_value = ".", value_name = "PATH")]
-    pub context: String,
-    /// The recipe [default: PATH/cairn.toml, else PATH/Dockerfile]; `-` is standard input
-    #[arg(short, long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// The stage to build
-    #[arg(long, value_name = "STAGE")]
-    pub target: Option<String>,
-    /// The platforms to build for, in place of the recipe's; `local` is this machine's [default:
-    /// $DOCKER_DEFAULT_PLATFORM, for a recipe that names none]
-    #[arg(long, value_name = "PLATFORM", value_delimiter = ',', value_parser = flags::platform)]
-    pub platform: Vec<Platform>,
-    /// A folder, or what `docker-image://`, `oci-layout://`, git and HTTP have, under a name that the
-    /// recipe copies from
-    #[arg(long, value_name = "NAME=PATH", value_parser = key_value)]
-    pub build_context: Vec<(String, String)>,
-    /// A label of the image
-    #[arg(long, value_name = "KEY=VALUE", value_parser = flags::label)]
-    pub label: Vec<(String, String)>,
-    /// An annotation of the manifest, or with `index:` before it of the index of several
-    #[arg(long, value_name = "KEY=VALUE", value_parser = flags::annotation)]
-    pub annotation: Vec<Annotation>,
-    #[command(flatten, next_help_heading = "Dockerfiles")]
-    pub dockerfile: Dockerfile,
-}
-
-impl Recipe {
-    /// Whether its context is had from elsewhere.
-    pub fn is_fetched(&self) -> bool {
-        !matches!(
-            flags::ContextValue::new(&self.context),
-            Ok(flags::ContextValue::Folder(_))
-        )
-    }
-}
-
-/// What a Dockerfile is given.
-#[derive(Debug, Args)]
-pub struct Dockerfile {
-    /// A value for an ARG; without one, the environment's
-    #[arg(long, value_name = "NAME[=VALUE]", value_parser = flags::build_argument)]
-    pub build_arg: Vec<(String, Option<String>)>,
-    /// A line of /etc/hosts for RUN
-    #[arg(long, value_name = "NAME:ADDRESS", value_parser = flags::add_host)]
-    pub add_host: Vec<(String, String)>,
-    /// A resource limit of RUN, as ulimit has it: `nofile=1024:2048`
-    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = flags::ulimit)]
-    pub ulimit: Vec<Ulimit>,
-    /// What /dev/shm of RUN may hold [default: 64m]
-    #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
-    pub shm_size: Option<u64>,
-    /// What RUN reaches: the network, nothing, or all that this machine does (with `--allow
-    /// network.host`)
-    #[arg(long, value_enum, value_name = "NETWORK")]
-    pub network: Option<Network>,
-}
-
-impl Dockerfile {
-    /// A flag that was given.
-    pub fn given(&self) -> Option<&'static str> {
-        let flags = [
-            ("--build-arg", !self.build_arg.is_empty()),
-            ("--add-host", !self.add_host.is_empty()),
-            ("--ulimit", !self.ulimit.is_empty()),
-            ("--shm-size", self.shm_size.is_some()),
-            ("--network", self.network.is_some()),
-        ];
-        flags
-            .into_iter()
-            .find(|(_, given)| *given)
-            .map(|(flag, _)| flag)
-    }
-}
-
-/// What RUN reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Network {
-    /// The network
-    Default,
-    /// Itself alone
-    None,
-    /// Whatever this machine reaches
-    Host,
-}
-
-/// What the commands of a Dockerfile are run with, which is in no step's key.
-#[derive(Debug, Args)]
-pub struct Commands {
-    /// A secret for `RUN --mount=type=secret`, and for servers: `id=ID,src=FILE` or `id=ID,env=NAME`
-    #[arg(long, value_name = "SPEC", value_parser = flags::secret)]
-    pub secret: Vec<Secret>,
-    /// An agent for `RUN --mount=type=ssh`, and for git: `default`, or `ID=SOCKET`
-    #[arg(long, value_name = "SPEC", value_parser = flags::ssh)]
-    pub ssh: Vec<Ssh>,
-    /// Let RUN have more: `network.host`, `security.insecure`, `device[=NAME]`
-    #[arg(long, value_name = "WHAT", value_parser = flags::allow)]
-    pub allow: Vec<Allow>,
-    /// Bytes of memory for each RUN
-    #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
-    pub memory: Option<u64>,
-    /// Resources of each RUN, as BuildKit has them: `memory=512m`
-    #[arg(long, value_name = "SPEC", value_parser = flags::resources, conflicts_with = "memory")]
-    pub resource: Option<Resources>,
-    /// Processes for each RUN
-    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
-    pub processes: Option<u64>,
-    /// Time for each RUN, such as 30m
-    #[arg(long, value_name = "DURATION", value_parser = flags::duration)]
-    pub timeout: Option<Duration>,
-    /// Bytes that all caches of RUN may hold: those go first that were not used for longest
-    #[arg(long, value_name = "BYTES", value_parser = flags::bytes, default_value = "20g")]
-    pub cache_size: u64,
-    /// Run the steps of these stages although the store has their results
-    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
-    pub no_cache_filter: Vec<String>,
-    /// Open a shell in the file system of a RUN that failed
-    #[arg(long)]
-    pub debug_shell: bool,
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +146,8 @@ pub struct Build {
     pub recipe: Recipe,
     #[command(flatten, next_help_heading = "Dockerfiles")]
     pub commands: Commands,
+    #[command(flatten, next_help_heading = "Pinned inputs")]
+    pub locking: Locking,
     #[command(flatten, next_help_heading = "Looking, in place of building")]
     pub look: Look,
     /// A name for the image
@@ -310,24 +194,29 @@ pub struct Build {
     pub foreign: Foreign,
 }
 
-/// What is looked at, and nothing built.
+/// `cairn lock`.
 #[derive(Debug, Args)]
-pub struct Look {
-    /// Tell what should be otherwise in the recipe; fails where something has to. Short for
-    /// `--call check`
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-        value_parser = flags::switch, value_name = "BOOL")]
-    pub check: Option<bool>,
-    /// What to do with a recipe: `build`, `check`, `outline` (arguments, secrets), `targets`
-    /// (stages); `,format=json` and `,ignorestatus=true` may follow
-    #[arg(long, value_name = "WHAT", value_parser = flags::call, conflicts_with = "check")]
-    pub call: Option<Call>,
-    /// How that is told
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    pub format: Option<Format>,
-    /// The page about a rule of `--check`
-    #[arg(long, value_name = "RULE")]
-    pub explain: Option<String>,
+pub struct Lock {
+    #[command(flatten)]
+    pub recipe: Recipe,
+    #[command(flatten, next_help_heading = "Dockerfiles")]
+    pub commands: Commands,
+    /// Take what these names mean today, or all names: an image, a URL, a repository, a command,
+    /// or a part of one that is found in no other
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    pub update: Option<Vec<String>>,
+    /// Change nothing; fail where the lock is not what the recipe asks for
+    #[arg(long, conflicts_with = "update")]
+    pub check: bool,
+    /// Change nothing; say what `--update` would change
+    #[arg(long, conflicts_with = "check")]
+    pub diff: bool,
+    /// The lock [default: cairn.lock beside the recipe; of a recipe with a name of its own, that
+    /// name and `.lock`]
+    #[arg(long, value_name = "FILE")]
+    pub lockfile: Option<PathBuf>,
+    #[command(flatten)]
+    pub progress: Progress,
 }
 
 #[derive(Debug, Args)]
@@ -473,16 +362,9 @@ fn address(text: &str) -> Result<std::net::SocketAddr, String> {
     })
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it has to be KEY=VALUE".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::cli::*;
     use clap::CommandFactory;
 
     #[test]

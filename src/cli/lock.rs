@@ -1,0 +1,241 @@
+//! `cairn lock`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::arguments;
+use super::environment::Environment;
+use super::exit::{Code, Failure};
+use super::exported::put;
+use super::locked::{self, asked, listed};
+use super::recipe::{self, Planned};
+use super::{commands, interrupt, moved, print, writable};
+use crate::build::questions::{Question, questions};
+use crate::build::{Settings, resolve};
+use crate::canon::Problem;
+use crate::inputs::Pins;
+use crate::inputs::pins::Unheld;
+use crate::lock::difference::difference;
+use crate::lock::{EpochFrom, Lock, LockedEpoch, OfPlatform, write};
+use crate::plan::{Plan, StepId};
+
+/// What is done with a lock.
+enum Doing {
+    /// What is missing is added.
+    Add,
+    /// These names move, or all.
+    Update(Vec<String>),
+    /// It is said what would move.
+    Diff(Vec<String>),
+    /// It is said what is missing.
+    Check,
+}
+
+/// Makes, changes or checks the lock.
+pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), Failure> {
+    let doing = match (arguments.update, arguments.diff, arguments.check) {
+        (names, true, _) => Doing::Diff(names.unwrap_or_default()),
+        (Some(names), ..) => Doing::Update(names),
+        (None, _, true) => Doing::Check,
+        (None, ..) => Doing::Add,
+    };
+    let mode = arguments.progress.mode();
+    interrupt::install(mode, environment.start);
+    let events = || environment.events(mode);
+    let commands = commands::settings(
+        &arguments.commands,
+        &arguments.recipe.dockerfile,
+        environment,
+        &events(),
+    )?;
+    let recipe = recipe::read(&arguments.recipe, environment, &commands, events)?;
+    let path = locked::path(&recipe, arguments.lockfile.as_deref(), environment)?;
+    if !matches!(doing, Doing::Check | Doing::Diff(_)) {
+        writable::file(&path)?;
+    }
+    let is_anew = matches!(&doing, Doing::Update(names) if names.is_empty());
+    let before = match locked::read(&path, &recipe) {
+        // What is made anew may be broken.
+        Err(_) if is_anew => None,
+        before => before?,
+    };
+    if let (Doing::Check | Doing::Diff(_), None) = (&doing, &before) {
+        let problem = Problem::new("there is no lock").hint("`cairn lock` makes one");
+        return Err(Failure::message(Code::Failed, problem));
+    }
+    let before = before.unwrap_or_default();
+    let held = match &doing {
+        Doing::Add | Doing::Check => before.clone(),
+        Doing::Update(names) | Doing::Diff(names) => without(&before, names)?,
+    };
+    let epoch_is_given = environment.epoch(recipe.epoch())?.is_some();
+    let is_whole = recipe.options().target.is_none();
+    let name = locked::name_of(&recipe);
+    let unheld = match doing {
+        Doing::Check => Unheld::Looked,
+        _ => Unheld::Recorded,
+    };
+    let pins = Pins::new(Some(held), unheld, false);
+    let mut settings = Settings {
+        no_cache_filter: arguments.commands.no_cache_filter.clone(),
+        ..recipe.settings(environment, commands, pins, events())?
+    };
+    let Planned {
+        plan,
+        source,
+        known,
+        kept,
+        ..
+    } = recipe.plan(&settings.bases())?;
+    settings.known = known;
+    if matches!(doing, Doing::Check) {
+        return check(&plan, &before, &path);
+    }
+    let missing = missing(&plan, &settings)?;
+    resolve(&plan, &settings, &missing).map_err(|error| Failure::build(error, source))?;
+    drop(kept);
+    let mut after = after(&plan, &before, &settings, is_whole)?;
+    after.recipe = name;
+    after.epoch = Some(LockedEpoch {
+        seconds: settings.epoch.seconds(),
+        from: match (epoch_is_given, &before.epoch) {
+            (true, _) => EpochFrom::Given,
+            (false, Some(epoch)) => epoch.from,
+            (false, None) => EpochFrom::Default,
+        },
+    });
+    let difference = difference(&before, &after);
+    let words = moved::words(&difference, &settings);
+    // The summary belongs before the result.
+    drop(settings);
+    if let Doing::Diff(_) = doing {
+        return print::to_stdout(&words);
+    }
+    print::to_stderr(&words);
+    let text = write::write(&after).map_err(|error| Failure::new(Code::Failed, error))?;
+    match std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+        true => Ok(()),
+        false => put(&path, &text),
+    }
+}
+
+/// The steps that ask what the lock doesn't hold.
+fn missing(plan: &Plan, settings: &Settings) -> Result<Vec<StepId>, Failure> {
+    let none = Lock::default();
+    let held = settings.pins.held().unwrap_or(&none);
+    let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
+    let missing = asked
+        .into_iter()
+        .filter(|(_, question)| !question.is_held(held));
+    Ok(missing.map(|(step, _)| step).collect())
+}
+
+/// The lock without what is to be looked up anew: what `names` mean, or everything.
+fn without(lock: &Lock, names: &[String]) -> Result<Lock, Failure> {
+    if names.is_empty() {
+        return Ok(Lock {
+            recipe: lock.recipe.clone(),
+            epoch: lock.epoch.clone(),
+            ..Lock::default()
+        });
+    }
+    let mut kept = lock.clone();
+    for name in names {
+        let all = all_names(lock);
+        let exact = all.iter().any(|known| is_named(known, name));
+        let is_meant = |known: &str| match exact {
+            true => is_named(known, name),
+            false => known.contains(name.as_str()),
+        };
+        if !all.iter().any(|known| is_meant(known)) {
+            let known: Vec<_> = all.iter().map(|name| format!("`{name}`")).collect();
+            return Err(Failure::usage(
+                format!("the lock holds nothing of the name `{name}`"),
+                &format!(
+                    "it holds {}; a context stands before: `cairn lock PATH --update NAME`",
+                    known.join(", ")
+                ),
+            ));
+        }
+        kept.git.retain(|known, _| !is_meant(known));
+        kept.http.retain(|known, _| !is_meant(known));
+        for of in kept.platforms.values_mut() {
+            of.images.retain(|known, _| !is_meant(known));
+            of.packages.retain(|asked| !is_meant(&asked.by.step));
+            of.commands.retain(|asked| !is_meant(&asked.by.step));
+        }
+    }
+    Ok(kept)
+}
+
+fn all_names(lock: &Lock) -> BTreeSet<String> {
+    let steps = |of: &OfPlatform| {
+        let packages = of.packages.iter().map(|asked| asked.by.step.clone());
+        let commands = of.commands.iter().map(|asked| asked.by.step.clone());
+        let images = of.images.keys().cloned();
+        images.chain(packages).chain(commands).collect::<Vec<_>>()
+    };
+    let names = lock.git.keys().chain(lock.http.keys()).cloned();
+    names
+        .chain(lock.platforms.values().flat_map(steps))
+        .collect()
+}
+
+/// Whether `name` is what people write for `known`: all of it, or an image without what Docker
+/// adds to its name.
+fn is_named(known: &str, name: &str) -> bool {
+    let familiar = known.strip_prefix("docker.io/").unwrap_or(known);
+    let familiar = familiar.strip_prefix("library/").unwrap_or(familiar);
+    let bare = familiar.split(['@', ':']).next().unwrap_or(familiar);
+    [known, familiar, bare].contains(&name)
+}
+
+/// The lock after everything was looked up: what the plan asks, and what is another platform's or
+/// target's.
+fn after(plan: &Plan, before: &Lock, settings: &Settings, is_whole: bool) -> Result<Lock, Failure> {
+    let mut after = match is_whole {
+        true => Lock {
+            platforms: before.platforms.clone(),
+            ..Lock::default()
+        },
+        false => before.clone(),
+    };
+    let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
+    let platforms: BTreeSet<_> = asked
+        .iter()
+        .filter_map(|(_, question)| match question {
+            Question::Image(platform, _) | Question::Command(platform, _) => Some(platform),
+            Question::Git(_) | Question::Http(..) => None,
+        })
+        .collect();
+    if is_whole {
+        after
+            .platforms
+            .retain(|platform, _| !platforms.contains(platform));
+    }
+    let none = Lock::default();
+    let found = settings.pins.found();
+    let held = settings.pins.held().unwrap_or(&none);
+    for (_, question) in &asked {
+        for from in [held, &found] {
+            question.take(from, &mut after);
+        }
+    }
+    Ok(after)
+}
+
+/// Fails where the lock isn't what the recipe asks for.
+fn check(plan: &Plan, lock: &Lock, path: &Path) -> Result<(), Failure> {
+    let asked = asked(plan)?;
+    let missing: Vec<_> = asked
+        .iter()
+        .filter(|question| !question.is_held(lock))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let problem = Problem::new(format!("`{name}` is stale: it lacks {}", listed(&missing)));
+    let problem = problem.hint("`cairn lock` adds what is missing");
+    Err(Failure::message(Code::Failed, problem))
+}

@@ -1,0 +1,187 @@
+//! The lock of a recipe, as a build uses it.
+//!
+//! In: a recipe, what the arguments say of its lock. Out: [`Pins`], the epoch, and what there is to
+//! be said of names that nothing pins.
+
+use std::path::{Path, PathBuf};
+
+use super::arguments::Locking;
+use super::environment::Environment;
+use super::exit::{Code, Failure};
+use super::recipe::Recipe;
+use crate::build::Settings;
+use crate::build::questions::{Question, questions};
+use crate::canon::{Epoch, Problem, Source};
+use crate::inputs::Pins;
+use crate::inputs::pins::Unheld;
+use crate::lock::{self, Lock};
+use crate::plan::Plan;
+
+/// Names that one message tells.
+const TOLD: usize = 5;
+
+/// Where the lock of `recipe` is.
+pub fn path(
+    recipe: &Recipe,
+    named: Option<&Path>,
+    environment: &Environment,
+) -> Result<PathBuf, Failure> {
+    let named = named.map(|path| environment.absolute(path));
+    named.or_else(|| recipe.lock.clone()).ok_or_else(|| {
+        Failure::usage(
+            "a recipe that is no file has no place for a lock",
+            "name one with `--lockfile`",
+        )
+    })
+}
+
+/// The lock at `path`, if there is one.
+pub fn read(path: &Path, recipe: &Recipe) -> Result<Option<Lock>, Failure> {
+    let shown = shown(path);
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let problem = Problem::new(format!("can't read `{shown}`: {error}"));
+            return Err(Failure::message(Code::Unavailable, problem));
+        }
+    };
+    let source = Source::new(&shown, bytes, lock::LARGEST)
+        .map_err(|problem| Failure::message(Code::Unavailable, *problem))?;
+    let lock = lock::read::read(&source).map_err(|error| {
+        let code = match error.kind {
+            lock::read::Kind::Unreadable => Code::Unavailable,
+            lock::read::Kind::Changed => Code::DigestMismatch,
+        };
+        Failure::at(code, error.problem, source)
+    })?;
+    let own = name_of(recipe);
+    if lock.recipe != own {
+        let message = format!(
+            "`{shown}` is the lock of `{}`, and this is `{own}`",
+            lock.recipe
+        );
+        let problem = Problem::new(message)
+            .hint("name its own with `--lockfile`, or make it anew: `cairn lock --update`");
+        return Err(Failure::message(Code::Unavailable, problem));
+    }
+    Ok(Some(lock))
+}
+
+/// The file name of a recipe.
+pub fn name_of(recipe: &Recipe) -> String {
+    let name = recipe.source().name();
+    name.rsplit('/').next().unwrap_or(name).to_owned()
+}
+
+fn shown(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// What a build holds names to.
+pub fn pins(
+    recipe: &Recipe,
+    locking: &Locking,
+    environment: &Environment,
+) -> Result<Pins, Failure> {
+    let named = locking.lockfile.as_deref();
+    let lock = match (named, &recipe.lock) {
+        (None, None) => None,
+        _ => read(&path(recipe, named, environment)?, recipe)?,
+    };
+    if let (Some(named), None) = (named, &lock) {
+        let problem = Problem::new(format!("there is no lock `{}`", named.display()));
+        let problem = problem.hint("`cairn lock` with the same arguments makes it");
+        return Err(Failure::message(Code::Unavailable, problem));
+    }
+    let unheld = match locking.locked {
+        true => Unheld::Refused,
+        false => Unheld::Looked,
+    };
+    Ok(Pins::new(lock, unheld, locking.offline))
+}
+
+/// The build's timestamp: what is given, else the lock's.
+pub fn epoch(recipe: &Recipe, pins: &Pins, environment: &Environment) -> Result<Epoch, Failure> {
+    let given = environment.epoch(recipe.epoch())?;
+    let held = pins.held().and_then(|lock| lock.epoch.as_ref());
+    let held = held.and_then(|held| held.seconds.to_string().parse::<Epoch>().ok());
+    match (given, held) {
+        (Some(given), Some(held)) if given != held && pins.unheld() == Unheld::Refused => {
+            let message = format!(
+                "SOURCE_DATE_EPOCH is {}, and the lock says {}",
+                given.seconds(),
+                held.seconds()
+            );
+            let problem = Problem::new(message).hint("unset it, or run `cairn lock` with it");
+            Err(Failure::message(Code::Unavailable, problem))
+        }
+        (given, held) => Ok(given.or(held).unwrap_or_default()),
+    }
+}
+
+/// Says what of `plan` nothing pins; an error where it has to be pinned.
+pub fn tell(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
+    let asked = asked(plan)?;
+    let none = Lock::default();
+    let lock = settings.pins.held();
+    let loose: Vec<_> = asked
+        .iter()
+        .filter(|question| !question.is_held(lock.unwrap_or(&none)) && !question.is_pinned())
+        .collect();
+    if loose.is_empty() {
+        return Ok(());
+    }
+    let holds_any = asked
+        .iter()
+        .any(|question| question.is_held(lock.unwrap_or(&none)));
+    if lock.is_some() && !holds_any {
+        let problem = Problem::new("the lock holds nothing that this recipe asks for");
+        let problem = problem.hint("see whose lock it is; `cairn lock` makes this recipe's");
+        return Err(Failure::message(Code::Unavailable, problem));
+    }
+    let names = listed(&loose);
+    match (settings.pins.unheld(), lock) {
+        (Unheld::Refused, None) => {
+            let problem = Problem::new(format!("not pinned, as there is no lock: {names}"));
+            let problem = problem.hint("`cairn lock` makes one; commit it beside the recipe");
+            Err(Failure::message(Code::Unavailable, problem))
+        }
+        (Unheld::Refused, Some(_)) => {
+            let problem = Problem::new(format!("the lock does not hold {names}"));
+            let problem = problem.hint("`cairn lock` adds what is missing to it");
+            Err(Failure::message(Code::Unavailable, problem))
+        }
+        (_, Some(_)) => {
+            let events = &settings.events;
+            events.warn(format!("not in the lock: {names} (`cairn lock` adds it)"));
+            Ok(())
+        }
+        (_, None) => {
+            let events = &settings.events;
+            events.warn(format!("not pinned: {names} (`cairn lock` pins it)"));
+            Ok(())
+        }
+    }
+}
+
+/// What `plan` asks.
+pub fn asked(plan: &Plan) -> Result<Vec<Question>, Failure> {
+    let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
+    Ok(asked.into_iter().map(|(_, question)| question).collect())
+}
+
+/// The names of questions, and for commands what is meant.
+pub fn listed(questions: &[&Question]) -> String {
+    let names = questions.iter().take(TOLD).map(|question| match question {
+        Question::Command(..) => format!("what `{}` fetches", question.name()),
+        _ => format!("`{}`", question.name()),
+    });
+    let mut names: Vec<_> = names.collect();
+    let more = questions.len().saturating_sub(TOLD);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    names.join(", ")
+}
