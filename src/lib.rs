@@ -37,6 +37,9 @@ pub mod inputs;
 // One step's inputs to the layer that it makes.
 pub mod step;
 
+// The inputs of a lock as an artifact, and back.
+pub mod keep;
+
 // A recipe to an image: resolve, run the steps by key, assemble.
 pub mod build;
 

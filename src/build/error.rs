@@ -312,7 +312,8 @@ pub fn of_stage(error: &stage::Error) -> Kind {
     }
 }
 
-fn of_layers(error: &layers::Error) -> Kind {
+/// What kind of failure an error of a layer is.
+pub fn of_layers(error: &layers::Error) -> Kind {
     match error {
         layers::Error::Store(error) => of_store(error),
         layers::Error::DiffId { .. } => Kind::DigestMismatch,

@@ -8,7 +8,7 @@ use super::exit::Failure;
 use super::exported::{Export, metadata, put};
 use super::recipe::{self, Planned};
 use super::wanted::Wanted;
-use super::{call, commands, interrupt, locked, print};
+use super::{call, commands, inputs, interrupt, locked, print};
 use crate::build::{Settings, build};
 use crate::export::engine::Engine;
 use crate::layer::codec::Expansion;
@@ -84,6 +84,9 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
     let built = build(&plan, &settings)
         .map_err(|error| Failure::build(error, source.clone()).or_is(&warnings.slips()))?;
     wanted.name(&settings.store, &built.descriptor)?;
+    if let Some(lock) = settings.pins.held() {
+        inputs::remember(&built.descriptor.digest, lock, &settings.store)?;
+    }
     wanted.judge_layers(&built, &settings.store)?;
     let export = Export {
         built: &built,

@@ -9,7 +9,8 @@ use super::exit::{Code, Failure};
 use super::exported::put;
 use super::locked::{self, asked, listed};
 use super::recipe::{self, Planned};
-use super::{commands, interrupt, moved, print, writable};
+use super::wanted::reference;
+use super::{commands, inputs, interrupt, moved, print, writable};
 use crate::build::questions::{Question, questions};
 use crate::build::{Settings, resolve};
 use crate::canon::Problem;
@@ -91,7 +92,8 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     if matches!(doing, Doing::Check) {
         return check(&plan, &before, &path);
     }
-    let missing = missing(&plan, &settings)?;
+    let is_kept = arguments.vendor.is_some() || arguments.push.is_some();
+    let missing = missing(&plan, &settings, is_kept)?;
     resolve(&plan, &settings, &missing).map_err(|error| Failure::build(error, source))?;
     drop(kept);
     let mut after = after(&plan, &before, &settings, is_whole)?;
@@ -106,27 +108,43 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     });
     let difference = difference(&before, &after);
     let words = moved::words(&difference, &settings);
-    // The summary belongs before the result.
-    drop(settings);
     if let Doing::Diff(_) = doing {
+        // The summary belongs before the result.
+        drop(settings);
         return print::to_stdout(&words);
     }
-    print::to_stderr(&words);
     let text = write::write(&after).map_err(|error| Failure::new(Code::Failed, error))?;
-    match std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
-        true => Ok(()),
-        false => put(&path, &text),
+    if !std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+        put(&path, &text)?;
     }
+    if let Some(folder) = &arguments.vendor {
+        let folder = environment.absolute(folder);
+        inputs::vendor(&after, &folder, &settings.store)?;
+    }
+    if let Some(target) = &arguments.push {
+        let target = reference(target)?;
+        let made = inputs::make(&after, None, &settings.store)?;
+        let client = settings.registries.client()?;
+        client.push(&settings.store, &made, &target, &[])?;
+    }
+    drop(settings);
+    print::to_stderr(&words);
+    Ok(())
 }
 
-/// The steps that ask what the lock doesn't hold.
-fn missing(plan: &Plan, settings: &Settings) -> Result<Vec<StepId>, Failure> {
+/// The steps that ask what the lock doesn't hold; also those whose answers are to be brought into
+/// the store, where `all` are.
+fn missing(plan: &Plan, settings: &Settings, all: bool) -> Result<Vec<StepId>, Failure> {
     let none = Lock::default();
     let held = settings.pins.held().unwrap_or(&none);
     let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
+    let is_wanted = |question: &Question| match question {
+        Question::Command(..) => !question.is_held(held),
+        _ => all || !question.is_held(held),
+    };
     let missing = asked
         .into_iter()
-        .filter(|(_, question)| !question.is_held(held));
+        .filter(|(_, question)| is_wanted(question));
     Ok(missing.map(|(step, _)| step).collect())
 }
 

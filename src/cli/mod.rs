@@ -20,6 +20,7 @@ mod fetched;
 mod flags;
 mod foreign;
 mod images;
+mod inputs;
 mod inspect;
 mod interrupt;
 mod lock;

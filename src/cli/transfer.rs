@@ -4,7 +4,7 @@ use super::arguments::{Pull, Push};
 use super::environment::Environment;
 use super::exit::Failure;
 use super::wanted::reference;
-use super::{images, interrupt, print};
+use super::{images, inputs, interrupt, print};
 
 /// Sends an image to a registry.
 pub fn push(arguments: &Push, environment: &Environment) -> Result<(), Failure> {
@@ -22,6 +22,9 @@ pub fn push(arguments: &Push, environment: &Environment) -> Result<(), Failure> 
     let digest = registries
         .client()?
         .push(&store, &descriptor, &target, &mount_from)?;
+    if arguments.inputs {
+        inputs::attach(&descriptor, &target, registries.client()?, &store)?;
+    }
     drop((registries, events));
     print::to_stdout(&format!("{digest}\n"))
 }
@@ -29,6 +32,9 @@ pub fn push(arguments: &Push, environment: &Environment) -> Result<(), Failure> 
 /// Fetches an image from a registry, and keeps it under the name that was asked for.
 pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> {
     interrupt::install(arguments.progress.mode(), environment.start);
+    if arguments.inputs {
+        return inputs::pull(arguments, environment);
+    }
     let store = environment.store()?;
     let name = reference(&arguments.reference)?;
     let events = environment.events(arguments.progress.mode());

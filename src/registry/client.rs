@@ -19,7 +19,7 @@ use super::hosts::{self, Endpoint};
 use super::link::Link;
 use super::resolve::Resolved;
 use super::tasks::PARALLEL;
-use super::{pull, push, resolve, retry};
+use super::{pull, push, referrers, resolve, retry};
 use crate::canon::event::Events;
 use crate::canon::{Digest, Platform, Reference};
 use crate::image::Descriptor;
@@ -126,6 +126,32 @@ impl Client {
     ) -> Result<Digest, Error> {
         let pushed = push::push(&self.inner, store, descriptor, reference, mount_from);
         self.runtime.block_on(pushed)
+    }
+}
+
+impl Client {
+    /// Pushes `artifact` of the store, whose `subject` is an image in the repository of `place`,
+    /// so that it is found there by that image.
+    pub fn attach(
+        &self,
+        store: &Store,
+        place: &Reference,
+        subject: &Digest,
+        artifact: &Descriptor,
+    ) -> Result<(), Error> {
+        let attached = referrers::attach(&self.inner, store, place, subject, artifact);
+        self.runtime.block_on(attached)
+    }
+
+    /// The artifacts of that type that belong to the image `subject` in the repository of `place`.
+    pub fn referrers(
+        &self,
+        place: &Reference,
+        subject: &Digest,
+        artifact_type: &str,
+    ) -> Result<Vec<Descriptor>, Error> {
+        let found = referrers::find(&self.inner, place, subject, artifact_type);
+        self.runtime.block_on(found)
     }
 }
 

@@ -30,6 +30,7 @@ mod connection;
 mod link;
 mod pull;
 mod push;
+mod referrers;
 mod tasks;
 mod upload;
 

@@ -213,7 +213,7 @@ async fn push_blobs(
 }
 
 /// Puts one document.
-async fn put(
+pub(super) async fn put(
     link: &Link,
     name: &str,
     media_type: &str,

@@ -66,6 +66,17 @@ pub fn find(store: &Store, tree: &TreeDigest, codec: Codec) -> Option<Layer> {
     Some(layer(&record, *tree, codec))
 }
 
+/// Takes in a layer that was packed elsewhere, whose table was read from its blob.
+pub fn adopt(store: &Store, layer: &Layer, tree: &Tree, codec: Codec) -> Result<(), Error> {
+    let tree = store.put_tree(tree)?;
+    let record = LayerRecord {
+        diff_id: layer.diff_id,
+        digest: layer.descriptor.digest,
+        size: layer.descriptor.size,
+    };
+    Ok(store.put_record(RecordKind::Layer, &tree.0, &suffix(codec), &record)?)
+}
+
 impl Packer<'_> {
     /// Packs `change`. `slot` names what stays the same when the step's
     /// inputs change, and so finds the layer that it made the last time.

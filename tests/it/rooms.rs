@@ -19,10 +19,11 @@ const TABLE: &str = "
     registry: canon image store
     inputs: canon plan layer image lock store registry
     step: canon plan layer sandbox image store inputs
+    keep: canon layer image lock store inputs step
     build: canon plan frontend layer sandbox image lock store registry inputs step
     export: canon plan layer image store registry inputs
     ui: canon
-    cli: canon plan layer sandbox image lock frontend store registry inputs step build export ui
+    cli: canon plan layer sandbox image lock frontend store registry inputs step keep build export ui
 ";
 
 /// Most lines of one file, tests included.

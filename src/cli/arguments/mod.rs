@@ -205,6 +205,12 @@ pub struct Lock {
     /// or a part of one that is found in no other
     #[arg(long, value_name = "NAME", num_args = 0..)]
     pub update: Option<Vec<String>>,
+    /// Write all that the lock names to a folder, an OCI layout, for `cairn pull --inputs`
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["check", "diff"])]
+    pub vendor: Option<PathBuf>,
+    /// Send all that the lock names to a registry, for `cairn pull --inputs`
+    #[arg(long, value_name = "NAME[:TAG]", conflicts_with_all = ["check", "diff"])]
+    pub push: Option<String>,
     /// Change nothing; fail where the lock is not what the recipe asks for
     #[arg(long, conflicts_with = "update")]
     pub check: bool,
@@ -287,6 +293,9 @@ pub struct Push {
     pub image: String,
     /// Where to [default: where its name says]
     pub target: Option<String>,
+    /// Send along everything that the lock names which it was built with
+    #[arg(long)]
+    pub inputs: bool,
     #[command(flatten)]
     pub progress: Progress,
 }
@@ -296,6 +305,13 @@ pub struct Pull {
     /// What to fetch
     #[arg(value_name = "NAME[:TAG|@DIGEST]")]
     pub reference: String,
+    /// Fetch what an image was built with, as `cairn push --inputs` sent it, or what `cairn lock
+    /// --push` sent or `--vendor` wrote (a folder begins with `.` or `/`)
+    #[arg(long, conflicts_with_all = ["platform", "all_platforms"])]
+    pub inputs: bool,
+    /// Write the lock of these inputs to a file
+    #[arg(long, value_name = "FILE", requires = "inputs")]
+    pub lockfile: Option<PathBuf>,
     /// Which image of several [default: this machine's]
     #[arg(long)]
     pub platform: Option<Platform>,

@@ -1,5 +1,6 @@
 //! Locks: what names that move are held to.
 
+mod kept;
 mod names;
 
 use std::path::{Path, PathBuf};
