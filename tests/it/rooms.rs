@@ -17,9 +17,10 @@ const TABLE: &str = "
     frontend: canon plan
     store: canon layer image
     registry: canon image store
+    proxy: canon sandbox lock store
     inputs: canon plan layer image store registry
-    step: canon plan layer sandbox image store inputs
-    build: canon plan frontend layer sandbox image store registry inputs step
+    step: canon plan layer sandbox image lock store proxy inputs
+    build: canon plan frontend layer sandbox image lock store registry proxy inputs step
     export: canon plan layer image store registry inputs
     ui: canon
     cli: canon plan layer sandbox image frontend store registry inputs step build export ui
