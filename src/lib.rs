@@ -31,6 +31,9 @@ pub mod store;
 // Registries: pulling, pushing, and serving the store as one.
 pub mod registry;
 
+// The network of a step, recorded and replayed.
+pub mod proxy;
+
 // What a plan names, as digests and bytes: contexts, base images, archives, downloads.
 pub mod inputs;
 

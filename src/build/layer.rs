@@ -120,7 +120,14 @@ impl Evaluation<'_> {
             _ => Err(Cause::Bug("what a command mounts is not here")),
         });
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let ran = self.runner.run(command, below, &sources, key, work)?;
+        let ran = self.runner.run(
+            command,
+            below,
+            &sources,
+            run::Fetching::Forwarded,
+            key,
+            work,
+        )?;
         for path in ran.sockets {
             let name = &step.name;
             self.settings.events.warn(format!(

@@ -4,7 +4,7 @@
 //! command is over.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::OFlags;
@@ -28,20 +28,28 @@ pub type Output<'a> = dyn FnMut(Stream, &[u8]) -> io::Result<()> + 'a;
 /// A stream, and its pipe until that is over.
 pub(super) type Pump = (Stream, Option<OwnedFd>);
 
-/// Hands on what comes until there is a message on the channel, or its end.
+/// Hands on what comes until there is a message on the channel, or its end. Something on `stop` is
+/// an error.
 pub(super) fn until_said(
     channel: &Channel,
     pumps: &mut [Pump; 2],
+    stop: Option<BorrowedFd<'_>>,
     output: &mut Output<'_>,
 ) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
         let mut ends = vec![PollFd::new(channel, PollFlags::IN)];
+        // Itself again where nobody may stop it.
+        let stop = stop.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN));
+        ends.push(stop.unwrap_or_else(|| PollFd::new(channel, PollFlags::empty())));
         let open = pumps.iter().filter_map(|(_, pipe)| pipe.as_ref());
         ends.extend(open.map(|pipe| PollFd::new(pipe, PollFlags::IN)));
         retried(|| rustix::event::poll(&mut ends, None))?;
         let is_said = !ends[0].revents().is_empty();
-        let mut ready = ends[1..].iter().map(|end| !end.revents().is_empty());
+        if !is_said && !ends[1].revents().is_empty() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let mut ready = ends[2..].iter().map(|end| !end.revents().is_empty());
         let ready: Vec<bool> = pumps
             .iter()
             .map(|(_, pipe)| pipe.is_some() && ready.next().unwrap_or(false))

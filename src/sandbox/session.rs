@@ -8,13 +8,14 @@ use std::io::Read;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 
 use super::channel::{self, Channel};
 use super::error::{Doing as _, Told};
+use super::network::Interceptor;
 use super::network::carried::Carried;
 use super::notify::Links;
 use super::protocol::{Ended, Hello, Operation, Overlay, Ready};
@@ -292,13 +293,24 @@ impl Session {
     /// Runs a command to its end; every process that it began is gone then. `output` gets what it
     /// writes, as it comes, and ends the command where it can't take that.
     pub fn run(&self, request: &Request, output: &mut Output<'_>) -> Result<Outcome, Error> {
+        self.run_intercepted(request, None, output)
+    }
+
+    /// As [`Session::run`]; what a command with [`super::Network::Forwarded`] says to the network
+    /// goes to `interceptor` instead, which may end it.
+    pub fn run_intercepted(
+        &self,
+        request: &Request,
+        interceptor: Option<&Arc<dyn Interceptor>>,
+        output: &mut Output<'_>,
+    ) -> Result<Outcome, Error> {
         let mut asked = self.possible(request)?;
         let _turn = self.turn();
         let pipe =
             || rustix::pipe::pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".to_owned());
         let (out, their_out) = pipe()?;
         let (err, their_err) = pipe()?;
-        let (_carried, control) = Carried::start(&mut asked)?;
+        let (_carried, control) = Carried::start(&mut asked, interceptor.cloned())?;
         let (_relay, sockets) = Relay::start(&asked)?.unzip();
         let (streams, rest) = ([&their_out, &their_err], control.iter().chain(&sockets));
         let ends = streams.into_iter().chain(rest);
@@ -306,7 +318,8 @@ impl Session {
         let channel = self.ask(&Operation::Run(Box::new(asked)), &descriptors)?;
         drop((their_out, their_err, control, sockets));
         let mut pumps = [(Stream::Output, Some(out)), (Stream::Error, Some(err))];
-        if let Err(source) = pump::until_said(&channel, &mut pumps, output) {
+        let stop = interceptor.map(|interceptor| interceptor.ended());
+        if let Err(source) = pump::until_said(&channel, &mut pumps, stop, output) {
             // The worker ends the command when nobody asks any more, and says so when it is gone.
             drop(pumps);
             let _ = rustix::net::shutdown(&channel, rustix::net::Shutdown::Write);
@@ -342,7 +355,7 @@ impl Session {
     ) -> Result<Outcome, Error> {
         let mut asked = self.possible(request)?;
         let _turn = self.turn();
-        let (_carried, control) = Carried::start(&mut asked)?;
+        let (_carried, control) = Carried::start(&mut asked, None)?;
         let (_relay, sockets) = Relay::start(&asked)?.unzip();
         let ends = control.iter().chain(&sockets);
         let descriptors: Vec<_> = ends.map(|end| end.as_fd()).collect();

@@ -18,6 +18,7 @@
 //! that is written, synced and renamed likewise. Everything outside the image layout is a cache: its records are read with suspicion,
 //! and a missing or damaged one is a miss, so they are not synced.
 
+mod batch;
 mod blob;
 mod cache;
 mod lock;
@@ -30,6 +31,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use batch::{Batch, BatchWriter};
 pub use blob::{Blob, BlobWriter, Verified};
 pub use cache::{Cache, Kept, Sharing};
 pub(crate) use lock::bare;

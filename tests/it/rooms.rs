@@ -17,10 +17,11 @@ const TABLE: &str = "
     frontend: canon plan
     store: canon layer image
     registry: canon image store
+    proxy: canon sandbox lock store
     inputs: canon plan layer image lock store registry
-    step: canon plan layer sandbox image store inputs
+    step: canon plan layer sandbox image lock store proxy inputs
     keep: canon layer image lock store inputs step
-    build: canon plan frontend layer sandbox image lock store registry inputs step
+    build: canon plan frontend layer sandbox image lock store registry proxy inputs step
     export: canon plan layer image store registry inputs
     ui: canon
     cli: canon plan layer sandbox image lock frontend store registry inputs step keep build export ui

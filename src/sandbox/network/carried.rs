@@ -4,10 +4,12 @@
 //! network, and a forwarder for it.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::destination::Reach;
-use super::{Error, Forwarder, HOST_GATEWAY, Settings, forwarder, proxy, resolver};
+use super::{Error, Forwarder, HOST_GATEWAY, Interceptor, Settings, forwarder, proxy, resolver};
 use crate::sandbox::Request;
 use crate::sandbox::request::Network;
 
@@ -19,13 +21,15 @@ pub(in crate::sandbox) struct Carried {
 
 impl Carried {
     /// Puts the caller's proxies into the environment of `request`, and starts what it needs. The
-    /// descriptor is for the step's worker.
+    /// descriptor is for the step's worker. An interceptor stands for the caller's proxies, too.
     pub(in crate::sandbox) fn start(
         request: &mut Request,
+        interceptor: Option<Arc<dyn Interceptor>>,
     ) -> Result<(Carried, Option<OwnedFd>), Error> {
         let proxies = std::mem::take(&mut request.proxies);
         let (proxies, reached) = match request.network {
             Network::None => (Vec::new(), BTreeMap::new()),
+            Network::Forwarded if interceptor.is_some() => (Vec::new(), BTreeMap::new()),
             Network::Forwarded => proxy::for_step(&proxies),
             Network::Host => (proxies, BTreeMap::new()),
         };
@@ -48,12 +52,22 @@ impl Carried {
         let settings = Settings {
             resolvers: resolver::resolvers(&resolvers, forwarder::interface),
             reach,
-            ipv6: forwarder::host_has_ipv6(),
+            // What an interceptor gives must not follow from the host.
+            ipv6: match &interceptor {
+                None => forwarder::host_has_ipv6(),
+                Some(_) => names_ipv6(&request.hosts),
+            },
         };
-        let (forwarder, control) = Forwarder::start(settings, |_| {})?;
+        let (forwarder, control) = Forwarder::start(settings, interceptor, |_| {})?;
         let carried = Carried {
             _forwarder: Some(forwarder),
         };
         Ok((carried, Some(control)))
     }
+}
+
+/// Whether one of the names of `/etc/hosts` leads to an address of IPv6.
+fn names_ipv6(hosts: &[(String, String)]) -> bool {
+    let mut addresses = hosts.iter().map(|(_, address)| address);
+    addresses.any(|address| address.parse::<Ipv6Addr>().is_ok())
 }

@@ -9,12 +9,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::Interceptor;
 use crate::sandbox::sys_network as sys;
 
 /// Questions of one step that may wait for an answer at a time.
@@ -25,12 +28,32 @@ const LONGEST_QUESTION: usize = 4096;
 const PATIENCE: Duration = Duration::from_millis(2400);
 const HEADER: usize = 12;
 
+/// Who answers.
+#[derive(Clone)]
+pub enum Answers {
+    /// The host's resolvers, the first one first.
+    Resolvers(Rc<[SocketAddr]>),
+    /// Somebody in their place.
+    Interceptor(Arc<dyn Interceptor>),
+}
+
+impl Answers {
+    async fn answer(&self, question: &[u8]) -> Vec<u8> {
+        match self {
+            Answers::Resolvers(resolvers) => answer(resolvers, question).await,
+            Answers::Interceptor(interceptor) => {
+                let (answer, answered) = oneshot::channel();
+                // The question may have been given up meanwhile.
+                let take = Box::new(move |message| drop(answer.send(message)));
+                interceptor.question(question.to_vec(), take);
+                answered.await.unwrap_or_else(|_| failure(question))
+            }
+        }
+    }
+}
+
 /// Answers questions until the socket breaks. `asked` is told each name.
-pub async fn serve(
-    socket: OwnedFd,
-    resolvers: Rc<[SocketAddr]>,
-    asked: impl Fn(String),
-) -> io::Result<()> {
+pub async fn serve(socket: OwnedFd, answers: Answers, asked: impl Fn(String)) -> io::Result<()> {
     let socket = Rc::new(sys::watched(socket)?);
     let waiting = Rc::new(Cell::new(0_usize));
     let mut buffer = vec![0; LONGEST_QUESTION + 1];
@@ -53,10 +76,10 @@ pub async fn serve(
             asked(name);
         }
         let (socket, waiting) = (Rc::clone(&socket), Rc::clone(&waiting));
-        let (resolvers, question) = (Rc::clone(&resolvers), question.to_vec());
+        let (answers, question) = (answers.clone(), question.to_vec());
         waiting.set(waiting.get() + 1);
         tokio::task::spawn_local(async move {
-            let answer = answer(&resolvers, &question).await;
+            let answer = answers.answer(&question).await;
             // If the step's buffers are full, the answer is lost, as any datagram may be.
             let _ = sys::send(socket.get_ref().as_fd(), &answer, step, address);
             waiting.set(waiting.get() - 1);
@@ -112,7 +135,7 @@ fn is_help(answer: &[u8]) -> bool {
 }
 
 /// `question` as an answer that says `SERVFAIL`, without the records that came with it.
-fn failure(question: &[u8]) -> Vec<u8> {
+pub fn failure(question: &[u8]) -> Vec<u8> {
     let mut answer = question.get(..HEADER).unwrap_or_default().to_vec();
     let end = question_end(question);
     if let (Some(header), Some(end)) = (answer.first_chunk_mut::<HEADER>(), end) {
@@ -145,13 +168,14 @@ fn labels(message: &[u8]) -> Option<(Vec<&[u8]>, usize)> {
     }
 }
 
-fn question_end(message: &[u8]) -> Option<usize> {
+/// Where the first question ends; none if it isn't whole.
+pub fn question_end(message: &[u8]) -> Option<usize> {
     let end = labels(message)?.1 + 4;
     (end <= message.len()).then_some(end)
 }
 
 /// The name that `message` asks for first; odd bytes are written `\DDD` (RFC 1035, 5.1).
-fn name(message: &[u8]) -> Option<String> {
+pub fn name(message: &[u8]) -> Option<String> {
     let (labels, _) = labels(message)?;
     let mut name = String::new();
     for (at, label) in labels.into_iter().enumerate() {

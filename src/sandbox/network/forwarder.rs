@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, UdpSocket as StdUdp};
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use super::control::{self, Ask, Said};
 use super::destination::{Reach, Refusal, Route};
 use super::ports::MOST_PORTS;
 use super::relay::{self, Count};
-use super::{Error, Event, dns, netlink};
+use super::{Error, Event, Interceptor, dns, netlink};
 use crate::sandbox::sys_network as sys;
 
 /// Connections that one step may have at a time: two descriptors each.
@@ -56,13 +57,15 @@ pub struct Forwarder {
 }
 
 impl Forwarder {
-    /// Starts it, with the other end of the conversation, which is for [`Ports`](super::Ports).
+    /// Starts it, with the other end of the conversation, which is for [`Ports`](super::Ports). What
+    /// comes goes to `interceptor` if there is one.
     /// `tell` is called on the forwarder's own thread and holds everything up meanwhile.
     ///
     /// # Errors
     /// Where the kernel gives no thread or socket.
     pub fn start(
         settings: Settings,
+        interceptor: Option<Arc<dyn Interceptor>>,
         tell: impl FnMut(Event) + Send + 'static,
     ) -> Result<(Forwarder, OwnedFd), Error> {
         let failed = |what| move |source| Error::Forwarder { what, source };
@@ -79,6 +82,7 @@ impl Forwarder {
             let state = Rc::new(State {
                 resolvers: settings.resolvers.into(),
                 reach: settings.reach,
+                interceptor,
                 tell: RefCell::new(Box::new(tell)),
                 connections: Cell::new(0),
                 listeners: Cell::new(0),
@@ -139,6 +143,7 @@ struct Early {
 struct State {
     resolvers: Rc<[SocketAddr]>,
     reach: Reach,
+    interceptor: Option<Arc<dyn Interceptor>>,
     tell: RefCell<Box<dyn FnMut(Event)>>,
     connections: Cell<usize>,
     listeners: Cell<usize>,
@@ -215,12 +220,25 @@ async fn converse(state: &Rc<State>, control: OwnedFd) -> io::Result<()> {
                 }
             }
             Some((Ask::Resolve { .. }, Some(socket))) => {
-                let (resolvers, told) = (Rc::clone(&state.resolvers), Rc::clone(state));
+                let told = Rc::clone(state);
+                let answers = match &state.interceptor {
+                    Some(interceptor) => dns::Answers::Interceptor(Arc::clone(interceptor)),
+                    None => dns::Answers::Resolvers(Rc::clone(&state.resolvers)),
+                };
                 let asked = move |name| told.tell(Event::Asked { name });
-                spawn_local(dns::serve(socket, resolvers, asked));
+                spawn_local(dns::serve(socket, answers, asked));
             }
             Some((Ask::Dial { id, to }, _)) => {
                 let to = canonical(to);
+                if let Some(interceptor) = &state.interceptor {
+                    let admitted = interceptor.admits(to);
+                    let error = admitted.as_ref().err().map_or(0, code);
+                    if let Err(reason) = &admitted {
+                        state.refused(to, reason);
+                    }
+                    answer(&control, id, error).await?;
+                    continue;
+                }
                 match state.place() {
                     Some(place) => {
                         spawn_local(dial_early(place, Rc::clone(&control), id, to));
@@ -289,7 +307,7 @@ fn code(error: &io::Error) -> i32 {
 }
 
 /// Whether an address is the host's own; also where that can't be found out.
-fn is_own(ip: IpAddr) -> bool {
+pub fn is_own(ip: IpAddr) -> bool {
     netlink::is_own(ip).unwrap_or(true)
 }
 
@@ -340,6 +358,13 @@ async fn carry(state: Rc<State>, step: TcpStream) {
     let Ok(destination) = step.local_addr().map(canonical) else {
         return relay::reset(step);
     };
+    if let Some(interceptor) = &state.interceptor {
+        if let Ok(step) = step.into_std() {
+            state.tell(Event::Connected { destination });
+            interceptor.connection(step, destination);
+        }
+        return;
+    }
     let claimed = state.claim(destination);
     let Some(_place) = state.place() else {
         state.refused(destination, &io::Error::other("too many connections"));

@@ -23,6 +23,9 @@
 //! outside is refused inside. A program that connects without connect(2) (`MSG_FASTOPEN`) finds
 //! only those ports that others have opened.
 //!
+//! A step with an [`Interceptor`] talks to that alone: its connections and questions are handed over
+//! instead of carried, and nothing is dialled.
+//!
 //! Not carried: UDP other than DNS (port 53), ICMP, raw sockets, connections *to* the step.
 //! A datagram is answered with "port unreachable" at once, an echo request not at all.
 
@@ -32,6 +35,7 @@ pub mod destination;
 pub mod dns;
 pub mod event;
 pub mod forwarder;
+pub mod interceptor;
 pub mod ports;
 pub mod proxy;
 pub mod resolver;
@@ -45,7 +49,8 @@ mod relay;
 mod tests;
 
 pub use event::Event;
-pub use forwarder::{Forwarder, Settings};
+pub use forwarder::{Forwarder, Settings, is_own};
+pub use interceptor::Interceptor;
 pub use ports::{Ports, Verdict};
 pub use wiring::Wiring;
 

@@ -5,7 +5,7 @@
 use crate::canon::EntryPath;
 use crate::inputs::{layers, stage};
 use crate::sandbox::{self, Exit};
-use crate::{layer, step, store};
+use crate::{layer, proxy, step, store};
 
 /// Bytes that the files may hold that a command leaves: as a file with holes takes no space, it can
 /// seem to be so large that nobody lives to see the end of its zeros.
@@ -82,6 +82,9 @@ pub enum Error {
         /// Bytes of that.
         size: u64,
     },
+    /// What it asked of the network, while that was recorded or replayed.
+    #[error(transparent)]
+    Proxy(#[from] proxy::Error),
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),

@@ -5,6 +5,7 @@
 
 mod devices;
 mod error;
+mod fetching;
 mod kept;
 mod log;
 mod mask;
@@ -26,6 +27,7 @@ use rayon::prelude::*;
 
 pub use devices::Devices;
 pub use error::{Error, LARGEST_CHANGE};
+pub use fetching::Fetching;
 pub use settings::CommandSettings;
 
 use super::Change;
@@ -36,7 +38,9 @@ use crate::canon::{Digest, EntryPath, Epoch, StepKey};
 use crate::inputs::{Files, Holder, Origin, Stack};
 use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
+use crate::lock::Record;
 use crate::plan::{Command, command};
+use crate::proxy::Proxy;
 use crate::sandbox::{
     Exit, Found, FoundKind, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
 };
@@ -79,6 +83,8 @@ pub struct Ran {
     pub change: Change,
     /// Sockets that it left, which no layer can hold.
     pub sockets: Vec<EntryPath>,
+    /// What it fetched, if that was to be recorded.
+    pub record: Option<Record>,
 }
 
 /// Where a command failed: its file system as it left it.
@@ -207,24 +213,31 @@ impl<'a> Runner<'a> {
         })
     }
 
-    /// Runs `command` on the layers `below`. Its log is put where `key` says.
+    /// Runs `command` on the layers `below`; what it fetches comes from where `fetching` says. Its
+    /// log is put where `key` says.
     pub fn run(
         &self,
         command: &Command,
         below: &Stack,
         inputs: &[Input],
+        fetching: Fetching<'_>,
         key: &StepKey,
         work: &Work,
     ) -> Result<Ran, Error> {
         let devices = devices::there(command, self.events)?;
         self.check(command, &devices)?;
-        self.tell(command, &devices);
+        self.tell(command, fetching, &devices);
         let session = self.session()?;
         let lowers = self.lowers(below)?;
         let rootfs = below.rootfs(self.store, self.expansion)?;
-        let mounts = self.mounts(command, inputs)?;
         let held = self.store.temporary_folder()?;
         let folder = absolute(held.0.path())?;
+        let kept = self.kept(command, fetching, &folder)?;
+        let mut mounts = self.mounts(command, inputs, kept)?;
+        let proxy = self.proxy(command, fetching)?;
+        if let Some(proxy) = &proxy {
+            fetching::trust(&proxy.authority(), &mut mounts);
+        }
         let [upper, work_folder] = ["upper", "work"].map(|name| folder.join(name));
         for path in [&upper, &work_folder] {
             crate::store::make_root(path)?;
@@ -249,7 +262,7 @@ impl<'a> Runner<'a> {
             mounts: mounts.mounts,
             ..request
         };
-        let outcome = self.command(&session, &request, key, work);
+        let outcome = self.command(&session, &request, proxy.as_ref(), key, work);
         if let Err(Error::Failed { .. }) = &outcome
             && let Some(on_failure) = self.on_failure
         {
@@ -262,6 +275,10 @@ impl<'a> Runner<'a> {
         let ended = time_of(&left.folder.join("ended"))?;
         self.free(mounts.caches)?;
         let outcome = outcome?;
+        let record = match proxy {
+            Some(proxy) => proxy.finish()?.record,
+            None => None,
+        };
         left.found = left.session.list(&left.upper)?;
         left.found.sort_by(|a, b| a.path.cmp(&b.path));
         let circumstances = Circumstances {
@@ -271,7 +288,8 @@ impl<'a> Runner<'a> {
             stubs: &outcome.stubs,
             is_copy: outcome.is_copy,
         };
-        difference(&rootfs, Arc::new(left), &circumstances)
+        let ran = difference(&rootfs, Arc::new(left), &circumstances)?;
+        Ok(Ran { record, ..ran })
     }
 
     /// Runs the command itself.
@@ -279,6 +297,7 @@ impl<'a> Runner<'a> {
         &self,
         session: &Session,
         request: &Request,
+        proxy: Option<&Proxy>,
         key: &StepKey,
         work: &Work,
     ) -> Result<Outcome, Error> {
@@ -287,21 +306,31 @@ impl<'a> Runner<'a> {
         let line = |line: &str| work.output(line);
         let secrets = self.settings.secrets.values().map(Vec::as_slice);
         let mut written = Log::new(BufWriter::new(file), &line, secrets);
-        let outcome = session.run(request, &mut |stream, bytes| written.write(stream, bytes));
+        let interceptor = proxy.map(Proxy::interceptor);
+        let mut output = |stream, bytes: &[u8]| written.write(stream, bytes);
+        let outcome = session.run_intercepted(request, interceptor.as_ref(), &mut output);
         let last = written.finish();
         // Where the log can't be written the command was ended for it.
         let path = self.store.log_path(key);
         let last = last.map_err(crate::store::io_error("write", &path))?;
+        if let Some(failure) = proxy.and_then(Proxy::failure) {
+            return Err(failure.into());
+        }
         let outcome = outcome?;
         self.tell_loose(&outcome);
         match outcome.exit {
             Exit::Code(0) => Ok(outcome),
-            exit => Err(Error::Failed {
-                exit,
-                last,
-                log: key.0.hex()[..12].to_owned(),
-                has_opened_shell: self.on_failure.is_some(),
-            }),
+            exit => {
+                for note in proxy.map(Proxy::notes).unwrap_or_default() {
+                    self.events.note(note);
+                }
+                Err(Error::Failed {
+                    exit,
+                    last,
+                    log: key.0.hex()[..12].to_owned(),
+                    has_opened_shell: self.on_failure.is_some(),
+                })
+            }
         }
     }
 
@@ -448,5 +477,6 @@ fn difference(
     Ok(Ran {
         change: difference.change,
         sockets: difference.sockets,
+        record: None,
     })
 }

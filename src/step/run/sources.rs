@@ -31,6 +31,15 @@ pub(super) struct Mounts {
     pub(super) caches: BTreeMap<String, Cache>,
 }
 
+/// What becomes of caches.
+#[derive(Clone, Copy)]
+pub(super) enum Kept<'a> {
+    /// They are new in that folder, and go with it.
+    No(&'a Path),
+    /// They are kept from build to build, for commands that replay the same record, if they do.
+    By(Option<Digest>),
+}
+
 impl Runner<'_> {
     /// The layers of `stack` unpacked, the lowest first.
     pub(super) fn lowers(&self, stack: &Stack) -> Result<Vec<PathBuf>, Error> {
@@ -59,9 +68,18 @@ impl Runner<'_> {
     }
 
     /// What `mounts` of a command mean. `inputs` are the sources of those that have one.
-    pub(super) fn mounts(&self, command: &Command, inputs: &[Input]) -> Result<Mounts, Error> {
+    /// Where `kept` says that caches aren't kept, they are made in there.
+    pub(super) fn mounts(
+        &self,
+        command: &Command,
+        inputs: &[Input],
+        kept: Kept<'_>,
+    ) -> Result<Mounts, Error> {
         let mut all = Mounts {
-            caches: self.caches(command)?,
+            caches: match kept {
+                Kept::No(_) => BTreeMap::new(),
+                Kept::By(record) => self.caches(command, record)?,
+            },
             names_socket: command.env.iter().any(|(name, _)| name == SSH),
             ..Mounts::default()
         };
@@ -75,7 +93,7 @@ impl Runner<'_> {
                 ),
                 false => None,
             };
-            let source = self.source(target, kind, input, &mut all)?;
+            let source = self.source(target, kind, input, kept, &mut all)?;
             let target = target.clone();
             all.mounts
                 .extend(source.map(|source| crate::sandbox::Mount { target, source }));
@@ -91,6 +109,7 @@ impl Runner<'_> {
         target: &EntryPath,
         kind: &MountKind,
         input: Option<&Input>,
+        kept: Kept<'_>,
         all: &mut Mounts,
     ) -> Result<Option<Source>, Error> {
         let no_input = Error::Bug("a mount lacks its source");
@@ -99,15 +118,21 @@ impl Runner<'_> {
                 Some(self.bind(source, *writable, input.ok_or(no_input)?)?)
             }
             MountKind::Cache { read_only, .. } => {
-                let cache = cache_name(kind).and_then(|name| all.caches.get(&name));
-                let cache = cache.ok_or(Error::Bug("a cache was not opened"))?;
-                let session = self.session()?;
-                cache.fill(&Unpack {
-                    session: &session,
-                    unpack: |folder: &Path| self.fill(folder, kind, input),
-                })?;
+                let folder = match kept {
+                    Kept::No(folder) => self.new_cache(folder, kind, input)?,
+                    Kept::By(record) => {
+                        let cache = cache_name(kind, record).and_then(|name| all.caches.get(&name));
+                        let cache = cache.ok_or(Error::Bug("a cache was not opened"))?;
+                        let session = self.session()?;
+                        cache.fill(&Unpack {
+                            session: &session,
+                            unpack: |folder: &Path| self.fill(folder, kind, input),
+                        })?;
+                        absolute(&cache.folder())?
+                    }
+                };
                 Some(Source::Bind {
-                    folder: absolute(&cache.folder())?,
+                    folder,
                     path: EntryPath::root(),
                     read_only: *read_only,
                 })
@@ -215,9 +240,13 @@ impl Runner<'_> {
 
     /// The caches of a command. Two commands must not wait for each other: each takes its caches
     /// in the order of their names.
-    fn caches(&self, command: &Command) -> Result<BTreeMap<String, Cache>, Error> {
+    fn caches(
+        &self,
+        command: &Command,
+        record: Option<Digest>,
+    ) -> Result<BTreeMap<String, Cache>, Error> {
         let caches = command.mounts.iter().filter_map(|mount| match &mount.kind {
-            kind @ MountKind::Cache { sharing, .. } => Some((cache_name(kind)?, *sharing)),
+            kind @ MountKind::Cache { sharing, .. } => Some((cache_name(kind, record)?, *sharing)),
             _ => None,
         });
         // Of one that stands there twice the strictest counts.
@@ -240,6 +269,22 @@ impl Runner<'_> {
             Ok((name, cache))
         };
         wanted.into_iter().map(open).collect()
+    }
+
+    /// A cache in `folder`, for one command alone.
+    fn new_cache(
+        &self,
+        folder: &Path,
+        kind: &MountKind,
+        input: Option<&Input>,
+    ) -> Result<PathBuf, Error> {
+        let name = cache_name(kind, None).unwrap_or_default();
+        let place = folder.join(format!("cache-{}", Digest::of(name.as_bytes()).hex()));
+        if !place.exists() {
+            store::make_root(&place)?;
+            self.fill(&place, kind, input)?;
+        }
+        Ok(place)
     }
 
     /// Fills a new cache.
@@ -291,20 +336,25 @@ const SSH: &str = "SSH_AUTH_SOCK";
 const LONG: Error = Error::Bug("a mount's source has too long a path");
 
 /// What a cache goes by: as BuildKit has it, one `id` with another owner or mode is another cache.
-fn cache_name(kind: &MountKind) -> Option<String> {
-    match kind {
+/// So is one for a command that replays another `record`.
+fn cache_name(kind: &MountKind, record: Option<Digest>) -> Option<String> {
+    let name = match kind {
         MountKind::Cache {
             id,
             mode: 0o755,
             uid: 0,
             gid: 0,
             ..
-        } => Some(id.clone()),
+        } => id.clone(),
         MountKind::Cache {
             id, mode, uid, gid, ..
-        } => Some(format!("{id} {mode:04o} {uid}:{gid}")),
-        _ => None,
-    }
+        } => format!("{id} {mode:04o} {uid}:{gid}"),
+        _ => return None,
+    };
+    Some(match record {
+        None => name,
+        Some(record) => format!("{name} of record {}", record.hex()),
+    })
 }
 
 /// What the source of files is called in its snapshot.

@@ -222,7 +222,7 @@ fn a_forwarder_that_ends_ends_what_it_carries() {
             return;
         }
         let listener = TcpListener::bind(format!("{HOST_V4}:7000")).unwrap();
-        let (forwarder, control) = Forwarder::start(to_the_host(), |_| {}).unwrap();
+        let (forwarder, control) = Forwarder::start(to_the_host(), None, |_| {}).unwrap();
         let (wiring, mut ports) = Ports::lay(control).unwrap();
         let to = format!("{HOST_V4}:7000");
         let verdict = ports.connect(to.parse().unwrap());

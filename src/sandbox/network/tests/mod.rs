@@ -113,7 +113,7 @@ fn behind_a_gate<T: Send>(
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let told = Arc::clone(&events);
         let tell = move |event| told.lock().unwrap().push(event);
-        let (_forwarder, control) = Forwarder::start(settings, tell).unwrap();
+        let (_forwarder, control) = Forwarder::start(settings, None, tell).unwrap();
         let (wiring, mut ports) = Ports::lay(control).unwrap();
         let (ask, asked): (_, Receiver<(SocketAddr, Sender<Verdict>)>) = channel();
         scope(|scope| {

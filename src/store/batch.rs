@@ -1,0 +1,170 @@
+//! Many blobs that come into the store together, or not at all.
+//!
+//! In: streams whose digests nobody knows yet. Out: their digests at once, blobs when the batch is
+//! kept: syncing each by itself would take longer than fetching thousands of small ones.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Error, Store, io_error, sync_folder};
+use crate::canon::Digest;
+use crate::canon::digest::Hasher;
+
+/// Blobs under way into the store. Dropped, it leaves nothing.
+pub struct Batch(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    folder: tempfile::TempDir,
+    /// Held, so that nobody takes the folder for abandoned.
+    _held: File,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    begun: u64,
+    /// Sizes by digest.
+    ended: BTreeMap<Digest, u64>,
+}
+
+/// One blob of a batch. Dropped unfinished, it leaves nothing.
+pub struct BatchWriter {
+    batch: Arc<Inner>,
+    file: File,
+    path: PathBuf,
+    hasher: Hasher,
+    size: u64,
+    is_done: bool,
+}
+
+impl Store {
+    /// Begins a batch of blobs.
+    pub fn write_blobs(&self) -> Result<Batch, Error> {
+        let (folder, held) = self.temporary_folder()?;
+        Ok(Batch(Arc::new(Inner {
+            store: self.clone(),
+            folder,
+            _held: held,
+            state: Mutex::default(),
+        })))
+    }
+}
+
+impl Batch {
+    /// Begins a blob.
+    pub fn begin(&self) -> Result<BatchWriter, Error> {
+        let number = {
+            let mut state = self.0.state();
+            state.begun += 1;
+            state.begun
+        };
+        let path = self.0.folder.path().join(number.to_string());
+        let file = File::create_new(&path).map_err(io_error("write", &path))?;
+        Ok(BatchWriter {
+            batch: Arc::clone(&self.0),
+            file,
+            path,
+            hasher: Hasher::new(),
+            size: 0,
+            is_done: false,
+        })
+    }
+
+    /// Puts the blobs that are finished into the store.
+    #[expect(clippy::disallowed_methods, reason = "all was synced before")]
+    pub fn keep(&self) -> Result<(), Error> {
+        let ended = std::mem::take(&mut self.0.state().ended);
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let folder = self.0.folder.path();
+        let all = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
+        all.map_err(io_error("sync", folder))?;
+        for digest in ended.keys() {
+            let to = self.0.store.root().join("blobs/sha256").join(digest.hex());
+            let from = folder.join(digest.hex());
+            std::fs::rename(from, &to).map_err(io_error("write", &to))?;
+        }
+        sync_folder(&self.0.store.root().join("blobs/sha256"))
+    }
+}
+
+impl Write for BatchWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl BatchWriter {
+    /// Takes bytes.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.write_all(bytes)
+            .map_err(|error| io_error("write", &self.path)(error))
+    }
+
+    /// Ends the blob: its digest and size.
+    #[expect(clippy::disallowed_methods, reason = "within a temporary folder")]
+    pub fn finish(mut self) -> Result<(Digest, u64), Error> {
+        let digest = self.hasher.clone().finish();
+        let to = self.batch.folder.path().join(digest.hex());
+        let mut state = self.batch.state();
+        std::fs::rename(&self.path, &to).map_err(io_error("write", &to))?;
+        state.ended.insert(digest, self.size);
+        self.is_done = true;
+        drop(state);
+        Ok((digest, self.size))
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for BatchWriter {
+    fn drop(&mut self) {
+        if !self.is_done {
+            // It goes with the folder if not now.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blobs_of_a_batch_are_there_once_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        for is_kept in [false, true] {
+            let batch = store.write_blobs().unwrap();
+            for _ in 0..2 {
+                let mut writer = batch.begin().unwrap();
+                writer.write_all(b"abc").unwrap();
+                assert_eq!(writer.finish().unwrap(), (Digest::of(b"abc"), 3));
+            }
+            batch.begin().unwrap().write_all(b"half").unwrap();
+            assert_eq!(store.blob(&Digest::of(b"abc")), None);
+            if is_kept {
+                batch.keep().unwrap();
+            }
+        }
+        assert_eq!(&*store.read(&Digest::of(b"abc"), 3).unwrap(), b"abc");
+        assert_eq!(store.blob(&Digest::of(b"half")), None);
+        assert!(store.checked_blob(&Digest::of(b"abc")).is_some());
+    }
+}
