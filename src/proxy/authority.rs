@@ -55,9 +55,9 @@ impl Authority {
         })
     }
 
-    /// Its certificate, in PEM.
-    pub fn pem(&self) -> String {
-        self.issuer.pem()
+    /// Its certificate, in DER.
+    pub fn der(&self) -> &[u8] {
+        self.issuer.der()
     }
 
     /// TLS in the name of `name`: a host's name or an IP address.

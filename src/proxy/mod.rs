@@ -165,9 +165,9 @@ impl Proxy {
         })
     }
 
-    /// The certificate of the step's own authority, in PEM: the step has to trust it.
-    pub fn authority(&self) -> String {
-        self.shared.authority.pem()
+    /// The certificate of the step's own authority, in DER: the step has to trust it.
+    pub fn certificate(&self) -> &[u8] {
+        self.shared.authority.der()
     }
 
     /// What the sandbox hands the step's connections to.

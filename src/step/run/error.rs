@@ -85,6 +85,11 @@ pub enum Error {
     /// What it asked of the network, while that was recorded or replayed.
     #[error(transparent)]
     Proxy(#[from] proxy::Error),
+    /// A file with the step's own certificate authority in it, which can't be taken out.
+    #[error(
+        "`{0}` holds the certificate authority by which cairn sees what the command fetches: it is another one each time, and can't be cut out of a file of this kind or size\nhint: have the command remove the file, or make it in one without network: `RUN --network=none`"
+    )]
+    Authority(EntryPath),
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),

@@ -3,16 +3,19 @@
 //! In: what the caller knows of what the command fetched before. Out: the proxy that it talks to, if
 //! it doesn't talk to the world.
 
+use std::io::{self, Read};
 use std::path::Path;
 
-use super::sources::{Kept, Mounts};
+use super::authority::{self, Authority, Placed};
+use super::sources::{Kept, unpack_pick};
 use super::{Error, Runner};
 use crate::canon::{Digest, EntryPath, json};
+use crate::layer::Rootfs;
 use crate::lock::Record;
 use crate::plan::Command;
 use crate::plan::command::Network;
 use crate::proxy::{self, Proxy};
-use crate::sandbox::{Mount, Source};
+use crate::sandbox::{Mount, Request, Source};
 
 /// Where the network of a command leads; nothing changes for one that has none, or the host's.
 #[derive(Debug, Clone, Copy)]
@@ -27,21 +30,6 @@ pub enum Fetching<'a> {
     /// To a record, and nowhere else.
     Replayed(&'a Record),
 }
-
-/// Where the certificate of a step's authority is.
-const AUTHORITY: &str = "run/cairn-authority.pem";
-
-/// Variables that name a file of certificates.
-const VARIABLES: [&str; 8] = [
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "GIT_SSL_CAINFO",
-    "PIP_CERT",
-    "REQUESTS_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "CARGO_HTTP_CAINFO",
-    "npm_config_cafile",
-];
 
 impl Runner<'_> {
     /// The proxy that `command` talks to.
@@ -84,22 +72,53 @@ impl Runner<'_> {
             }
         })
     }
-}
 
-/// Has the command trust the authority whose certificate is `pem`.
-pub(super) fn trust(pem: &str, mounts: &mut Mounts) {
-    let Ok(target) = EntryPath::new(AUTHORITY.as_bytes()) else {
-        return;
-    };
-    mounts.mounts.push(Mount {
-        target,
-        source: Source::File {
-            content: pem.as_bytes().to_vec(),
-            mode: 0o444,
-            uid: 0,
-            gid: 0,
-        },
-    });
-    let named = VARIABLES.map(|name| (name.to_owned(), format!("/{AUTHORITY}")));
-    mounts.env.extend(named);
+    /// The authority that `command` is to trust.
+    pub(super) fn authority(&self, command: &Command, proxy: Option<&Proxy>) -> Option<Authority> {
+        let own = proxy.and_then(|proxy| Authority::new(proxy.certificate().to_vec()));
+        let given = || self.settings.authority.clone();
+        own.or_else(|| given().filter(|_| command.network == Network::Default))
+    }
+
+    /// Has the command trust `authority`: by a layer in `folder`, files and variables.
+    pub(super) fn place(
+        &self,
+        authority: &Authority,
+        rootfs: &Rootfs,
+        folder: &Path,
+        request: &mut Request,
+    ) -> Result<Placed, Error> {
+        let session = self.session()?;
+        let read = |layer: usize, path: &EntryPath| {
+            let lower = request.lowers.get(layer).ok_or(io::ErrorKind::NotFound)?;
+            let mut bytes = Vec::new();
+            let file = session.read(lower, path).map_err(io::Error::other)?;
+            file.take(authority::LARGEST).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        let placed = authority::place(authority, rootfs, &request.env, &read)?;
+        if !placed.pick.tree.entries().is_empty() {
+            let lower = folder.join("authority");
+            crate::store::make_root(&lower)?;
+            unpack_pick(&session, &placed.pick, &EntryPath::root(), None, &lower)?;
+            request.lowers.push(lower);
+        }
+        for (target, content) in &placed.files {
+            request.mounts.push(Mount {
+                target: target.clone(),
+                source: Source::File {
+                    content: content.clone(),
+                    mode: 0o644,
+                    uid: 0,
+                    gid: 0,
+                },
+            });
+        }
+        for (name, value) in &placed.env {
+            if request.env.iter().all(|(other, _)| other != name) {
+                request.env.push((name.clone(), value.clone()));
+            }
+        }
+        Ok(placed)
+    }
 }

@@ -3,10 +3,12 @@
 //! In: a [`Command`], the layers below, the sources of its mounts. Out: [`Ran`]: a change, whose
 //! contents are in the sandbox's hands as long as it lives. A command that fails changes nothing.
 
+mod authority;
 mod devices;
 mod error;
 mod fetching;
 mod kept;
+mod left;
 mod log;
 mod mask;
 mod settings;
@@ -16,35 +18,34 @@ mod users;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Read};
+use std::io::{self, BufWriter};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rayon::prelude::*;
-
+pub use authority::Authority;
 pub use devices::Devices;
 pub use error::{Error, LARGEST_CHANGE};
 pub use fetching::Fetching;
 pub use settings::CommandSettings;
 
 use super::Change;
-use super::diff::{Circumstances, Content, contents_needed, diff};
-use crate::canon::digest::Hashed;
+use super::diff::Circumstances;
 use crate::canon::event::{Events, Work};
-use crate::canon::{Digest, EntryPath, Epoch, StepKey};
-use crate::inputs::{Files, Holder, Origin, Stack};
+use crate::canon::{EntryPath, Epoch, StepKey};
+use crate::inputs::{Files, Stack};
 use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
 use crate::lock::Record;
 use crate::plan::{Command, command};
 use crate::proxy::Proxy;
 use crate::sandbox::{
-    Exit, Found, FoundKind, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
+    Exit, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
 };
 use crate::store::Store;
+use left::{Left, difference};
 use log::Log;
 use sources::absolute;
 
@@ -117,37 +118,6 @@ impl Scene {
             ..self.request.clone()
         };
         Ok(self.session.interact(&request, input, output)?)
-    }
-}
-
-/// What a command left, until nobody needs it any more.
-struct Left {
-    session: Arc<Session>,
-    folder: PathBuf,
-    upper: PathBuf,
-    found: Vec<Found>,
-    /// Held, so that nobody takes the folder for abandoned.
-    _held: (tempfile::TempDir, File),
-}
-
-impl Left {
-    fn read(&self, number: usize) -> io::Result<File> {
-        let found = self.found.get(number).ok_or(io::ErrorKind::NotFound)?;
-        let file = self.session.read(&self.upper, &found.path);
-        file.map_err(io::Error::other)
-    }
-}
-
-impl Holder for Left {
-    fn open(&self, number: u32) -> io::Result<Box<dyn Read + '_>> {
-        Ok(Box::new(self.read(number as usize)?))
-    }
-}
-
-impl Drop for Left {
-    fn drop(&mut self) {
-        // Whoever opens the store next tidies up what stays.
-        let _ = self.session.remove(&self.folder);
     }
 }
 
@@ -233,11 +203,8 @@ impl<'a> Runner<'a> {
         let held = self.store.temporary_folder()?;
         let folder = absolute(held.0.path())?;
         let kept = self.kept(command, fetching, &folder)?;
-        let mut mounts = self.mounts(command, inputs, kept)?;
+        let mounts = self.mounts(command, inputs, kept)?;
         let proxy = self.proxy(command, fetching)?;
-        if let Some(proxy) = &proxy {
-            fetching::trust(&proxy.authority(), &mut mounts);
-        }
         let [upper, work_folder] = ["upper", "work"].map(|name| folder.join(name));
         for path in [&upper, &work_folder] {
             crate::store::make_root(path)?;
@@ -251,16 +218,21 @@ impl<'a> Runner<'a> {
             folder: folder.clone(),
             upper: upper.clone(),
             found: Vec::new(),
+            cleaned: BTreeMap::new(),
             _held: held,
         };
         let request = self.request(command, &rootfs, &lowers, &mounts.env)?;
-        let request = Request {
+        let mut request = Request {
             devices,
             lowers,
             upper,
             work: work_folder,
             mounts: mounts.mounts,
             ..request
+        };
+        let placed = match self.authority(command, proxy.as_ref()) {
+            Some(authority) => Some(self.place(&authority, &rootfs, &folder, &mut request)?),
+            None => None,
         };
         let outcome = self.command(&session, &request, proxy.as_ref(), key, work);
         if let Err(Error::Failed { .. }) = &outcome
@@ -288,7 +260,7 @@ impl<'a> Runner<'a> {
             stubs: &outcome.stubs,
             is_copy: outcome.is_copy,
         };
-        let ran = difference(&rootfs, Arc::new(left), &circumstances)?;
+        let ran = difference(&rootfs, left, &circumstances, placed.as_ref())?;
         Ok(Ran { record, ..ran })
     }
 
@@ -411,27 +383,6 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// Refuses files that together are larger than a layer may be.
-fn check_size<'a>(files: impl Iterator<Item = &'a Found>) -> Result<(), Error> {
-    let sizes = files.filter_map(|found| match found.kind {
-        FoundKind::File { size } => Some((size, &found.path)),
-        _ => None,
-    });
-    let (mut total, mut largest) = (0_u64, None);
-    for file in sizes {
-        total = total.saturating_add(file.0);
-        largest = largest.max(Some(file));
-    }
-    match largest.filter(|_| total > LARGEST_CHANGE) {
-        None => Ok(()),
-        Some((size, path)) => Err(Error::TooLarge {
-            total,
-            path: path.clone(),
-            size,
-        }),
-    }
-}
-
 /// What the clock of the file system says, by a file made for that.
 fn time_of(path: &Path) -> Result<(i64, u32), Error> {
     let made = File::create_new(path).and_then(|file| file.metadata());
@@ -441,42 +392,3 @@ fn time_of(path: &Path) -> Result<(i64, u32), Error> {
 
 /// What commands get that have no `PATH`: Docker's.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// What the command that left `left` changed over `rootfs`.
-fn difference(
-    rootfs: &Rootfs,
-    left: Arc<Left>,
-    circumstances: &Circumstances,
-) -> Result<Ran, Error> {
-    let needed = contents_needed(rootfs, &left.found, circumstances);
-    check_size(needed.iter().map(|&number| &left.found[number]))?;
-    let digest = |&number: &usize| {
-        let path = || left.found[number].path.clone();
-        let failed = |source| super::Error::Io {
-            path: path(),
-            source,
-        };
-        let mut file = Hashed::new(left.read(number).map_err(failed)?);
-        io::copy(&mut file, &mut io::sink()).map_err(failed)?;
-        Ok((number, file.finish().0))
-    };
-    let digests: Result<BTreeMap<usize, Digest>, super::Error> =
-        needed.par_iter().map(digest).collect();
-    let digests = digests?;
-    let held: Arc<dyn Holder> = left.clone();
-    let content = |number: usize| {
-        let digest = digests.get(&number).copied();
-        let digest = digest.ok_or_else(|| super::Error::Io {
-            path: left.found[number].path.clone(),
-            source: io::ErrorKind::NotFound.into(),
-        })?;
-        let origin = Origin::Held(held.clone(), number as u32);
-        Ok(Content { digest, origin })
-    };
-    let difference = diff(rootfs, &left.found, &content, circumstances)?;
-    Ok(Ran {
-        change: difference.change,
-        sockets: difference.sockets,
-        record: None,
-    })
-}

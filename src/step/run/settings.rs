@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::Devices;
+use super::{Authority, Devices};
 use crate::inputs::Access;
 use crate::sandbox::{Limits, SessionSettings};
 
@@ -18,6 +18,8 @@ pub struct CommandSettings {
     pub caches: u64,
     /// Variables for commands that don't have them: proxies.
     pub proxies: Vec<(String, String)>,
+    /// Who signs for whoever ends the TLS of commands that reach the network.
+    pub authority: Option<Authority>,
     /// Secrets by name.
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of SSH agents by name.
@@ -49,6 +51,7 @@ impl Default for CommandSettings {
             limits: Limits::default(),
             caches: u64::MAX,
             proxies: Vec::new(),
+            authority: None,
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
             gives_host_network: false,

@@ -379,7 +379,7 @@ fn pattern(path: &EntryPath) -> String {
 
 /// Unpacks a source to `at` in `folder`; `root` is what its own directory is like, where that is
 /// not its own matter.
-fn unpack_pick(
+pub(super) fn unpack_pick(
     session: &Session,
     pick: &Pick,
     at: &EntryPath,
