@@ -10,7 +10,7 @@ use crate::canon::json;
 use crate::inputs::http::BRING;
 use crate::inputs::pins::NotHeld;
 use crate::inputs::{base, context, git, http, image, layers, layout, select, stage};
-use crate::{layer, plan, registry, step, store};
+use crate::{layer, plan, proxy, registry, step, store};
 
 /// A build that failed.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,11 @@ pub enum Cause {
         "`{0}` is not in the store, and `--offline` keeps the build off the network\nhint: {BRING}"
     )]
     Offline(String),
+    /// A command that would have to be let on the network.
+    #[error(
+        "`{0}` may fetch anything, and `--offline` keeps the build off the network\nhint: `cairn lock` records what it fetches; where that is nothing, `RUN --network=none` says so"
+    )]
+    OfflineCommand(String),
     /// The key.
     #[error(transparent)]
     Key(#[from] plan::key::Error),
@@ -207,7 +212,10 @@ impl Cause {
             Cause::Hinted(cause, _) => cause.kind(),
             Cause::Base(error) => of_base(error),
             Cause::Context(error) => of_context(error),
-            Cause::NoContext(_) | Cause::Offline(_) | Cause::NotHeld(_) => Kind::Unavailable,
+            Cause::NoContext(_)
+            | Cause::Offline(_)
+            | Cause::OfflineCommand(_)
+            | Cause::NotHeld(_) => Kind::Unavailable,
             Cause::Other { .. } => Kind::DigestMismatch,
             Cause::Stage(error) => of_stage(error),
             Cause::Layers(error) => of_layers(error),
@@ -279,6 +287,10 @@ fn of_run(error: &step::run::Error) -> Kind {
         Error::Pack(layer::pack::Error::Read { source, .. }) => {
             of_io(source).unwrap_or(Kind::Unavailable)
         }
+        Error::Proxy(proxy::Error::Blob { source, .. } | proxy::Error::Store(source)) => {
+            of_store(source)
+        }
+        Error::Proxy(proxy::Error::NotRecorded { .. }) => Kind::Unavailable,
         Error::NoSecret(_) | Error::NoSsh(_) | Error::NoDevice(_) => Kind::Unavailable,
         _ => Kind::Failed,
     }

@@ -13,13 +13,15 @@ use super::error::Cause;
 use super::ignore_file::{self, IgnoreFile, Place};
 use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
+use super::questions::{Question, questions};
 use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
-use crate::canon::{Digest, EntryPath, Epoch, StepKey};
+use crate::canon::{Digest, EntryPath, Epoch, Platform, StepKey};
 use crate::inputs::beneath::Folder;
 use crate::inputs::git::Resolved;
 use crate::inputs::{Context, Files, Origin, Pick, context, git, stage};
 use crate::layer::{self, Kind, Meta, Tree};
+use crate::lock::Asker;
 use crate::plan::name::OWN_CONTEXT;
 use crate::plan::step::{GitExtras, MovingRef};
 use crate::plan::{Operation, Plan, Step, StepId};
@@ -33,9 +35,15 @@ pub(super) fn evaluate(
     only: Option<&BTreeSet<StepId>>,
 ) -> Result<Outputs, Error> {
     let is_wanted = |number: usize| only.is_none_or(|only| only.contains(&StepId(number)));
+    let asked = questions(plan).map_err(Cause::from)?.into_iter();
+    let asked = asked.filter_map(|(id, question)| match question {
+        Question::Command(platform, by) => Some((id, (platform, by))),
+        _ => None,
+    });
     let evaluation = Evaluation {
         plan,
         settings,
+        askers: asked.collect(),
         contexts: Mutex::default(),
         checkouts: Mutex::default(),
         commits: Mutex::default(),
@@ -102,6 +110,8 @@ pub(super) fn evaluate(
 pub(super) struct Evaluation<'a> {
     pub(super) plan: &'a Plan,
     pub(super) settings: &'a Settings,
+    /// Commands that fetch, as the lock knows them.
+    pub(super) askers: BTreeMap<StepId, (Platform, Asker)>,
     /// By name; each folder is walked once.
     contexts: Mutex<BTreeMap<String, Arc<Context>>>,
     /// By URL and commit; the folders must stay until their files were packed.
@@ -117,7 +127,7 @@ pub(super) struct Evaluation<'a> {
 impl Evaluation<'_> {
     /// Remembers that a command begins, or what came of it, for `cairn log`.
     pub(super) fn ran(&self, step: &Step, key: &StepKey, outcome: Option<Outcome>) {
-        let place = self.plan.steps.iter().position(|s| std::ptr::eq(s, step));
+        let place = self.place_of(step).map(|id| id.0);
         let logged = Logged {
             key: *key,
             name: step.name.clone(),
@@ -129,6 +139,12 @@ impl Evaluation<'_> {
                 self.keep_commands();
             }
         }
+    }
+
+    /// Where `step` stands in the plan.
+    pub(super) fn place_of(&self, step: &Step) -> Option<StepId> {
+        let place = self.plan.steps.iter().position(|s| std::ptr::eq(s, step));
+        place.map(StepId)
     }
 
     fn keep_commands(&self) {

@@ -13,13 +13,17 @@ use super::evaluate::{Evaluation, input};
 use super::outputs::{Layers, Output, Outputs};
 use crate::canon::event::{Outcome, Work};
 use crate::canon::{Digest, StepKey, TreeDigest};
+use crate::inputs::pins::Unheld;
 use crate::inputs::stage::StackContent;
 use crate::inputs::{Files, Layer, Selected, Stack};
 use crate::layer::{self, Entry, Kind, Rootfs};
+use crate::lock::Record;
+use crate::plan::command::Network;
 use crate::plan::step::Ownership;
-use crate::plan::{Command, Operation, Step, step_key};
+use crate::plan::{Command, Operation, Step, fetching_key};
 use crate::step::copy::{Metadata, copy};
 use crate::step::pack::Packer;
+use crate::step::run::{Fetching, Ran};
 use crate::step::unpack::{Unpacker, unpack};
 use crate::step::{Change, Draft, owner, pack, place, run};
 use crate::store::RecordKind;
@@ -73,13 +77,17 @@ impl Evaluation<'_> {
         let change = match &step.operation {
             Operation::Run(command) => {
                 self.ran(step, &key, None);
-                let change = self.command(step, command, &below.stack, outputs, &key, &work);
-                let outcome = match &change {
+                let ran = self.command(step, command, &below.stack, outputs, &key, &work);
+                let outcome = match &ran {
                     Ok(_) => Outcome::Done,
                     Err(_) => Outcome::Failed,
                 };
                 self.ran(step, &key, Some(outcome));
-                change?
+                let ran = ran?;
+                if let Some(record) = ran.record {
+                    key = self.put_record(step, record, outputs)?;
+                }
+                ran.change
             }
             _ => self.placed(step, &below.stack, outputs)?,
         };
@@ -102,7 +110,31 @@ impl Evaluation<'_> {
         self.change(step, &files, below, &rootfs)
     }
 
-    /// What a command changes.
+    /// Where the network of a command leads.
+    fn fetching(&self, step: &Step) -> Result<Fetching<'_>, Cause> {
+        let asker = self.place_of(step).and_then(|id| self.askers.get(&id));
+        let Some((platform, by)) = asker else {
+            return Ok(Fetching::Forwarded);
+        };
+        let pins = &self.settings.pins;
+        Ok(match (pins.record(platform, by)?, pins.unheld()) {
+            (Some(record), _) => Fetching::Replayed(record),
+            (None, Unheld::Recorded { instant }) => Fetching::Recorded { instant },
+            (None, _) => Fetching::Forwarded,
+        })
+    }
+
+    /// Remembers what a command fetched; the key of its result by that.
+    fn put_record(&self, step: &Step, record: Record, outputs: &Outputs) -> Result<StepKey, Cause> {
+        let key = self.fetching_key(step, outputs, Some(&record))?;
+        let asker = self.place_of(step).and_then(|id| self.askers.get(&id));
+        if let Some((platform, by)) = asker {
+            self.settings.pins.put_record(platform, by, record);
+        }
+        Ok(key)
+    }
+
+    /// What a command changes, and fetches.
     fn command(
         &self,
         step: &Step,
@@ -111,7 +143,7 @@ impl Evaluation<'_> {
         outputs: &Outputs,
         key: &StepKey,
         work: &Work,
-    ) -> Result<Change, Cause> {
+    ) -> Result<Ran, Cause> {
         let inputs = step.inputs.iter().skip(1).map(|&input| outputs.get(input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let sources = inputs.iter().map(|input| match input {
@@ -120,21 +152,23 @@ impl Evaluation<'_> {
             _ => Err(Cause::Bug("what a command mounts is not here")),
         });
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let ran = self.runner.run(
-            command,
-            below,
-            &sources,
-            run::Fetching::Forwarded,
-            key,
-            work,
-        )?;
-        for path in ran.sockets {
+        let fetching = self.fetching(step)?;
+        let reaches_out = command.network == Network::Default;
+        if let (Fetching::Forwarded, true) =
+            (fetching, reaches_out && self.settings.pins.is_offline())
+        {
+            return Err(Cause::OfflineCommand(step.name.clone()));
+        }
+        let ran = self
+            .runner
+            .run(command, below, &sources, fetching, key, work)?;
+        for path in &ran.sockets {
             let name = &step.name;
             self.settings.events.warn(format!(
                 "{name}: `{path}` is a socket, which no layer can hold: it is left out"
             ));
         }
-        Ok(ran.change)
+        Ok(ran)
     }
 
     /// A copy of files that nobody has read yet, where nothing was packed before that might be the
@@ -197,9 +231,24 @@ impl Evaluation<'_> {
     }
 
     fn key(&self, step: &Step, outputs: &Outputs) -> Result<StepKey, Cause> {
+        let record = match self.fetching(step)? {
+            Fetching::Replayed(record) => Some(record),
+            Fetching::Forwarded | Fetching::Recorded { .. } => None,
+        };
+        self.fetching_key(step, outputs, record)
+    }
+
+    fn fetching_key(
+        &self,
+        step: &Step,
+        outputs: &Outputs,
+        record: Option<&Record>,
+    ) -> Result<StepKey, Cause> {
         let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        Ok(step_key(step, &inputs, self.settings.epoch)?)
+        let fetched = record.map(Record::digest).transpose()?;
+        let epoch = self.settings.epoch;
+        Ok(fetching_key(step, &inputs, epoch, fetched.as_ref())?)
     }
 
     /// A step's key, and its result, or why it has to run.
@@ -211,6 +260,9 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let is_named = |stage: &String| no_cache_filter.contains(stage);
+        if let Fetching::Recorded { .. } = self.fetching(step)? {
+            return Ok((key, Err("as what it fetches is to be recorded")));
+        }
         let found = match *no_cache || step.stage.as_ref().is_some_and(is_named) {
             true => Err("as `--no-cache` says"),
             false => self.find(&key),

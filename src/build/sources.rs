@@ -99,7 +99,8 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let key = step_key(step, &[], *epoch)?;
-        let is_recorded = pins.unheld() == Unheld::Recorded && pinned.held.is_none();
+        let is_recorded = matches!(pins.unheld(), Unheld::Recorded { .. });
+        let is_recorded = is_recorded && pinned.held.is_none();
         if !no_cache
             && !is_recorded
             && let Some(digest) = store.record(RecordKind::Source, &key.0, GIT_FILES)

@@ -145,6 +145,19 @@ impl Environment {
         }
     }
 
+    /// The time of day, in seconds since 1970.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the instant of a lock is when it was made"
+    )]
+    pub fn now(&self) -> i64 {
+        let now = std::time::SystemTime::now();
+        let since = now
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    }
+
     /// A path as it is from the working directory.
     pub fn absolute(&self, path: &Path) -> PathBuf {
         self.working_directory.join(path)

@@ -17,7 +17,7 @@ use crate::canon::Problem;
 use crate::inputs::Pins;
 use crate::inputs::pins::Unheld;
 use crate::lock::difference::difference;
-use crate::lock::{EpochFrom, Lock, LockedEpoch, OfPlatform, write};
+use crate::lock::{Asked, EpochFrom, Lock, LockedEpoch, OfPlatform, Record, write};
 use crate::plan::{Plan, StepId};
 
 /// What is done with a lock.
@@ -74,7 +74,9 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     let name = locked::name_of(&recipe);
     let unheld = match doing {
         Doing::Check => Unheld::Looked,
-        _ => Unheld::Recorded,
+        _ => Unheld::Recorded {
+            instant: environment.now(),
+        },
     };
     let pins = Pins::new(Some(held), unheld, false);
     let mut settings = Settings {
@@ -97,6 +99,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     resolve(&plan, &settings, &missing).map_err(|error| Failure::build(error, source))?;
     drop(kept);
     let mut after = after(&plan, &before, &settings, is_whole)?;
+    keep_same(&before, &mut after);
     after.recipe = name;
     after.epoch = Some(LockedEpoch {
         seconds: settings.epoch.seconds(),
@@ -240,6 +243,22 @@ fn after(plan: &Plan, before: &Lock, settings: &Settings, is_whole: bool) -> Res
         }
     }
     Ok(after)
+}
+
+/// Has commands that fetched the same as before keep their record: nothing has moved then, and
+/// their clock doesn't either.
+fn keep_same(before: &Lock, after: &mut Lock) {
+    for (platform, of) in &mut after.platforms {
+        let old = before.platforms.get(platform).into_iter();
+        let old: Vec<_> = old.flat_map(|of| &of.commands).collect();
+        for asked in &mut of.commands {
+            let same =
+                |old: &&&Asked<Record>| old.by == asked.by && old.answer.is_same(&asked.answer);
+            if let Some(old) = old.iter().find(same) {
+                asked.answer = old.answer.clone();
+            }
+        }
+    }
 }
 
 /// Fails where the lock isn't what the recipe asks for.

@@ -15,7 +15,10 @@ pub enum Unheld {
     #[default]
     Looked,
     /// It means what it means today, and what a command fetches is recorded.
-    Recorded,
+    Recorded {
+        /// The instant of the records, in seconds since 1970.
+        instant: i64,
+    },
     /// The build fails.
     Refused,
 }
@@ -147,7 +150,7 @@ impl Pins {
             (Some(held), ..) => Ok(Some(held)),
             (None, Unheld::Refused, None) => Err(NotHeld::NoLock(name.to_owned())),
             (None, Unheld::Refused, Some(_)) => Err(NotHeld::Missing(name.to_owned())),
-            (None, Unheld::Looked | Unheld::Recorded, _) => Ok(None),
+            (None, Unheld::Looked | Unheld::Recorded { .. }, _) => Ok(None),
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::canon::Digest;
+use crate::canon::{Digest, json};
 
 /// All that one command fetched.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -22,6 +22,21 @@ pub struct Record {
     /// order in which they were made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchanges: Vec<Exchange>,
+}
+
+impl Record {
+    /// Of all of it, as canonical JSON.
+    ///
+    /// # Errors
+    /// For a number that JSON can't hold exactly.
+    pub fn digest(&self) -> Result<Digest, json::Error> {
+        Ok(Digest::of(&json::to_vec(self)?))
+    }
+
+    /// Whether the same was fetched, at whatever instant.
+    pub fn is_same(&self, other: &Record) -> bool {
+        (&self.names, &self.exchanges) == (&other.names, &other.exchanges)
+    }
 }
 
 /// One request and its answer.

@@ -13,6 +13,7 @@
 //! | `format` | `canon::format::CURRENT` | all |
 //! | `step` | every member of the [`Operation`] | all |
 //! | `inputs` | [`OutputDigest`]s in the order of [`Step::inputs`] | those with inputs |
+//! | `fetched` | the digest of the record that the lock has of what it fetches | commands that have one |
 //! | `epoch` | seconds since 1970 | those that write times ([`Operation::writes_times`]): all but `scratch`, `image`, `select`, `remove`, `merge` |
 //!
 //! Names, stages and places in the recipe don't enter: they change no byte of a layer.
@@ -60,6 +61,16 @@ pub enum Error {
 
 /// The key of `step`, whose inputs came out as `inputs`, in a build with `epoch`.
 pub fn step_key(step: &Step, inputs: &[OutputDigest], epoch: Epoch) -> Result<StepKey, Error> {
+    fetching_key(step, inputs, epoch, None)
+}
+
+/// As [`step_key`], of a command that fetches what a record of the digest `fetched` has.
+pub fn fetching_key(
+    step: &Step,
+    inputs: &[OutputDigest],
+    epoch: Epoch,
+    fetched: Option<&Digest>,
+) -> Result<StepKey, Error> {
     #[derive(Serialize)]
     struct Preimage<'a> {
         format: u32,
@@ -67,6 +78,8 @@ pub fn step_key(step: &Step, inputs: &[OutputDigest], epoch: Epoch) -> Result<St
         inputs: &'a [OutputDigest],
         #[serde(skip_serializing_if = "Option::is_none")]
         epoch: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fetched: Option<&'a Digest>,
     }
     if inputs.len() != step.inputs.len() {
         return Err(Error::Inputs {
@@ -79,6 +92,7 @@ pub fn step_key(step: &Step, inputs: &[OutputDigest], epoch: Epoch) -> Result<St
         step: &step.operation,
         inputs,
         epoch: step.operation.writes_times().then(|| epoch.seconds()),
+        fetched,
     };
     Ok(StepKey(Digest::of(&json::to_vec(&preimage)?)))
 }

@@ -14,7 +14,7 @@ pub mod step;
 
 pub use command::Command;
 pub use config::ConfigChange;
-pub use key::{OutputDigest, step_key};
+pub use key::{OutputDigest, fetching_key, step_key};
 pub use mode::Mode;
 pub use step::{Operation, Selection, Source, Step, StepId};
 

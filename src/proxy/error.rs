@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// A request that the record doesn't have.
     #[error(
-        "the lock has no answer to `{method} {url}`{nearest}\nhint: `cairn lock` records the command anew"
+        "the lock has no answer to `{method} {url}`{nearest}\nhint: `cairn lock --update` records anew what is fetched"
     )]
     NotRecorded {
         /// `GET`, …
@@ -72,10 +72,10 @@ pub enum Error {
 fn way_out(source: &store::Error) -> &'static str {
     match source {
         store::Error::Missing(_) => {
-            "\nhint: `cairn pull --inputs` brings back what was pushed, `cairn lock` records it anew"
+            "\nhint: `cairn pull --inputs` brings back what was pushed, `cairn lock --update` records it anew"
         }
         store::Error::DigestMismatch { .. } | store::Error::SizeMismatch { .. } => {
-            "\nhint: the store is damaged or the lock was changed by hand: `cairn pull --inputs` brings back what was pushed, `cairn lock` records it anew"
+            "\nhint: the store is damaged or the lock was changed by hand: `cairn pull --inputs` brings back what was pushed, `cairn lock --update` records it anew"
         }
         _ => "",
     }

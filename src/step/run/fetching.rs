@@ -9,7 +9,7 @@ use std::path::Path;
 use super::authority::{self, Authority, Placed};
 use super::sources::{Kept, unpack_pick};
 use super::{Error, Runner};
-use crate::canon::{Digest, EntryPath, json};
+use crate::canon::EntryPath;
 use crate::layer::Rootfs;
 use crate::lock::Record;
 use crate::plan::Command;
@@ -67,8 +67,8 @@ impl Runner<'_> {
             Fetching::Forwarded => Kept::By(None),
             Fetching::Recorded { .. } => Kept::No(folder),
             Fetching::Replayed(record) => {
-                let text = json::to_vec(record).map_err(crate::store::Error::from)?;
-                Kept::By(Some(Digest::of(&text)))
+                let digest = record.digest().map_err(crate::store::Error::from)?;
+                Kept::By(Some(digest))
             }
         })
     }
