@@ -106,7 +106,9 @@ fn read(stream: &mut TcpStream) -> Option<Got> {
         let (name, value) = (name.to_ascii_lowercase(), value.trim().to_owned());
         got.headers.push((name, value));
     }
-    let length = got.header("content-length").and_then(|text| text.parse().ok());
+    let length = got
+        .header("content-length")
+        .and_then(|text| text.parse().ok());
     got.body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut got.body).ok()?;
     Some(got)
@@ -158,7 +160,10 @@ impl Ground {
         });
         commands(&inside);
         let finished = inside.proxy.finish();
-        finished.unwrap_or_else(|error| panic!("{error}")).record.unwrap()
+        finished
+            .unwrap_or_else(|error| panic!("{error}"))
+            .record
+            .unwrap()
     }
 
     /// Replays `record`, whole.
@@ -188,14 +193,22 @@ impl Inside<'_> {
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         let proxy = format!("http://127.0.0.1:{}", self.port);
-        command.args(arguments).current_dir(self.ground.folder.path());
+        command
+            .args(arguments)
+            .current_dir(self.ground.folder.path());
         for name in ["http_proxy", "https_proxy"] {
             command.env(name, &proxy);
         }
         for name in ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "GIT_SSL_CAINFO"] {
             command.env(name, &self.authority);
         }
-        for name in ["no_proxy", "NO_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+        for name in [
+            "no_proxy",
+            "NO_PROXY",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+        ] {
             command.env_remove(name);
         }
         command
@@ -228,5 +241,7 @@ impl Inside<'_> {
 
 /// Where the store has a blob.
 pub fn blob(store: &Store, digest: &cairn::canon::Digest) -> PathBuf {
-    Path::new(store.root()).join("blobs/sha256").join(digest.hex())
+    Path::new(store.root())
+        .join("blobs/sha256")
+        .join(digest.hex())
 }

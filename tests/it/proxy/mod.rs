@@ -1,6 +1,7 @@
 //! The recording proxy: what programs of this machine get through it, and what it keeps.
 
 mod ground;
+mod inside;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +18,8 @@ fn what_a_program_fetched_it_gets_again_without_the_server() {
     }
     let ground = Ground::new();
     let count = AtomicUsize::new(0);
-    let world = World::new(move |got| match &*got.line {
+    let world = World::new(move |got| {
+        match &*got.line {
         "GET /same" => ok("ETag: \"x\"\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n", "same"),
         "GET /next" => ok("", format!("{}", count.fetch_add(1, Ordering::SeqCst))),
         "GET /moved" => said("302 Found", "Location: /same\r\n", "elsewhere"),
@@ -29,6 +31,7 @@ fn what_a_program_fetched_it_gets_again_without_the_server() {
         "GET /endless" => b"HTTP/1.0 200 OK\r\n\r\nuntil it closes".to_vec(),
         "GET /nothing" => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
         _ => said("404 Not Found", "", "none"),
+    }
     });
     let fetch = |inside: &ground::Inside| {
         let url = |path| world.url(path);
@@ -43,7 +46,10 @@ fn what_a_program_fetched_it_gets_again_without_the_server() {
         assert_eq!(inside.curl(&[&url("/nothing")]), "");
         assert_eq!(inside.curl(&[&url("/gone")]), "none");
         let head = inside.curl(&["-i", &url("/same")]);
-        assert!(head.contains("Date: Fri, 02 Jan 2026 03:04:05 GMT"), "{head}");
+        assert!(
+            head.contains("Date: Fri, 02 Jan 2026 03:04:05 GMT"),
+            "{head}"
+        );
     };
     let record = ground.record(fetch);
     let asked = world.lines().len();
@@ -132,7 +138,12 @@ fn tls_is_ended_by_an_authority_of_the_step_alone() {
         let text = String::from_utf8_lossy(&shown.stdout);
         assert!(text.contains("Verify return code: 0 (ok)"), "{text}");
     });
-    assert_ne!(ground.inside(cairn::proxy::Source::Record(by_tls.clone())).port, 0);
+    assert_ne!(
+        ground
+            .inside(cairn::proxy::Source::Record(by_tls.clone()))
+            .port,
+        0
+    );
 }
 
 #[test]
@@ -149,7 +160,10 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
         ),
         _ => ok("", "what it gave"),
     });
-    let (login, direct) = (world.url("/login"), world.url("/private?X-Amz-Signature=5167ed"));
+    let (login, direct) = (
+        world.url("/login"),
+        world.url("/private?X-Amz-Signature=5167ed"),
+    );
     let record = ground.record(|inside| {
         let user = ["-u", "user:pa55", "-H", "X-Api-Key: ap1key"];
         let cookies = ["-b", "", "-L", &login];
@@ -158,12 +172,23 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
     });
     let asked = world.got.lock().unwrap().clone();
     let header = |got: &Got, name: &str| got.header(name).map(str::to_owned);
-    assert_eq!(asked[0].header("authorization").unwrap(), "Basic dXNlcjpwYTU1");
+    assert_eq!(
+        asked[0].header("authorization").unwrap(),
+        "Basic dXNlcjpwYTU1"
+    );
     assert_eq!(asked[1].line, "GET /private?token=5ec7e7&page=2");
     assert_eq!(header(&asked[1], "cookie").unwrap(), "session=c0ffee");
     assert_eq!(header(&asked[1], "x-api-key").unwrap(), "ap1key");
     let text = serde_json::to_string(&record).unwrap();
-    let secrets = ["pa55", "dXNlcjpwYTU1", "ap1key", "c0ffee", "5ec7e7", "5167ed", "c00k1e"];
+    let secrets = [
+        "pa55",
+        "dXNlcjpwYTU1",
+        "ap1key",
+        "c0ffee",
+        "5ec7e7",
+        "5167ed",
+        "c00k1e",
+    ];
     for secret in secrets {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
@@ -207,7 +232,10 @@ fn a_body_that_is_not_what_it_was_is_refused_before_its_end() {
         let error = fails(&record);
         assert!(matches!(error, Error::Blob { .. }), "{error}");
         let text = error.to_string();
-        assert!(text.contains(&url) && text.contains(&digest.hex()), "{text}");
+        assert!(
+            text.contains(&url) && text.contains(&digest.hex()),
+            "{text}"
+        );
         std::fs::remove_file(&place).unwrap();
         let text = fails(&record).to_string();
         assert!(text.contains("the store has no blob"), "{text}");
@@ -218,7 +246,10 @@ fn a_body_that_is_not_what_it_was_is_refused_before_its_end() {
         ground.replay(&record, |inside| {
             inside.curl(&["-o", "got", &url]);
         });
-        assert_eq!(std::fs::read(ground.folder.path().join("got")).unwrap(), good);
+        assert_eq!(
+            std::fs::read(ground.folder.path().join("got")).unwrap(),
+            good
+        );
     }
 }
 
@@ -241,7 +272,10 @@ fn parts_heads_and_what_a_program_has_already_come_from_the_whole() {
         assert_eq!(inside.curl(&has), "304");
         assert_eq!(inside.curl(&[&url]), "0123456789");
         assert_eq!(inside.curl(&["-r", "2-4", &url]), "234");
-        assert_eq!(inside.curl(&["-r", "-2", "-w", "%{http_code}", &url]), "89206");
+        assert_eq!(
+            inside.curl(&["-r", "-2", "-w", "%{http_code}", &url]),
+            "89206"
+        );
         let beyond = ["-r", "10-", "-o", "/dev/null", "-w", "%{http_code}", &url];
         assert_eq!(inside.curl(&beyond), "416");
         let head = inside.curl(&["-I", &url]);
@@ -259,19 +293,28 @@ fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
     let ground = Ground::new();
     let world = World::new(|got| match &*got.line {
         "GET /short" => b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf".to_vec(),
-        "GET /cut" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_vec(),
+        "GET /cut" => {
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n".to_vec()
+        }
         _ => Vec::new(),
     });
     let free = crate::support::free_port();
     let record = ground.record(|inside| {
-        for (path, codes) in [("/short", &[18, 52][..]), ("/cut", &[18, 52, 56]), ("/silent", &[52])] {
+        for (path, codes) in [
+            ("/short", &[18, 52][..]),
+            ("/cut", &[18, 52, 56]),
+            ("/silent", &[52]),
+        ] {
             let code = inside.curl_fails(&[&world.url(path)]);
             assert!(codes.contains(&code), "{path}: {code}");
         }
         let nobody = format!("http://world.test:{free}/");
         assert_eq!(inside.curl_fails(&[&nobody]), 52);
         let notes = inside.notes().join("\n");
-        assert!(notes.contains(&nobody) && notes.contains("refused"), "{notes}");
+        assert!(
+            notes.contains(&nobody) && notes.contains("refused"),
+            "{notes}"
+        );
     });
     assert_eq!(record.exchanges, []);
 }
@@ -316,16 +359,23 @@ fn other_protocols_are_refused_by_name() {
         "Upgrade: websocket",
         "http://world.test:81/chat",
     ]);
-    assert!(text.contains("`http://world.test:81/chat`") && text.contains("websocket"), "{text}");
-    // By a tunnel, what is spoken is known when it is said.
-    let tunnelled = format!(
-        "exec 3<>/dev/tcp/127.0.0.1/$PORT; printf 'CONNECT other.test:4444 HTTP/1.1\\r\\n\\r\\n' >&3; \
-         read -r line <&3; printf '\\x00\\x01binary' >&3; cat <&3"
+    assert!(
+        text.contains("`http://world.test:81/chat`") && text.contains("websocket"),
+        "{text}"
     );
+    // By a tunnel, what is spoken is known when it is said.
+    let tunnelled = "exec 3<>/dev/tcp/127.0.0.1/$PORT; printf 'CONNECT other.test:4444 HTTP/1.1\\r\\n\\r\\n' >&3; \
+         read -r line <&3; printf '\\x00\\x01binary' >&3; cat <&3";
     let failed = ground.try_replay(&record, |inside| {
-        let mut command = inside.command("bash", &["-c", &tunnelled]);
-        command.env("PORT", inside.port.to_string()).output().unwrap();
+        let mut command = inside.command("bash", &["-c", tunnelled]);
+        command
+            .env("PORT", inside.port.to_string())
+            .output()
+            .unwrap();
     });
     let text = failed.unwrap_err().to_string();
-    assert!(text.contains("`other.test:4444`") && text.contains("--network=host"), "{text}");
+    assert!(
+        text.contains("`other.test:4444`") && text.contains("--network=host"),
+        "{text}"
+    );
 }

@@ -1,6 +1,6 @@
 //! Commands in builds: what becomes of what they change, write and mount.
 
-mod ground;
+pub mod ground;
 mod network;
 
 use std::sync::{Arc, Mutex};
