@@ -283,7 +283,11 @@ fn of_run(error: &step::run::Error) -> Kind {
         Error::Layers(error) => of_layers(error),
         Error::Stage(error) => of_stage(error),
         Error::Step(error) => of_step(error),
-        Error::Store(error) => of_store(error),
+        Error::Store(error)
+        | Error::Proxy(proxy::Error::Blob { source: error, .. } | proxy::Error::Store(error)) => {
+            of_store(error)
+        }
+        Error::Proxy(proxy::Error::NotRecorded { .. }) => Kind::Unavailable,
         Error::Pack(layer::pack::Error::Read { source, .. }) => {
             of_io(source).unwrap_or(Kind::Unavailable)
         }

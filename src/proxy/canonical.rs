@@ -171,7 +171,7 @@ fn clean_query(query: &str) -> String {
         .any(|parameter| matches!(&*name(parameter), "sig" | "signature" | "key-pair-id"));
     let kept = parameters.into_iter().filter(|parameter| {
         let name = name(parameter);
-        !is_secret(&name) && !(is_signed && SIGNED.contains(&&*name))
+        !(is_secret(&name) || is_signed && SIGNED.contains(&&*name))
     });
     kept.collect::<Vec<_>>().join("&")
 }

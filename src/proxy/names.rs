@@ -148,7 +148,7 @@ mod tests {
     fn names_are_those_of_hosts() {
         assert_eq!(host("Deb.Debian.org.").unwrap(), "deb.debian.org");
         for bad in ["", ".", "a b", "a/b", "a\\.b", &"a".repeat(254)] {
-            assert_eq!(host(bad).filter(|name| name != ""), None, "{bad}");
+            assert_eq!(host(bad), None, "{bad}");
         }
     }
 }

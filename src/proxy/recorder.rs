@@ -267,11 +267,9 @@ impl Recorder {
         let (done, is_done) = mpsc::channel();
         {
             let mut state = self.state();
-            if !state.begun.is_empty() {
-                state.done = Some(done);
-            }
+            // Dropped where there is nothing to wait for.
+            state.done = Some(done).filter(|_| !state.begun.is_empty());
         }
-        // Where there is nothing to wait for, the other end is gone.
         if is_done.recv_timeout(REST) == Err(mpsc::RecvTimeoutError::Timeout) {
             let url = self.state().begun.pop_first();
             return Err(Error::Unfinished(url.unwrap_or_default().1));

@@ -110,13 +110,13 @@ struct Sum {
 
 #[derive(Default)]
 struct Count {
-    hasher: Option<Hasher>,
+    hasher: Hasher,
     size: u64,
 }
 
 impl Write for Count {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hasher.get_or_insert_with(Hasher::new).update(bytes);
+        self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         Ok(bytes.len())
     }
@@ -129,7 +129,7 @@ impl Write for Count {
 impl Count {
     fn body(self) -> lock::Body {
         lock::Body {
-            sha256: self.hasher.unwrap_or_else(Hasher::new).finish(),
+            sha256: self.hasher.finish(),
             size: self.size,
         }
     }

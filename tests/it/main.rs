@@ -34,6 +34,7 @@ mod members;
 mod mutations;
 mod outputs;
 mod owners;
+mod proxy;
 mod readings;
 mod real;
 mod recipe_errors;
