@@ -291,10 +291,6 @@ fn of_run(error: &step::run::Error) -> Kind {
         Error::Pack(layer::pack::Error::Read { source, .. }) => {
             of_io(source).unwrap_or(Kind::Unavailable)
         }
-        Error::Proxy(proxy::Error::Blob { source, .. } | proxy::Error::Store(source)) => {
-            of_store(source)
-        }
-        Error::Proxy(proxy::Error::NotRecorded { .. }) => Kind::Unavailable,
         Error::NoSecret(_) | Error::NoSsh(_) | Error::NoDevice(_) => Kind::Unavailable,
         _ => Kind::Failed,
     }
