@@ -2,7 +2,8 @@
 
 use cairn::sandbox::Wanted;
 
-use super::workshop::{Signer, Site, Systems};
+use super::workshop::{HOST, Signer, Site, Systems};
+use crate::support::temp;
 
 /// Has no keystore of Java say when it got which certificate: `sh` runs it in the command.
 const NO_TIMES: &str = r#"
@@ -57,5 +58,30 @@ fn nothing_of_an_authority_is_in_the_layer() {
         ),
     ] {
         site.check(&signer.authority, text);
+    }
+}
+
+#[test]
+fn a_system_that_gets_its_bundle_in_the_command_has_it_with_the_authority_and_without() {
+    let Some(systems) = Systems::get() else {
+        return;
+    };
+    let (signer, folder) = (Signer::new(), temp());
+    std::fs::write(folder.path().join("file"), "hello\n").unwrap();
+    let server = signer.serve(folder.path());
+    let url = format!("https://{HOST}:{}/file", server.port);
+    for identity in [Wanted::Best, Wanted::Single] {
+        let mut site = Site::new(systems, "slim.tar", identity);
+        let install = "apt-get -qq install --no-install-recommends /debs/*.deb >/dev/null 2>&1 && \
+            rm -f /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/cache/ldconfig/aux-cache /var/cache/apt/*.bin";
+        site.check(&signer.authority, install);
+        site.check(&signer.authority, "mkdir -p /usr/local/share/ca-certificates && echo x >/usr/local/share/ca-certificates/x");
+        site.check(
+            &signer.authority,
+            "cp $SSL_CERT_FILE /copy || true; touch -d @0 /tmp/x",
+        );
+        site.ground.settings.commands.authority = Some(signer.authority.clone());
+        let get = format!("{install}; env -i wget -qO- {url}");
+        assert_eq!(site.says(&get), ["hello"], "{identity:?}");
     }
 }

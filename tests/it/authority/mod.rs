@@ -5,5 +5,6 @@
 //! without an authority.
 
 mod layers;
+mod small;
 mod tools;
 mod workshop;
