@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::OnceLock;
 
 use cairn::layer::codec::{Expansion, decompress};
 use cairn::layer::scan::{Purpose, scan};
@@ -29,17 +28,13 @@ pub struct Systems {
 }
 
 impl Systems {
-    /// Made once, when the first test needs it.
-    pub fn get() -> Option<&'static Systems> {
-        static MADE: OnceLock<Option<Systems>> = OnceLock::new();
-        MADE.get_or_init(|| {
-            let needed = ["mmdebstrap", "openssl", "python3", "javac", "busybox"];
-            needed
-                .iter()
-                .all(|program| require(program))
-                .then(Systems::make)
-        })
-        .as_ref()
+    /// None where this machine lacks what makes and serves them.
+    pub fn new() -> Option<Systems> {
+        let needed = ["mmdebstrap", "openssl", "python3", "javac", "git"];
+        needed
+            .iter()
+            .all(|program| require(program))
+            .then(Systems::make)
     }
 
     fn make() -> Systems {
