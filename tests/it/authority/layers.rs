@@ -74,14 +74,14 @@ pub fn check_without_bundle(site: &mut Site, signer: &Signer) {
     let install = "apt-get -qq install --no-install-recommends /debs/*.deb >/dev/null 2>&1 && \
         rm -f /var/cache/debconf/*-old /var/lib/dpkg/*-old /var/cache/ldconfig/aux-cache /var/cache/apt/*.bin";
     let anchors = "/usr/local/share/ca-certificates";
+    // wget has no variable here, and trusts nobody without the authority.
+    let get = format!("{install}; env -i wget -qO- {url} || true");
+    site.check(&signer.authority, &get);
+    assert_eq!(site.ground.output(), ["hello"]);
     for text in [
-        install,
         &format!("mkdir -p {anchors} && echo x >{anchors}/x"),
         "touch /copy; [ ! -e /dev/cairn ] || cp /dev/cairn/ca-certificates.pem /copy2; find / -xdev -name '*.crt' -exec touch {} +",
     ] {
         site.check(&signer.authority, text);
     }
-    site.ground.settings.commands.authority = Some(signer.authority.clone());
-    let said = site.says(&format!("{install}; env -i wget -qO- {url}"));
-    assert_eq!(said, ["hello"]);
 }

@@ -6,16 +6,8 @@ use super::workshop::{HOST, Signer, Site};
 use crate::support::programs::program;
 use crate::support::{run, temp};
 
-/// What the server has: a file, a git repository, a package index of Python's, one of Debian's, a
-/// program of Java's that fetches what it is told.
+/// What the server has: a file, a git repository, a package index of Python's, one of Debian's.
 fn fill(folder: &Path) {
-    const GET: &str = "
-        public class Get {
-            public static void main(String[] urls) throws Exception {
-                var stream = new java.net.URL(urls[0]).openStream();
-                System.out.print(new String(stream.readAllBytes()));
-            }
-        }";
     const MAKE: &str = "
         echo hello >file
         git init -q repository
@@ -23,7 +15,6 @@ fn fill(folder: &Path) {
         git -c user.name=a -c user.email=a@b.c commit -q --allow-empty -m hello
         git update-server-info
         cd ..
-        javac --release 17 Get.java
         mkdir -p simple/thing thing thing-1.dist-info dists/x/main/binary-amd64
         echo 'hello = 1' >thing.py
         printf 'Metadata-Version: 2.1\\nName: thing\\nVersion: 1\\n' >thing-1.dist-info/METADATA
@@ -36,7 +27,6 @@ fn fill(folder: &Path) {
         printf 'Suite: x\\nCodename: x\\nComponents: main\\nArchitectures: amd64\\nDate: Thu, 01 Jan 2026 00:00:00 UTC\\nSHA256:\\n %s %s %s\\n' \
             $(sha256sum <dists/x/main/binary-amd64/Packages | cut -d' ' -f1) \
             $(stat -c %s dists/x/main/binary-amd64/Packages) main/binary-amd64/Packages >dists/x/Release";
-    std::fs::write(folder.join("Get.java"), GET).unwrap();
     run(program("sh", &["-ec", MAKE]).current_dir(folder));
 }
 
@@ -53,7 +43,7 @@ pub fn check(site: &mut Site, signer: &Signer) {
         "openssl s_client -verify_return_error -connect {HOST}:{port} </dev/null 2>&1 | grep -q 'Verify return code: 0 (ok)'"
     );
     let pip = "python3 $(ls /usr/share/python-wheels/pip-*.whl)/pip install -q --no-input --no-cache-dir \
-               --disable-pip-version-check --root-user-action ignore --target /tmp/pip";
+               --disable-pip-version-check --root-user-action ignore --retries 0 --target /tmp/pip";
     let index = format!("deb [trusted=yes] {url} x main");
     // Those that know of no variable, or lost them, read the system's own.
     let commands = [
@@ -65,11 +55,10 @@ pub fn check(site: &mut Site, signer: &Signer) {
         ("pip", format!("{pip} --index-url {url}/simple thing && PYTHONPATH=/tmp/pip python3 -c 'import thing; print(\"hello\")'"), false),
         (
             "apt",
-            format!("echo '{index}' >/etc/apt/sources.list; rm -rf /etc/apt/sources.list.d; apt-get -qq update && apt-cache show thing | grep -q Maintainer && echo hello"),
+            format!("echo '{index}' >/etc/apt/sources.list; rm -rf /etc/apt/sources.list.d; apt-get -qq -o Acquire::Retries=0 update && apt-cache show thing | grep -q Maintainer && echo hello"),
             true,
         ),
         ("node", format!("node -e 'fetch(\"{url}/file\").then(r => r.text()).then(t => console.log(t.trim()))'"), false),
-        ("java", format!("curl -sSO {url}/Get.class && java Get {url}/file"), true),
         ("keytool", "keytool -list -cacerts -storepass changeit | grep -q ^cairn-step-authority && echo hello".to_owned(), true),
     ];
     let mut script = String::new();

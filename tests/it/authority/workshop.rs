@@ -30,7 +30,7 @@ pub struct Systems {
 impl Systems {
     /// None where this machine lacks what makes and serves them.
     pub fn new() -> Option<Systems> {
-        let needed = ["mmdebstrap", "openssl", "python3", "javac", "git"];
+        let needed = ["mmdebstrap", "openssl", "python3", "git"];
         needed
             .iter()
             .all(|program| require(program))
