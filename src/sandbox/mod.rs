@@ -9,6 +9,7 @@
 pub mod agent;
 mod channel;
 mod child;
+mod clock;
 mod copy;
 pub mod doctor;
 mod error;
@@ -37,12 +38,14 @@ mod sockets;
 mod sys;
 mod sys_network;
 mod sys_notify;
+mod sys_trace;
 mod unpack;
 mod watchdog;
 mod ways;
 mod wire;
 mod worker;
 
+pub use clock::ClockWay;
 pub use error::Error;
 pub use found::{Found, FoundKind};
 pub use groups::remedy as group_remedy;

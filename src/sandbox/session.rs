@@ -17,10 +17,10 @@ use super::channel::{self, Channel};
 use super::error::{Doing as _, Told};
 use super::network::carried::Carried;
 use super::notify::Links;
-use super::protocol::{Ended, Hello, Operation, Overlay, Ready};
+use super::protocol::{Clock, Ended, Hello, Operation, Overlay, Ready};
 use super::pump::{self, Output};
 use super::sockets::Relay;
-use super::{Error, Found, Layers, NoOverlay, Request, Security, Ways, agent, ways};
+use super::{ClockWay, Error, Found, Layers, NoOverlay, Request, Security, Ways, agent, ways};
 use crate::canon::EntryPath;
 
 /// How a session is made.
@@ -132,6 +132,8 @@ pub struct Session {
     turn: Mutex<()>,
     /// Upper folders that hold a copy of their layers.
     copies: Mutex<BTreeSet<PathBuf>>,
+    /// How a command's clock is set, once that was tried.
+    clock: Mutex<Option<ClockWay>>,
 }
 
 /// The agent's process, and the socket that it lives by.
@@ -190,6 +192,7 @@ impl Session {
             overlays: Mutex::default(),
             turn: Mutex::default(),
             copies: Mutex::default(),
+            clock: Mutex::default(),
         })
     }
 
@@ -215,7 +218,20 @@ impl Session {
         Ok(tried)
     }
 
-    /// How it does things on this machine, but for the layers.
+    /// How a command is made to read a clock of its own. It is tried once.
+    pub fn clock_way(&self) -> Result<ClockWay, Error> {
+        let mut known = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = *known {
+            return Ok(known);
+        }
+        let channel = self.ask(&Operation::TryClock, &[])?;
+        let tried = channel.receive_plain::<Clock>();
+        let tried = tried.map_err(|_| Error::Ended)?.map_err(Error::from)?;
+        *known = Some(tried);
+        Ok(tried)
+    }
+
+    /// How it does things on this machine, but for the layers and the clock.
     pub fn ways(&self) -> Ways {
         self.ways
     }
@@ -238,8 +254,15 @@ impl Session {
             Some(_) if copies.insert(request.upper.clone()) => Layers::Copied,
             Some(_) => Layers::There,
         };
+        let clock = match request.clock {
+            // What a caller asks for who knows better, as tests do.
+            Some(_) if request.ways.clock == ClockWay::Hidden => ClockWay::Hidden,
+            Some(_) => self.clock_way()?,
+            None => ClockWay::default(),
+        };
         let ways = Ways {
             layers,
+            clock,
             ..self.ways
         };
         Ok(Request {

@@ -22,12 +22,12 @@ use super::init::{self, Ends, Streams};
 use super::limits;
 use super::network::Ports;
 use super::notify::{Answers, Links, Supervisor};
-use super::protocol::{Ended, Operation, Overlay, Report};
+use super::protocol::{self, Ended, Operation, Overlay, Report};
 use super::request::Network;
 use super::session::{Exit, Identity, Outcome};
 use super::sys::{self, Alone, Forked};
 use super::watchdog::Watchdog;
-use super::{Layers, Request, copy, list, unpack, ways};
+use super::{Layers, Request, clock, copy, list, unpack, ways};
 use crate::canon::EntryPath;
 
 /// Most entries of one answer to `List`.
@@ -76,6 +76,10 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
         Operation::Remove(folder) => channel.send(&told(folder::remove(&folder)), &[]),
         Operation::TryOverlay(folder) => {
             let tried: Overlay = ways::try_overlay(&folder).map_err(Told::from);
+            channel.send(&tried, &[])
+        }
+        Operation::TryClock => {
+            let tried: protocol::Clock = clock::attempt(alone).map_err(Told::from);
             channel.send(&tried, &[])
         }
     }
@@ -147,6 +151,7 @@ fn run(
         control,
         sockets,
     } = given;
+    let clock = clock::of(request)?;
     let links = copy::prepare(request)?;
     let agent = rustix::process::getppid();
     let cairn = agent.and_then(groups::parent).ok_or(Error::Ended)?;
@@ -188,6 +193,7 @@ fn run(
         Err(error) => (links, Err(error)),
     };
     let mut answers = Answers::new(request, identity, links);
+    answers.tell_time_by(clock);
     let left = carried.map_or(Ok(()), |(wiring, ports)| {
         answers.connect_by(ports);
         wiring.leave()
@@ -238,6 +244,11 @@ fn run(
                     break false;
                 }
             }
+            Ok(Waited::Due) => {
+                if let Some(supervisor) = &mut supervisor {
+                    supervisor.catch_up();
+                }
+            }
             Ok(Waited::NoCalls) => supervisor = None,
             Ok(Waited::Late) => break true,
             // Nobody waits for the answer.
@@ -261,6 +272,10 @@ fn run(
     drop((supervisor, handlers));
     let is_out_of_memory = group.is_out_of_memory();
     drop(group);
+    let (links, unset) = answers.into_kept();
+    if let Some(error) = unset {
+        return Err(error);
+    }
     let exit = match (heard.failed, heard.exit) {
         (Some(told), _) => return Err(Error::from(told)),
         (None, Some(Exit::Code(0))) => Exit::Code(0),
@@ -277,7 +292,7 @@ fn run(
         is_copy: request.ways.layers != Layers::Mounted,
         loose,
     };
-    Ok((outcome, answers.into_links()))
+    Ok((outcome, links))
 }
 
 fn hear(report: &Channel, channel: &Channel, heard: &mut Heard) -> io::Result<()> {
@@ -307,6 +322,8 @@ enum Waited {
     Late,
     /// A call of the command's processes is to be answered.
     Call,
+    /// The supervisor has something else to do.
+    Due,
     /// No process is left whose calls are.
     NoCalls,
     /// The caller is gone.
@@ -323,16 +340,23 @@ fn wait(
 ) -> io::Result<Waited> {
     // The last is polled twice where there is no third.
     let calls = supervisor.map_or(channel.as_fd(), |supervisor| supervisor.as_fd());
+    let due = supervisor.and_then(Supervisor::due);
     let mut ends = [
         PollFd::new(report, PollFlags::IN),
         PollFd::new(channel, PollFlags::IN),
         PollFd::from_borrowed_fd(calls, PollFlags::IN),
     ];
     loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        let until = |instant: Option<Instant>| instant.map(|it| it.saturating_duration_since(now));
+        let (left, due) = (until(deadline), until(due));
         if left == Some(Duration::ZERO) {
             return Ok(Waited::Late);
         }
+        if due == Some(Duration::ZERO) {
+            return Ok(Waited::Due);
+        }
+        let left = [left, due].into_iter().flatten().min();
         let left = left.map(Timespec::try_from).transpose();
         let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
         match rustix::event::poll(&mut ends, left.as_ref()) {

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -26,6 +27,11 @@ pub enum Answer {
     /// Nothing: the kernel carries the call out. If several handlers want a call, the next is
     /// asked first.
     Continue,
+    /// As [`Answer::Continue`], but no other handler is asked, and this one sees what comes of it
+    /// ([`Handler::follow`]).
+    Follow,
+    /// Nothing: no process may run on.
+    End,
     /// It succeeds with this.
     Value(i64),
     /// It fails with this.
@@ -55,6 +61,23 @@ pub trait Handler {
 
     /// The answer to a call that they hand over.
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer;
+
+    /// Sees what comes of a call that was answered with [`Answer::Follow`], and that the kernel now
+    /// carries out.
+    ///
+    /// # Errors
+    /// No process may run on.
+    fn follow(&mut self, _caller: &Caller<'_>) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    /// When there is something to do even if nobody calls.
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Does what is due.
+    fn catch_up(&mut self) {}
 }
 
 /// Whoever lends a handler has what it kept when all is over.
@@ -65,6 +88,18 @@ impl<H: Handler> Handler for &mut H {
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
         H::answer(self, call, caller)
+    }
+
+    fn follow(&mut self, caller: &Caller<'_>) -> Result<(), Errno> {
+        H::follow(self, caller)
+    }
+
+    fn due(&self) -> Option<Instant> {
+        H::due(self)
+    }
+
+    fn catch_up(&mut self) {
+        H::catch_up(self);
     }
 }
 
@@ -95,6 +130,11 @@ impl Caller<'_> {
     /// The thread's number, as this process sees it.
     pub fn pid(&self) -> u32 {
         self.notification.pid
+    }
+
+    /// Whether the call is one of a program of 32 bits.
+    pub fn is_of_32_bits(&self) -> bool {
+        self.notification.architecture != ARCHITECTURE
     }
 
     /// An argument as it is; 0 if there is none such.
@@ -283,6 +323,7 @@ impl<'a> Supervisor<'a> {
             notification,
         };
         let mut answer = Answer::Continue;
+        let mut follower = None;
         if let Some((call, wanted)) = self
             .by_number
             .get(&(notification.architecture, notification.number))
@@ -290,12 +331,19 @@ impl<'a> Supervisor<'a> {
             for at in wanted {
                 answer = self.handlers[*at].handler.answer(*call, &caller);
                 if !matches!(answer, Answer::Continue) {
+                    follower = Some(*at);
                     break;
                 }
             }
         }
         let reply = match answer {
             Answer::Continue => Reply::Continue,
+            Answer::Follow => {
+                sys_notify::reply(listener, notification.id, Reply::Continue)?;
+                let follower = follower.and_then(|at| self.handlers.get_mut(at));
+                return follower.map_or(Ok(()), |it| it.handler.follow(&caller));
+            }
+            Answer::End => return Err(Errno::CANCELED),
             Answer::Value(value) => Reply::Value(value),
             Answer::Fail(error) => Reply::Error(error),
             Answer::Descriptor {
@@ -312,6 +360,19 @@ impl<'a> Supervisor<'a> {
             },
         };
         sys_notify::reply(listener, notification.id, reply)
+    }
+
+    /// When a handler has something to do even if nobody calls.
+    pub fn due(&self) -> Option<Instant> {
+        let handlers = self.handlers.iter();
+        handlers.filter_map(|it| it.handler.due()).min()
+    }
+
+    /// Lets the handlers do what is due.
+    pub fn catch_up(&mut self) {
+        for handler in &mut self.handlers {
+            handler.handler.catch_up();
+        }
     }
 
     /// Answers calls until no process is left under the filter, where nothing else is to be done.

@@ -34,11 +34,16 @@ pub fn program(name: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// Makes a program of a C source that lies here.
+pub fn make(source: &str, at: &Path, arguments: &[&str]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support");
+    let mut cc = Command::new("cc");
+    run(cc.args(arguments).arg("-o").arg(at).arg(folder.join(source)));
+}
+
 /// Makes the program of `tries.c`, which makes system calls one at a time.
 pub fn make_tries(at: &Path) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/tries.c");
-    let mut cc = Command::new("cc");
-    run(cc.args(["-static", "-pthread", "-o"]).arg(at).arg(source));
+    make("tries.c", at, &["-static", "-pthread"]);
 }
 
 /// Makes the program of `narrow.c`, of 32 bits; not where the compiler makes none.

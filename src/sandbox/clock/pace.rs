@@ -1,0 +1,142 @@
+//! How a step's clock runs. Pure, and the only place that decides it.
+//!
+//! In: the instant at which it begins, who reads it, who sleeps. Out: what is read.
+//!
+//! The clock must give the same output in every run, so it doesn't follow the machine's: it stands
+//! still, but for what would never end otherwise.
+//! - Each read in a process adds a [`TICK`], so that time differs from read to read, and a loop that
+//!   asks for seconds to pass ends.
+//! - What is slept by nanosleep(2) and clock_nanosleep(2) has passed afterwards, for the sleeper and
+//!   for all that begins then.
+//! - Of every [`READERS`] processes that read the clock a second has passed, so that a loop of a shell
+//!   ends that runs `date` again and again.
+//! - A program that has run for [`PATIENCE`] sees real time pass from then on: whatever else it waits
+//!   for comes.
+
+use std::collections::BTreeMap;
+
+use super::SECOND;
+
+/// Nanoseconds from one read of a process to its next.
+pub const TICK: i64 = 1_000;
+/// Nanoseconds that a program runs before real time passes for it.
+pub const PATIENCE: i64 = 60 * SECOND;
+/// How many processes read the clock in one of its seconds.
+const READERS: i64 = 1_000;
+/// Most sleeps at once that are looked at; what is slept beyond has not passed.
+const SLEEPS: usize = 4096;
+
+/// The clock of one step. All times are in nanoseconds: since 1970, or of the monotonic clock where
+/// it is said.
+#[derive(Debug)]
+pub struct Pace {
+    /// What has passed for all; without what the readers add.
+    now: i64,
+    readers: i64,
+    /// By when it ends (monotonic): what the clock is then at least.
+    sleeps: BTreeMap<i64, i64>,
+}
+
+impl Pace {
+    /// A clock that begins so many seconds after 1970; none where that can't be told in nanoseconds.
+    pub fn new(seconds: i64) -> Option<Pace> {
+        // A century before what 64 bits hold, so that nothing that is added overflows.
+        let is_sound = (0..i64::MAX / SECOND - 100 * 366 * 86_400).contains(&seconds);
+        is_sound.then(|| Pace {
+            now: seconds * SECOND,
+            readers: 0,
+            sleeps: BTreeMap::new(),
+        })
+    }
+
+    /// What a process reads that has not read before.
+    pub fn first(&mut self, monotonic: i64) -> i64 {
+        let first = self.now(monotonic);
+        self.readers += 1;
+        first + TICK
+    }
+
+    /// What it is for all, without asking as a reader does.
+    pub fn now(&mut self, monotonic: i64) -> i64 {
+        while let Some(sleep) = self.sleeps.first_entry()
+            && *sleep.key() <= monotonic
+        {
+            self.now = self.now.max(sleep.remove());
+        }
+        self.now + self.readers / READERS * SECOND
+    }
+
+    /// A process sleeps from now on.
+    pub fn sleep(&mut self, monotonic: i64, duration: i64) {
+        let passed = self.readers / READERS * SECOND;
+        let then = (self.now(monotonic) - passed).saturating_add(duration);
+        let end = monotonic.saturating_add(duration);
+        if self.sleeps.len() < SLEEPS {
+            let known = self.sleeps.entry(end).or_insert(then);
+            *known = then.max(*known);
+        }
+    }
+}
+
+/// What real time adds for a program that has run for so long.
+pub fn aged(age: i64) -> i64 {
+    match age < PATIENCE {
+        true => 0,
+        false => age,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_stands_still_for_all_that_begin() {
+        let mut pace = Pace::new(1_000).unwrap();
+        for monotonic in [5, 5, 900 * SECOND] {
+            assert_eq!(pace.first(monotonic), 1_000 * SECOND + TICK);
+        }
+    }
+
+    #[test]
+    fn what_is_slept_has_passed_once_it_is_over() {
+        let mut pace = Pace::new(1_000).unwrap();
+        pace.sleep(0, 5 * SECOND);
+        // Side by side with the first.
+        pace.sleep(SECOND, 3 * SECOND);
+        assert_eq!(pace.now(4 * SECOND - 1), 1_000 * SECOND);
+        assert_eq!(pace.now(4 * SECOND), 1_003 * SECOND);
+        assert_eq!(pace.now(5 * SECOND), 1_005 * SECOND);
+        // One after the other.
+        pace.sleep(6 * SECOND, 2 * SECOND);
+        assert_eq!(pace.now(7 * SECOND), 1_005 * SECOND);
+        assert_eq!(pace.now(9 * SECOND), 1_007 * SECOND);
+        pace.sleep(9 * SECOND, i64::MAX);
+        assert_eq!(pace.now(900 * SECOND), 1_007 * SECOND);
+    }
+
+    #[test]
+    fn many_readers_move_it() {
+        let mut pace = Pace::new(0).unwrap();
+        let mut last = 0;
+        for _ in 0..2 * READERS {
+            let next = pace.first(0);
+            assert!(next >= last);
+            last = next;
+        }
+        assert_eq!(pace.now(0), 2 * SECOND);
+        assert_eq!(last, SECOND + TICK);
+    }
+
+    #[test]
+    fn what_has_run_long_sees_real_time() {
+        assert_eq!(aged(PATIENCE - 1), 0);
+        assert_eq!(aged(PATIENCE), PATIENCE);
+    }
+
+    #[test]
+    fn only_what_fits_is_a_clock() {
+        assert!(Pace::new(-1).is_none() && Pace::new(i64::MAX / SECOND).is_none());
+        assert!(Pace::new(253_402_300_799 / 40).is_some());
+    }
+}
