@@ -11,7 +11,7 @@ use std::mem::size_of;
 use rustix::io::Errno;
 
 /// What a thread that is followed begins with, once it has executed something.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Start {
     /// Its stack pointer.
     pub stack: u64,
@@ -130,13 +130,13 @@ pub struct Code {
 }
 
 /// What the code knows, eight bytes each: a mark, these, and where the kernel's own function is.
-/// Where it says so the process keeps a number of eight bytes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cell {
-    /// Where it keeps what it read last: nanoseconds since 1970, or 0 if it has read nothing yet.
+    /// Where its process keeps what it read last, as eight bytes: nanoseconds since 1970. While that is
+    /// 0 it asks cairn.
     pub read: u64,
-    /// Where it keeps when it began: nanoseconds of the monotonic clock.
-    pub begin: u64,
+    /// When it began: nanoseconds of the monotonic clock.
+    pub begin: i64,
 }
 
 /// What a cell begins with.
@@ -156,12 +156,13 @@ std::arch::global_asm!(
     "4:  .quad 0",                      // the kernel's own clock_gettime
     // The time in rax: nanoseconds since 1970; or less than 0 for an error.
     "5:  sub rsp, 24",
-    "    mov rax, [rip + 2b]",
-    "    cmp qword ptr [rax], 0",
-    "    je 6f",
-    "    mov edx, {tick}",
-    "    lock xadd [rax], rdx",
-    "    add rdx, {tick}",
+    "    mov rcx, [rip + 2b]",
+    "    mov rax, [rcx]",
+    "8:  test rax, rax",
+    "    jz 6f",
+    "    lea rdx, [rax + {tick}]",
+    "    lock cmpxchg [rcx], rdx",      // else rax is what is there
+    "    jne 8b",
     "    mov [rsp + 16], rdx",
     // How long it has run, which counts only once it is long.
     "    mov edi, 6",                   // CLOCK_MONOTONIC_COARSE
@@ -169,8 +170,7 @@ std::arch::global_asm!(
     "    call qword ptr [rip + 4b]",
     "    imul rax, qword ptr [rsp], 1000000000",
     "    add rax, [rsp + 8]",
-    "    mov rcx, [rip + 3b]",
-    "    sub rax, [rcx]",
+    "    sub rax, [rip + 3b]",
     "    xor ecx, ecx",
     "    movabs rdx, {patience}",
     "    cmp rax, rdx",
@@ -178,18 +178,15 @@ std::arch::global_asm!(
     "    add rax, [rsp + 16]",
     "    add rsp, 24",
     "    ret",
-    // The first time it asks cairn.
+    // It asks cairn.
     "6:  xor edi, edi",
     "    mov rsi, rsp",
     "    mov eax, 228",                 // clock_gettime
     "    syscall",
     "    test eax, eax",
     "    jnz 7f",
-    "    imul rdx, qword ptr [rsp], 1000000000",
-    "    add rdx, [rsp + 8]",
-    "    mov rcx, [rip + 2b]",
-    "    lock cmpxchg [rcx], rdx",      // rax is 0
-    "    mov rax, rdx",
+    "    imul rax, qword ptr [rsp], 1000000000",
+    "    add rax, [rsp + 8]",
     "    add rsp, 24",
     "    ret",
     "7:  movsxd rax, eax",

@@ -244,11 +244,6 @@ fn run(
                     break false;
                 }
             }
-            Ok(Waited::Due) => {
-                if let Some(supervisor) = &mut supervisor {
-                    supervisor.catch_up();
-                }
-            }
             Ok(Waited::NoCalls) => supervisor = None,
             Ok(Waited::Late) => break true,
             // Nobody waits for the answer.
@@ -322,8 +317,6 @@ enum Waited {
     Late,
     /// A call of the command's processes is to be answered.
     Call,
-    /// The supervisor has something else to do.
-    Due,
     /// No process is left whose calls are.
     NoCalls,
     /// The caller is gone.
@@ -340,23 +333,16 @@ fn wait(
 ) -> io::Result<Waited> {
     // The last is polled twice where there is no third.
     let calls = supervisor.map_or(channel.as_fd(), |supervisor| supervisor.as_fd());
-    let due = supervisor.and_then(Supervisor::due);
     let mut ends = [
         PollFd::new(report, PollFlags::IN),
         PollFd::new(channel, PollFlags::IN),
         PollFd::from_borrowed_fd(calls, PollFlags::IN),
     ];
     loop {
-        let now = Instant::now();
-        let until = |instant: Option<Instant>| instant.map(|it| it.saturating_duration_since(now));
-        let (left, due) = (until(deadline), until(due));
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
             return Ok(Waited::Late);
         }
-        if due == Some(Duration::ZERO) {
-            return Ok(Waited::Due);
-        }
-        let left = [left, due].into_iter().flatten().min();
         let left = left.map(Timespec::try_from).transpose();
         let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
         match rustix::event::poll(&mut ends, left.as_ref()) {

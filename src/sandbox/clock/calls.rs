@@ -4,21 +4,20 @@
 //! it read last, and a call of the same process goes on from that; of the others it is kept here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::hash::{Hash as _, Hasher as _};
 
 use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec};
 
 use super::exec::{self, Followed};
-use super::pace::{Pace, TICK, aged};
-use super::vdso::{self, Patch};
-use super::waits::Wait;
+use super::own::Own;
+use super::pace::{PATIENCE, Pace, TICK, aged};
+use super::vdso::Patch;
 use super::{ClockWay, SECOND, waits};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller, Handler};
-use crate::sandbox::sys_trace::{self, Cell};
-use crate::sandbox::{Error, sys_notify};
+use crate::sandbox::{Error, sys_trace};
 
 /// The clocks that tell the time of day, by their numbers (clock_gettime(2)): `CLOCK_REALTIME`,
 /// `_COARSE`, `_ALARM`, `CLOCK_TAI`.
@@ -27,6 +26,8 @@ const TIMES_OF_DAY: [u32; 4] = [0, 5, 8, 11];
 const OTHER_VDSOS: [u32; 3] = [0x2001, 0x2002, 0x2003];
 /// Most processes that something is kept of here.
 const PROCESSES: usize = 4096;
+/// Most waits that are looked after.
+const WAITS: usize = 1024;
 
 /// The clock of one step.
 #[derive(Debug)]
@@ -40,28 +41,41 @@ pub struct Clock {
     /// Deadlines that were moved to the machine's clock: nanoseconds since 1970.
     pub(super) moved: BTreeSet<i64>,
     /// By when they end (monotonic).
-    pub(super) waits: BTreeMap<i64, Wait>,
+    waits: BTreeMap<i64, Wait>,
     failed: Option<Error>,
 }
 
 /// What is kept of a process here.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kept {
+struct Kept {
     /// What it read last, if it doesn't keep that itself; 0 if nothing.
     read: i64,
     /// Since when it runs (monotonic), if it doesn't keep that itself.
     begin: i64,
     /// Until when it sleeps (monotonic), which has passed on its clock already.
-    pub slept: i64,
+    slept: i64,
 }
 
-/// Where a process has its clock.
+/// A wait that the kernel carries out.
+#[derive(Debug)]
+struct Wait {
+    process: u32,
+    /// Who waits; none where that is a timer.
+    thread: Option<u32>,
+    /// What the clock says when it ends.
+    time: i64,
+}
+
+/// The clock of a process.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
-    /// In its own memory.
-    Own(Cell),
-    /// Here.
-    Kept(u32),
+struct View {
+    process: u32,
+    /// Where it is in the process itself, if it is.
+    own: Option<Own>,
+    /// What was read last; 0 if nothing.
+    read: i64,
+    /// Since when it runs (monotonic).
+    begin: i64,
 }
 
 /// Nanoseconds of a clock of the machine.
@@ -75,7 +89,9 @@ pub(super) fn monotonic() -> i64 {
 }
 
 pub(super) fn nanoseconds(time: &Timespec) -> i64 {
-    time.tv_sec.saturating_mul(SECOND).saturating_add(time.tv_nsec)
+    time.tv_sec
+        .saturating_mul(SECOND)
+        .saturating_add(time.tv_nsec)
 }
 
 impl Clock {
@@ -137,18 +153,8 @@ impl Clock {
         });
     }
 
-    /// Where the caller has its clock.
-    pub(super) fn place(&self, caller: &Caller<'_>) -> Result<Place, Errno> {
-        let own = self.patch.as_ref().filter(|_| !caller.is_of_32_bits());
-        if let Some(cell) = own.and_then(|patch| cell(patch, caller.pid())) {
-            caller.check()?;
-            return Ok(Place::Own(cell));
-        }
-        Ok(Place::Kept(number(caller.status("Tgid")?)?))
-    }
-
-    /// What is kept of a process here.
-    pub(super) fn kept(&mut self, process: u32) -> &mut Kept {
+    /// What is kept of the caller's process, by its number.
+    fn kept(&mut self, process: u32) -> &mut Kept {
         if self.kept.len() >= PROCESSES && !self.kept.contains_key(&process) {
             let is_there = |process: &u32| rustix::fs::stat(format!("/proc/{process}")).is_ok();
             self.kept.retain(|process, _| is_there(process));
@@ -160,109 +166,139 @@ impl Clock {
         })
     }
 
-    /// What is read in a process that has read so much before and runs since then: what it has then
-    /// read, and what that means.
-    fn next(&mut self, read: i64, begin: i64) -> (i64, i64) {
-        let monotonic = monotonic();
-        let next = match read {
-            0 => self.pace.first(monotonic),
-            read => read.saturating_add(TICK),
+    /// The caller's clock.
+    fn view(&mut self, caller: &Caller<'_>) -> Result<View, Errno> {
+        let process = number(caller.status("Tgid")?)?;
+        let own = self.patch.as_ref().filter(|_| !caller.is_of_32_bits());
+        let own = own.and_then(|patch| Own::of(patch, caller.pid()));
+        let Kept { read, begin, .. } = *self.kept(process);
+        let view = match own {
+            None => View {
+                process,
+                own: None,
+                read,
+                begin,
+            },
+            Some(own) => View {
+                process,
+                own: Some(own),
+                read: match load(caller, own.cell.read)? {
+                    0 => read,
+                    read => read,
+                },
+                begin: own.cell.begin,
+            },
         };
-        (next, next.saturating_add(aged(monotonic - begin)))
+        caller.check()?;
+        Ok(view)
+    }
+
+    /// The caller's process has read so much. It goes on by itself, unless it waits for what only
+    /// cairn sees.
+    fn keep(&mut self, caller: &Caller<'_>, view: &View, read: i64) -> Result<(), Errno> {
+        let waits = self.waits.values().any(|wait| wait.process == view.process);
+        let (own, here) = match view.own {
+            Some(_) if !waits => (read, 0),
+            _ => (0, read),
+        };
+        if let Some(it) = view.own {
+            caller.write(it.cell.read, &own.to_le_bytes())?;
+        }
+        let kept = self.kept(view.process);
+        (kept.read, kept.begin) = (here, view.begin);
+        Ok(())
     }
 
     fn read(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
-        match self.place(caller)? {
-            Place::Own(cell) => {
-                let (read, begin) = (load(caller, cell.read)?, load(caller, cell.begin)?);
-                let (next, time) = self.next(read, begin);
-                caller.write(cell.read, &next.to_le_bytes())?;
-                Ok(time)
-            }
-            Place::Kept(process) => {
-                let Kept { read, begin, .. } = *self.kept(process);
-                let (next, time) = self.next(read, begin);
-                self.kept(process).read = next;
-                Ok(time)
-            }
-        }
+        // Who reads waits no more.
+        self.waits
+            .retain(|_, wait| wait.thread != Some(caller.pid()));
+        let view = self.view(caller)?;
+        let monotonic = monotonic();
+        let next = match view.read {
+            0 => self.pace.first(monotonic, command(view.process)),
+            read => read.saturating_add(TICK),
+        };
+        self.keep(caller, &view, next)?;
+        Ok(next.saturating_add(aged(monotonic - view.begin)))
     }
 
-    /// What the clock says in the caller's process, which doesn't read it.
-    pub(super) fn look(&mut self, caller: &Caller<'_>, place: Place) -> Result<i64, Errno> {
-        let (read, begin) = match place {
-            Place::Own(cell) => (load(caller, cell.read)?, load(caller, cell.begin)?),
-            Place::Kept(process) => {
-                let kept = self.kept(process);
-                (kept.read, kept.begin)
-            }
-        };
+    /// Notes that the caller's process waits until its clock says so much, and gives how long that is.
+    pub(super) fn begin_wait(
+        &mut self,
+        caller: &Caller<'_>,
+        time: i64,
+        is_call: bool,
+    ) -> Result<i64, Errno> {
+        let view = self.view(caller)?;
         let monotonic = monotonic();
-        let time = match read {
+        let age = monotonic - view.begin;
+        let now = match view.read {
             0 => self.pace.now(monotonic),
             read => read,
         };
-        Ok(time.saturating_add(aged(monotonic - begin)))
+        let left = time.saturating_sub(now.saturating_add(aged(age)));
+        self.waits
+            .retain(|_, wait| wait.thread != Some(caller.pid()));
+        // What takes longer is past the time from which on real time passes.
+        if left > 0 && left.saturating_add(age) < PATIENCE && self.waits.len() < WAITS {
+            let wait = Wait {
+                process: view.process,
+                thread: is_call.then_some(caller.pid()),
+                time,
+            };
+            // Of two that end in the same nanosecond one ends in the next.
+            let mut end = monotonic.saturating_add(left);
+            while self.waits.contains_key(&end) {
+                end = end.saturating_add(1);
+            }
+            self.waits.insert(end, wait);
+            self.keep(caller, &view, now)?;
+        }
+        Ok(left)
+    }
+
+    /// What has ended of waits, has passed for who waited.
+    fn end_waits(&mut self) {
+        let monotonic = monotonic();
+        while let Some(wait) = self.waits.first_entry()
+            && *wait.key() <= monotonic
+        {
+            let Wait { process, time, .. } = wait.remove();
+            let kept = self.kept(process);
+            kept.read = kept.read.max(time);
+        }
     }
 
     /// The caller's process sleeps for so long.
     pub(super) fn sleep(&mut self, caller: &Caller<'_>, duration: i64) -> Result<(), Errno> {
         let monotonic = monotonic();
         self.pace.sleep(monotonic, duration);
-        let process = number(caller.status("Tgid")?)?;
-        let kept = self.kept(process);
+        let view = self.view(caller)?;
+        let kept = self.kept(view.process);
         // Of what another thread sleeps, or this one slept before a signal came, all has passed.
-        let more = duration.saturating_sub((kept.slept - monotonic).max(0)).max(0);
+        let more = duration
+            .saturating_sub((kept.slept - monotonic).max(0))
+            .max(0);
         kept.slept = kept.slept.max(monotonic.saturating_add(duration));
-        match self.place(caller)? {
-            Place::Own(cell) => {
-                let read = load(caller, cell.read)?;
-                let begin = load(caller, cell.begin)?.saturating_add(more);
-                if read != 0 {
-                    caller.write(cell.read, &read.saturating_add(more).to_le_bytes())?;
-                }
-                caller.write(cell.begin, &begin.to_le_bytes())
-            }
-            Place::Kept(process) => {
-                let kept = self.kept(process);
-                if kept.read != 0 {
-                    kept.read = kept.read.saturating_add(more);
-                }
-                kept.begin = kept.begin.saturating_add(more);
+        let moved = View {
+            begin: view.begin.saturating_add(more),
+            ..view
+        };
+        // Where nobody may write there who doesn't follow the process, it sees that it has slept only
+        // when it sees real time.
+        if moved
+            .own
+            .is_some_and(|own| !own.set_begin(caller.pid(), moved.begin))
+        {
+            return Ok(());
+        }
+        match view.read {
+            0 => {
+                self.kept(view.process).begin = moved.begin;
                 Ok(())
             }
-        }
-    }
-
-    /// A wait has ended: the clock of its process says at least so much.
-    pub(super) fn pass(&mut self, wait: &Wait) {
-        let monotonic = monotonic();
-        match wait.place {
-            Place::Own(known) => {
-                // It may have ended, or become another program.
-                let patch = self.patch.as_ref();
-                let cell = patch.and_then(|patch| cell(patch, wait.process));
-                if cell != Some(known) {
-                    return;
-                }
-                let load = |at| {
-                    let mut bytes = [0; 8];
-                    sys_notify::read_memory(wait.process, at, &mut bytes).ok()?;
-                    Some(i64::from_le_bytes(bytes))
-                };
-                if let (Some(read), Some(begin)) = (load(known.read), load(known.begin)) {
-                    let passed = wait.time.saturating_sub(aged(monotonic - begin));
-                    if passed > read {
-                        let bytes = passed.to_le_bytes();
-                        let _ = sys_notify::write_memory(wait.process, known.read, &bytes);
-                    }
-                }
-            }
-            Place::Kept(process) => {
-                let kept = self.kept(process);
-                let passed = wait.time.saturating_sub(aged(monotonic - kept.begin));
-                kept.read = kept.read.max(passed);
-            }
+            read => self.keep(caller, &moved, read.saturating_add(more)),
         }
     }
 
@@ -313,7 +349,13 @@ impl Handler for Clock {
             Rule::always(Call::Time, notify),
             // A process has one tracer only, and that must be cairn when it executes something.
             Rule::always(Call::Ptrace, deny),
-            Rule::when(Call::ArchPrctl, 0, !0, Is::OneOf(OTHER_VDSOS.to_vec()), deny),
+            Rule::when(
+                Call::ArchPrctl,
+                0,
+                !0,
+                Is::OneOf(OTHER_VDSOS.to_vec()),
+                deny,
+            ),
             // What they tell of the clock is the machine's.
             Rule::always(Call::Adjtimex, deny),
             Rule::always(Call::ClockAdjtime, deny),
@@ -324,7 +366,7 @@ impl Handler for Clock {
     }
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
-        self.catch_up();
+        self.end_waits();
         match call {
             Call::Execve | Call::Execveat => self.execute(caller),
             Call::ClockGettime | Call::ClockGettime64 | Call::Gettimeofday | Call::Time => {
@@ -342,6 +384,7 @@ impl Handler for Clock {
             Ok(began) => {
                 if let Some(process) = began {
                     self.kept.remove(&process);
+                    self.waits.retain(|_, wait| wait.process != process);
                 }
                 Ok(())
             }
@@ -349,21 +392,6 @@ impl Handler for Clock {
                 self.fail(caller.pid(), error);
                 Err(error)
             }
-        }
-    }
-
-    fn due(&self) -> Option<Instant> {
-        let (end, _) = self.waits.first_key_value()?;
-        let left = u64::try_from(end.saturating_sub(monotonic())).unwrap_or(0);
-        Instant::now().checked_add(Duration::from_nanos(left))
-    }
-
-    fn catch_up(&mut self) {
-        while let Some(wait) = self.waits.first_entry()
-            && *wait.key() <= monotonic()
-        {
-            let wait = wait.remove();
-            self.pass(&wait);
         }
     }
 }
@@ -374,17 +402,12 @@ pub(super) fn patch() -> Option<Patch> {
     Patch::new(&image, &sys_trace::code()?)
 }
 
-/// The cell of a program, if it has one.
-fn cell(patch: &Patch, process: u32) -> Option<Cell> {
-    /// `AT_SYSINFO_EHDR`.
-    const VDSO: u64 = 33;
-    let vector = std::fs::read(format!("/proc/{process}/auxv")).ok()?;
-    let word = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes);
-    let mut entries = vector.chunks_exact(16);
-    let entry = entries.find(|entry| word(&entry[..8]) == Some(VDSO))?;
-    let mut bytes = [0; 24];
-    let read = sys_notify::read_memory(process, patch.cell(word(&entry[8..])?), &mut bytes);
-    (read == Ok(bytes.len())).then(|| vdso::cell(&bytes))?
+/// What tells the command of a process from others: its program and arguments.
+fn command(process: u32) -> u64 {
+    let line = std::fs::read(format!("/proc/{process}/cmdline"));
+    let mut hasher = std::hash::DefaultHasher::new();
+    line.unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A number that a process keeps.

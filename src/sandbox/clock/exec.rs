@@ -44,7 +44,10 @@ enum Event {
 
 impl Followed {
     /// Begins to follow a thread, which waits.
-    pub fn new(thread: u32, process: impl FnOnce() -> Result<u32, Errno>) -> Result<Followed, Errno> {
+    pub fn new(
+        thread: u32,
+        process: impl FnOnce() -> Result<u32, Errno>,
+    ) -> Result<Followed, Errno> {
         let process = match sys_trace::is_leader(thread) {
             true => thread,
             false => process()?,
@@ -72,7 +75,13 @@ impl Followed {
                 let done = set(number, patch, now).and_then(|()| sys_trace::detach(number, 0));
                 match done {
                     Ok(()) => Ok(Some(number)),
-                    Err(error) => self.end(error).map(|()| None),
+                    // It stays where it was stopped, unless it is killed: whatever that makes of its
+                    // memory and its files in `/proc`.
+                    Err(error) => {
+                        let is_there = sys_trace::start(number) != Err(Errno::SRCH);
+                        let error = if is_there { error } else { Errno::SRCH };
+                        self.end(error).map(|()| None)
+                    }
                 }
             }
         }
@@ -151,14 +160,12 @@ fn set(process: u32, patch: Option<&Patch>, now: i64) -> Result<(), Errno> {
         return Ok(());
     };
     let write = |at, value: u64| sys_notify::write_memory(process, at, &value.to_le_bytes());
-    match patch.zip(stack.unused).filter(|_| !start.is_of_32_bits) {
-        Some((patch, unused)) => {
-            write(unused, IGNORE)?;
-            write(unused + 8, now.cast_unsigned())?;
-            write(stack.last, 0)?;
+    match patch.filter(|_| !start.is_of_32_bits) {
+        Some(patch) => {
+            write(stack.unused, 0)?;
             let cell = Cell {
-                read: stack.last,
-                begin: unused + 8,
+                read: stack.unused,
+                begin: now,
             };
             let (at, bytes) = patch.fill(vdso, cell);
             write_over(process, at, &bytes)

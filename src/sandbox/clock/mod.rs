@@ -14,6 +14,7 @@
 
 mod calls;
 mod exec;
+mod own;
 pub mod pace;
 mod stack;
 mod trial;

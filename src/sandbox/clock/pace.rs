@@ -8,8 +8,8 @@
 //!   asks for seconds to pass ends.
 //! - What is slept by nanosleep(2) and clock_nanosleep(2) has passed afterwards, for the sleeper and
 //!   for all that begins then.
-//! - Of every [`READERS`] processes that read the clock a second has passed, so that a loop of a shell
-//!   ends that runs `date` again and again.
+//! - A second has passed when one and the same command has read the clock in [`READERS`] processes, so
+//!   that a loop of a shell ends that runs `date` again and again.
 //! - A program that has run for [`PATIENCE`] sees real time pass from then on: whatever else it waits
 //!   for comes.
 
@@ -21,8 +21,10 @@ use super::SECOND;
 pub const TICK: i64 = 1_000;
 /// Nanoseconds that a program runs before real time passes for it.
 pub const PATIENCE: i64 = 60 * SECOND;
-/// How many processes read the clock in one of its seconds.
-const READERS: i64 = 1_000;
+/// How many processes of one command read the clock in one of its seconds.
+const READERS: u64 = 1_000;
+/// Most commands that are told apart; those beyond are one.
+const COMMANDS: usize = 1 << 16;
 /// Most sleeps at once that are looked at; what is slept beyond has not passed.
 const SLEEPS: usize = 4096;
 
@@ -30,9 +32,12 @@ const SLEEPS: usize = 4096;
 /// it is said.
 #[derive(Debug)]
 pub struct Pace {
-    /// What has passed for all; without what the readers add.
+    /// What has passed for all; without the seconds that readers add.
     now: i64,
-    readers: i64,
+    /// Seconds.
+    added: i64,
+    /// By what tells commands apart: in how many processes each has read.
+    readers: BTreeMap<u64, u64>,
     /// By when it ends (monotonic): what the clock is then at least.
     sleeps: BTreeMap<i64, i64>,
 }
@@ -44,15 +49,23 @@ impl Pace {
         let is_sound = (0..i64::MAX / SECOND - 100 * 366 * 86_400).contains(&seconds);
         is_sound.then(|| Pace {
             now: seconds * SECOND,
-            readers: 0,
+            added: 0,
+            readers: BTreeMap::new(),
             sleeps: BTreeMap::new(),
         })
     }
 
-    /// What a process reads that has not read before.
-    pub fn first(&mut self, monotonic: i64) -> i64 {
+    /// What a process reads that has not read before; `command` tells its command from others.
+    pub fn first(&mut self, monotonic: i64, command: u64) -> i64 {
         let first = self.now(monotonic);
-        self.readers += 1;
+        let is_known = self.readers.len() < COMMANDS || self.readers.contains_key(&command);
+        let command = if is_known { command } else { 0 };
+        let readers = self.readers.entry(command).or_default();
+        *readers += 1;
+        if *readers == READERS {
+            *readers = 0;
+            self.added += 1;
+        }
         first + TICK
     }
 
@@ -63,13 +76,13 @@ impl Pace {
         {
             self.now = self.now.max(sleep.remove());
         }
-        self.now + self.readers / READERS * SECOND
+        self.now + self.added * SECOND
     }
 
     /// A process sleeps from now on.
     pub fn sleep(&mut self, monotonic: i64, duration: i64) {
-        let passed = self.readers / READERS * SECOND;
-        let then = (self.now(monotonic) - passed).saturating_add(duration);
+        let now = self.now(monotonic) - self.added * SECOND;
+        let then = now.saturating_add(duration);
         let end = monotonic.saturating_add(duration);
         if self.sleeps.len() < SLEEPS {
             let known = self.sleeps.entry(end).or_insert(then);
@@ -93,8 +106,11 @@ mod tests {
     #[test]
     fn it_stands_still_for_all_that_begin() {
         let mut pace = Pace::new(1_000).unwrap();
-        for monotonic in [5, 5, 900 * SECOND] {
-            assert_eq!(pace.first(monotonic), 1_000 * SECOND + TICK);
+        for (monotonic, command) in [(5, 1), (5, 1), (900 * SECOND, 2)] {
+            assert_eq!(pace.first(monotonic, command), 1_000 * SECOND + TICK);
+        }
+        for command in 0..10 * READERS {
+            assert_eq!(pace.first(0, command), 1_000 * SECOND + TICK);
         }
     }
 
@@ -116,11 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn many_readers_move_it() {
+    fn a_command_that_asks_again_and_again_moves_it() {
         let mut pace = Pace::new(0).unwrap();
         let mut last = 0;
-        for _ in 0..2 * READERS {
-            let next = pace.first(0);
+        for other in 0..2 * READERS {
+            pace.first(0, other + 8);
+            let next = pace.first(0, 7);
             assert!(next >= last);
             last = next;
         }
@@ -137,6 +154,6 @@ mod tests {
     #[test]
     fn only_what_fits_is_a_clock() {
         assert!(Pace::new(-1).is_none() && Pace::new(i64::MAX / SECOND).is_none());
-        assert!(Pace::new(253_402_300_799 / 40).is_some());
+        assert!(Pace::new(6_060_000_000).is_some());
     }
 }

@@ -1,12 +1,11 @@
 //! What the kernel puts on the stack of a new program. Pure.
 //!
-//! In: its stack pointer, its memory. Out: where the auxiliary vector tells of the vDSO, and words of
-//! the vector that nothing uses (System V ABI, "Process Initialization"; getauxval(3)).
+//! In: its stack pointer, its memory. Out: where the auxiliary vector tells of the vDSO, and a word of
+//! it that nothing uses (System V ABI, "Process Initialization"; getauxval(3)).
 
 use rustix::io::Errno;
 
-/// `AT_FLAGS`, of which no program reads anything; `AT_SYSINFO_EHDR`, where the vDSO is.
-const FLAGS: u64 = 8;
+/// `AT_SYSINFO_EHDR`, where the vDSO is.
 const VDSO: u64 = 33;
 /// Most words that are looked at: more than fit into the memory that arguments may take.
 const LONGEST: u64 = 1 << 22;
@@ -16,10 +15,9 @@ const LONGEST: u64 = 1 << 22;
 pub struct Stack {
     /// Where the vDSO is, if there is one, and the address of the entry that says so.
     pub vdso: Option<(u64, u64)>,
-    /// The address of an entry that may be made `AT_IGNORE`, and what it holds be used.
-    pub unused: Option<u64>,
-    /// The address of what the last entry holds, which is nothing to anyone.
-    pub last: u64,
+    /// The address of what the last entry holds, which is nothing to anyone. Who moves the vector moves
+    /// it down (ld.so(8), started by itself), so that nobody ever writes there.
+    pub unused: u64,
 }
 
 /// Memory, read piece by piece.
@@ -77,16 +75,15 @@ pub fn walk(
         at += width;
     }
     at += width;
-    let (mut vdso, mut unused) = (None, None);
+    let mut vdso = None;
     while at < end {
         let (kind, value) = (memory.word(at)?, memory.word(at + width)?);
         match kind {
             0 => {
-                let last = at + width;
-                return Ok(Stack { vdso, unused, last });
+                let unused = at + width;
+                return Ok(Stack { vdso, unused });
             }
             VDSO => vdso = Some((value, at)),
-            FLAGS if value == 0 => unused = Some(at),
             _ => {}
         }
         at += 2 * width;
@@ -101,7 +98,10 @@ mod tests {
     /// Found in a stack at 1000 of such words.
     fn found(words: &[u64], is_of_32_bits: bool) -> Result<Stack, Errno> {
         let bytes: Vec<u8> = match is_of_32_bits {
-            true => words.iter().flat_map(|it| (*it as u32).to_le_bytes()).collect(),
+            true => words
+                .iter()
+                .flat_map(|it| (*it as u32).to_le_bytes())
+                .collect(),
             false => words.iter().flat_map(|it| it.to_le_bytes()).collect(),
         };
         walk(1000, is_of_32_bits, |at, into| {
@@ -121,8 +121,7 @@ mod tests {
                 let vector = 1000 + width * start.len() as u64;
                 let expected = Stack {
                     vdso: Some((5000, vector + 2 * width)),
-                    unused: Some(vector + 4 * width),
-                    last: vector + 9 * width,
+                    unused: vector + 9 * width,
                 };
                 assert_eq!(found(&words, is_of_32_bits), Ok(expected));
             }
@@ -134,7 +133,7 @@ mod tests {
         for words in [&[][..], &[u64::MAX, 0, 0], &[0, 0, 1, 1], &[0, 0, 0, 33, 5]] {
             assert_eq!(found(words, false), Err(Errno::FAULT), "{words:?}");
         }
-        let used = found(&[0, 0, 0, 8, 1, 0, 0], false).unwrap();
-        assert_eq!((used.vdso, used.unused), (None, None));
+        let without = found(&[0, 0, 0, 8, 1, 0, 0], false).unwrap();
+        assert_eq!(without.vdso, None);
     }
 }

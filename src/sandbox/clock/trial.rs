@@ -40,7 +40,9 @@ pub(in crate::sandbox) fn attempt(alone: &Alone) -> Result<ClockWay, Error> {
 fn waited(child: Pid) -> io::Result<WaitStatus> {
     let all = WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
     let waited = retried(|| rustix::process::waitpid(Some(child), all))?;
-    waited.map(|(_, status)| status).ok_or_else(|| io::ErrorKind::NotFound.into())
+    waited
+        .map(|(_, status)| status)
+        .ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn follow(child: Pid) -> io::Result<ClockWay> {

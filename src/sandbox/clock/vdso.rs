@@ -74,7 +74,9 @@ impl Patch {
         }
         let mut patched = image.to_vec();
         let mut put = |at: usize, bytes: &[u8]| {
-            patched.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+            patched
+                .get_mut(at..at + bytes.len())?
+                .copy_from_slice(bytes);
             Some((at, at + bytes.len()))
         };
         let mut places = vec![put(cell, code.bytes)?];
@@ -88,7 +90,10 @@ impl Patch {
                 places.push(put(symbol.at + 8, &value.to_le_bytes())?);
             }
         }
-        for (from, at) in [(gettimeofday.value, code.gettimeofday), (time.value, code.time)] {
+        for (from, at) in [
+            (gettimeofday.value, code.gettimeofday),
+            (time.value, code.time),
+        ] {
             let far = i64::try_from(cell + at).ok()? - i64::try_from(from + JUMP).ok()?;
             let far = i32::try_from(far).ok()?.to_le_bytes();
             places.push(put(from, &[0xe9, far[0], far[1], far[2], far[3]])?);
@@ -125,10 +130,9 @@ impl Patch {
 
 /// A cell as it is read from a program; none where there is none.
 pub fn cell(bytes: &[u8; 24]) -> Option<Cell> {
-    let [read, begin] = [8, 16].map(|at| number(bytes, at).map(u64::from_le_bytes));
     let cell = Cell {
-        read: read?,
-        begin: begin?,
+        read: number(bytes, 8).map(u64::from_le_bytes)?,
+        begin: number(bytes, 16).map(i64::from_le_bytes)?,
     };
     bytes.starts_with(&MARK).then_some(cell)
 }

@@ -9,18 +9,15 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, Itimerspec, TimerfdTimerFlags, Timespec};
 
 use super::SECOND;
-use super::calls::{Clock, Place, machine, monotonic, nanoseconds};
+use super::calls::{Clock, machine, monotonic, nanoseconds};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Condition, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller};
 
-/// Nanoseconds that the kernel waits beyond what the step's clock says, so that the clock says it
-/// when the wait ends.
-const LATER: i64 = 200_000;
 /// What is slept until an instant of the monotonic clock is told in such steps: how long the caller
 /// took until it slept would else be in it.
 const STEP: i64 = 1_000_000;
-/// Most deadlines and waits that are remembered.
+/// Most deadlines that are remembered.
 const MOST: usize = 1 << 14;
 
 /// futex(2): `FUTEX_LOCK_PI`, and `FUTEX_WAIT_BITSET`, `FUTEX_WAIT_REQUEUE_PI` and `FUTEX_LOCK_PI2`
@@ -28,20 +25,14 @@ const MOST: usize = 1 << 14;
 const FUTEX_OPERATIONS: [u32; 4] = [6, 256 | 9, 256 | 11, 256 | 13];
 const FUTEX_PRIVATE: u32 = 128;
 
-/// A wait that the kernel carries out.
-#[derive(Debug)]
-pub struct Wait {
-    /// Who waits, and where it has its clock.
-    pub process: u32,
-    pub place: Place,
-    /// What the clock says when it ends.
-    pub time: i64,
-}
-
 /// Which calls wait.
 pub fn rules() -> Vec<Rule> {
     let notify = Action::Notify;
-    let sleeps = [Call::Nanosleep, Call::ClockNanosleep, Call::ClockNanosleep64];
+    let sleeps = [
+        Call::Nanosleep,
+        Call::ClockNanosleep,
+        Call::ClockNanosleep64,
+    ];
     let mut rules: Vec<Rule> = sleeps.map(|call| Rule::always(call, notify)).to_vec();
     let is_there = |argument| Condition {
         argument,
@@ -99,7 +90,7 @@ fn time(bytes: &[u8]) -> Option<i64> {
     };
     let (seconds, rest) = (number(seconds)?, number(rest)?);
     let is_sound = (0..SECOND).contains(&rest) && (0..i64::MAX / SECOND / 2).contains(&seconds);
-    is_sound.then_some(seconds * SECOND + rest)
+    is_sound.then(|| seconds * SECOND + rest)
 }
 
 fn bytes(time: i64, is_narrow: bool) -> Vec<u8> {
@@ -163,26 +154,11 @@ impl Clock {
         Ok(time(given))
     }
 
-    /// By the machine's clock, when it is such a time on the caller's. Remembers that it waits.
-    fn moved(&mut self, caller: &Caller<'_>, deadline: i64) -> Result<i64, Errno> {
-        let place = self.place(caller)?;
-        let left = deadline.saturating_sub(self.look(caller, place)?);
-        let end = monotonic().saturating_add(left);
-        if left > 0 && self.waits.len() < MOST {
-            let wait = Wait {
-                process: caller.pid(),
-                place,
-                time: deadline,
-            };
-            // Of two that end in the same nanosecond one ends in the next.
-            let mut end = end;
-            while self.waits.contains_key(&end) {
-                end = end.saturating_add(1);
-            }
-            self.waits.insert(end, wait);
-        }
-        let later = machine(ClockId::Realtime).saturating_add(left);
-        Ok(later.saturating_add(LATER).max(1))
+    /// What the machine's clock says when the caller's says so much. The caller's process waits for
+    /// that, the caller itself if it `is_call`.
+    fn moved(&mut self, caller: &Caller<'_>, time: i64, is_call: bool) -> Result<i64, Errno> {
+        let left = self.begin_wait(caller, time, is_call)?;
+        Ok(machine(ClockId::Realtime).saturating_add(left).max(1))
     }
 
     /// Moves the deadline that an argument leads to, unless it was moved before.
@@ -198,7 +174,7 @@ impl Clock {
         if self.moved.contains(&deadline) {
             return Ok(Answer::Continue);
         }
-        let moved = self.moved(caller, deadline)?;
+        let moved = self.moved(caller, deadline, true)?;
         caller.write(caller.argument(argument), &bytes(moved, is_narrow))?;
         if self.moved.len() >= MOST {
             // The earliest: whoever waited for it waits no more.
@@ -213,7 +189,9 @@ impl Clock {
         let about = format!("/proc/{}/fdinfo/{}", caller.pid(), caller.int(0));
         let about = std::fs::read_to_string(about).unwrap_or_default();
         caller.check()?;
-        let clock = about.lines().find_map(|line| line.strip_prefix("clockid: "));
+        let clock = about
+            .lines()
+            .find_map(|line| line.strip_prefix("clockid: "));
         let is_of_day = [libc::CLOCK_REALTIME, libc::CLOCK_REALTIME_ALARM]
             .iter()
             .any(|of_day| clock == Some(of_day.to_string().as_str()));
@@ -231,7 +209,7 @@ impl Clock {
         let first = match first {
             // It is switched off.
             0 => 0,
-            first => self.moved(caller, first)?,
+            first => self.moved(caller, first, false)?,
         };
         let timespec = |time: i64| Timespec {
             tv_sec: time / SECOND,
@@ -245,8 +223,8 @@ impl Clock {
         let flags = TimerfdTimerFlags::from_bits_retain(caller.word(1));
         let old = rustix::time::timerfd_settime(&timer, flags, &new)?;
         if caller.argument(3) != 0 {
-            let [interval, first] = [old.it_interval, old.it_value]
-                .map(|time| bytes(nanoseconds(&time), is_narrow));
+            let [interval, first] =
+                [old.it_interval, old.it_value].map(|time| bytes(nanoseconds(&time), is_narrow));
             caller.write(caller.argument(3), &[interval, first].concat())?;
         }
         Ok(Answer::Value(0))

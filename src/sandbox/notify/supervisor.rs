@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -70,14 +69,6 @@ pub trait Handler {
     fn follow(&mut self, _caller: &Caller<'_>) -> Result<(), Errno> {
         Ok(())
     }
-
-    /// When there is something to do even if nobody calls.
-    fn due(&self) -> Option<Instant> {
-        None
-    }
-
-    /// Does what is due.
-    fn catch_up(&mut self) {}
 }
 
 /// Whoever lends a handler has what it kept when all is over.
@@ -92,14 +83,6 @@ impl<H: Handler> Handler for &mut H {
 
     fn follow(&mut self, caller: &Caller<'_>) -> Result<(), Errno> {
         H::follow(self, caller)
-    }
-
-    fn due(&self) -> Option<Instant> {
-        H::due(self)
-    }
-
-    fn catch_up(&mut self) {
-        H::catch_up(self);
     }
 }
 
@@ -360,19 +343,6 @@ impl<'a> Supervisor<'a> {
             },
         };
         sys_notify::reply(listener, notification.id, reply)
-    }
-
-    /// When a handler has something to do even if nobody calls.
-    pub fn due(&self) -> Option<Instant> {
-        let handlers = self.handlers.iter();
-        handlers.filter_map(|it| it.handler.due()).min()
-    }
-
-    /// Lets the handlers do what is due.
-    pub fn catch_up(&mut self) {
-        for handler in &mut self.handlers {
-            handler.handler.catch_up();
-        }
     }
 
     /// Answers calls until no process is left under the filter, where nothing else is to be done.
