@@ -25,11 +25,10 @@ fn last<T>() -> Result<T, Errno> {
 }
 
 /// A request of ptrace(2) whose address is none.
-fn request(request: libc::c_uint, thread: u32, data: usize) -> Result<(), Errno> {
-    let none = std::ptr::null_mut::<libc::c_void>();
-    let data = data as *mut libc::c_void;
+fn request(request: libc::c_long, thread: u32, data: usize) -> Result<(), Errno> {
+    let thread = thread.cast_signed();
     // SAFETY: of the requests that are made here none takes `data` for a pointer.
-    match unsafe { libc::ptrace(request, thread.cast_signed(), none, data) } {
+    match unsafe { libc::syscall(libc::SYS_ptrace, request, thread, 0_usize, data) } {
         -1 => last(),
         _ => Ok(()),
     }
@@ -38,18 +37,18 @@ fn request(request: libc::c_uint, thread: u32, data: usize) -> Result<(), Errno>
 /// Follows a thread: it stops when it has executed something, and dies with this process.
 pub fn seize(thread: u32) -> Result<(), Errno> {
     let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
-    request(libc::PTRACE_SEIZE, thread, options as usize)
+    request(libc::PTRACE_SEIZE.into(), thread, options as usize)
 }
 
 /// Stops a thread that is followed before it runs on.
 pub fn interrupt(thread: u32) -> Result<(), Errno> {
-    request(libc::PTRACE_INTERRUPT, thread, 0)
+    request(libc::PTRACE_INTERRUPT.into(), thread, 0)
 }
 
 /// Lets a stopped thread go, with a signal or 0.
 pub fn detach(thread: u32, signal: i32) -> Result<(), Errno> {
     let signal = usize::try_from(signal).unwrap_or(0);
-    request(libc::PTRACE_DETACH, thread, signal)
+    request(libc::PTRACE_DETACH.into(), thread, signal)
 }
 
 /// Whether a thread is the first of its process, whose number is the process's.
@@ -71,11 +70,12 @@ pub fn start(thread: u32) -> Result<Start, Errno> {
     // SAFETY: the kernel writes no more than the vector's length to the registers, and to the vector
     // how much that was; both outlive the call.
     let result = unsafe {
-        libc::ptrace(
-            libc::PTRACE_GETREGSET,
+        libc::syscall(
+            libc::SYS_ptrace,
+            libc::c_long::from(libc::PTRACE_GETREGSET),
             thread.cast_signed(),
-            libc::NT_PRSTATUS as usize as *mut libc::c_void,
-            (&raw mut vector).cast::<libc::c_void>(),
+            libc::NT_PRSTATUS as usize,
+            &raw mut vector,
         )
     };
     if result == -1 {

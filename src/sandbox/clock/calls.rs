@@ -11,7 +11,7 @@ use rustix::time::{ClockId, Timespec};
 
 use super::exec::{self, Followed};
 use super::own::Own;
-use super::pace::{PATIENCE, Pace, TICK, aged};
+use super::pace::{PATIENCE, Pace, TICK, aged, slept};
 use super::vdso::Patch;
 use super::{ClockWay, SECOND, waits};
 use crate::sandbox::notify::call::Call;
@@ -281,25 +281,14 @@ impl Clock {
             .saturating_sub((kept.slept - monotonic).max(0))
             .max(0);
         kept.slept = kept.slept.max(monotonic.saturating_add(duration));
-        let moved = View {
-            begin: view.begin.saturating_add(more),
-            ..view
-        };
+        let (read, begin) = slept(view.read, view.begin, monotonic, more);
         // Where nobody may write there who doesn't follow the process, it sees that it has slept only
         // when it sees real time.
-        if moved
-            .own
-            .is_some_and(|own| !own.set_begin(caller.pid(), moved.begin))
-        {
+        let is_set = |own: Own| own.set_begin(caller.pid(), begin);
+        if begin == view.begin || !view.own.is_none_or(is_set) {
             return Ok(());
         }
-        match view.read {
-            0 => {
-                self.kept(view.process).begin = moved.begin;
-                Ok(())
-            }
-            read => self.keep(caller, &moved, read.saturating_add(more)),
-        }
+        self.keep(caller, &View { begin, ..view }, read)
     }
 
     /// Tells the caller the time, in the form that its call has.

@@ -53,8 +53,6 @@ impl Followed {
             false => process()?,
         };
         sys_trace::seize(thread)?;
-        // It stops even if it executes nothing.
-        sys_trace::interrupt(thread)?;
         Ok(Followed { thread, process })
     }
 
@@ -64,6 +62,12 @@ impl Followed {
     /// # Errors
     /// The clock could not be set. The process is dead.
     pub fn finish(self, patch: Option<&Patch>, now: i64) -> Result<Option<u32>, Errno> {
+        // It stops even if it executes nothing. Not before the kernel goes on with the call: older ones
+        // than Linux 5.19 would begin it anew. If it has ended, the wait says so.
+        match sys_trace::interrupt(self.thread) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(error) => return self.end(error).map(|()| None),
+        }
         let (number, event) = self.wait()?;
         match event {
             Event::Gone => Ok(None),

@@ -99,6 +99,20 @@ pub fn aged(age: i64) -> i64 {
     }
 }
 
+/// A program that has read so much and runs since then (monotonic) sleeps for so long: how that is
+/// from now on. What already sees real time pass sees it pass while it sleeps.
+pub fn slept(read: i64, begin: i64, monotonic: i64, duration: i64) -> (i64, i64) {
+    if aged(monotonic - begin) != 0 {
+        return (read, begin);
+    }
+    let read = match read {
+        // It begins with what has passed for all by then.
+        0 => 0,
+        read => read.saturating_add(duration),
+    };
+    (read, begin.saturating_add(duration))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +163,10 @@ mod tests {
     fn what_has_run_long_sees_real_time() {
         assert_eq!(aged(PATIENCE - 1), 0);
         assert_eq!(aged(PATIENCE), PATIENCE);
+        // And nothing twice.
+        assert_eq!(slept(7, 3, 3 + PATIENCE, 50), (7, 3));
+        assert_eq!(slept(7, 3, 2 + PATIENCE, 50), (57, 53));
+        assert_eq!(slept(0, 3, 2 + PATIENCE, 50), (0, 53));
     }
 
     #[test]

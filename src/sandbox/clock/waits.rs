@@ -8,8 +8,8 @@
 use rustix::io::Errno;
 use rustix::time::{ClockId, Itimerspec, TimerfdTimerFlags, Timespec};
 
-use super::SECOND;
 use super::calls::{Clock, machine, monotonic, nanoseconds};
+use super::{SECOND, exec};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Condition, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller};
@@ -175,7 +175,10 @@ impl Clock {
             return Ok(Answer::Continue);
         }
         let moved = self.moved(caller, deadline, true)?;
-        caller.write(caller.argument(argument), &bytes(moved, is_narrow))?;
+        let (at, bytes) = (caller.argument(argument), bytes(moved, is_narrow));
+        // A constant is none that the caller may write to.
+        let written = caller.write(at, &bytes);
+        written.or_else(|_| exec::write_over(caller.pid(), at, &bytes))?;
         if self.moved.len() >= MOST {
             // The earliest: whoever waited for it waits no more.
             self.moved.pop_first();
