@@ -9,8 +9,8 @@
 //!
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
 //! what files were changed at, `/proc/uptime` and the boot time in `/proc/stat`, a processor's own
-//! counters, and timers of timer_create(2) that are set to an absolute time, which go by the
-//! machine's clock.
+//! counters together with the page behind the vDSO, and the kernel's own functions in a vDSO to who
+//! looks for them past its symbols.
 
 mod calls;
 mod exec;

@@ -50,8 +50,14 @@ pub fn rules() -> Vec<Rule> {
             ..Rule::always(call, notify)
         });
     }
+    // `TIMER_ABSTIME`, too.
     let absolute = libc::TFD_TIMER_ABSTIME.cast_unsigned();
-    for call in [Call::TimerfdSettime, Call::TimerfdSettime64] {
+    for call in [
+        Call::TimerfdSettime,
+        Call::TimerfdSettime64,
+        Call::TimerSettime,
+        Call::TimerSettime64,
+    ] {
         rules.push(Rule::when(call, 1, absolute, Is::Set, notify));
     }
     for call in [
@@ -76,6 +82,7 @@ fn is_wide(call: Call) -> bool {
         Call::MqTimedreceive64,
         Call::MqTimedsend64,
         Call::TimerfdSettime64,
+        Call::TimerSettime64,
     ]
     .contains(&call)
 }
@@ -104,6 +111,43 @@ fn bytes(time: i64, is_narrow: bool) -> Vec<u8> {
     }
 }
 
+/// Bytes of a time.
+fn width(is_narrow: bool) -> usize {
+    match is_narrow {
+        true => 8,
+        false => 16,
+    }
+}
+
+/// The time at an address.
+fn given(caller: &Caller<'_>, at: u64, is_narrow: bool) -> Result<Option<i64>, Errno> {
+    let mut room = [0; 16];
+    let given = &mut room[..width(is_narrow)];
+    caller.read(at, given)?;
+    Ok(time(given))
+}
+
+/// Whether a timer of timer_create(2), which the caller names first, is one of the time of day. Who
+/// can't learn it leaves it to the machine's clock.
+fn is_of_day(caller: &Caller<'_>) -> Result<bool, Errno> {
+    let timers = std::fs::read_to_string(format!("/proc/{}/timers", caller.pid()));
+    caller.check()?;
+    let id = format!("ID: {}", caller.int(0));
+    let timers = timers.unwrap_or_default();
+    let lines = timers.lines().skip_while(|line| *line != id);
+    let clock = lines
+        .into_iter()
+        .find_map(|line| line.strip_prefix("ClockID: "));
+    let of_day = [
+        libc::CLOCK_REALTIME,
+        libc::CLOCK_REALTIME_ALARM,
+        libc::CLOCK_TAI,
+    ];
+    Ok(of_day
+        .iter()
+        .any(|of_day| clock == Some(&of_day.to_string())))
+}
+
 impl Clock {
     /// Answers a call that waits.
     pub(super) fn wait(&mut self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
@@ -114,10 +158,10 @@ impl Clock {
                 let is_absolute = caller.int(1) & libc::TIMER_ABSTIME != 0;
                 match (caller.int(0), is_absolute) {
                     (libc::CLOCK_REALTIME | libc::CLOCK_TAI, true) => {
-                        self.move_deadline(caller, 2, is_narrow)
+                        self.move_deadline(caller, caller.argument(2), is_narrow, true)
                     }
                     (libc::CLOCK_MONOTONIC, true) => {
-                        if let Some(end) = self.given(caller, 2, is_narrow)? {
+                        if let Some(end) = given(caller, caller.argument(2), is_narrow)? {
                             let left = end.saturating_sub(monotonic());
                             let steps = left.saturating_add(STEP / 2) / STEP;
                             self.sleep(caller, steps.max(0) * STEP)?;
@@ -128,30 +172,28 @@ impl Clock {
                     (_, false) => self.sleeps(caller, 2, is_narrow),
                 }
             }
-            Call::Futex | Call::Futex64 => self.move_deadline(caller, 3, is_narrow),
+            Call::Futex | Call::Futex64 => {
+                self.move_deadline(caller, caller.argument(3), is_narrow, true)
+            }
             Call::TimerfdSettime | Call::TimerfdSettime64 => self.set_timer(caller, is_narrow),
-            _ => self.move_deadline(caller, 4, is_narrow),
+            Call::TimerSettime | Call::TimerSettime64 => {
+                if !is_of_day(caller)? {
+                    return Ok(Answer::Continue);
+                }
+                // Behind the interval.
+                let first = caller.argument(2).checked_add(width(is_narrow) as u64);
+                let first = first.ok_or(Errno::FAULT)?;
+                self.move_deadline(caller, first, is_narrow, false)
+            }
+            _ => self.move_deadline(caller, caller.argument(4), is_narrow, true),
         }
     }
 
     fn sleeps(&mut self, caller: &Caller<'_>, at: usize, is_narrow: bool) -> Result<Answer, Errno> {
-        if let Some(duration) = self.given(caller, at, is_narrow)? {
+        if let Some(duration) = given(caller, caller.argument(at), is_narrow)? {
             self.sleep(caller, duration)?;
         }
         Ok(Answer::Continue)
-    }
-
-    /// The time that an argument leads to.
-    fn given(
-        &self,
-        caller: &Caller<'_>,
-        argument: usize,
-        is_narrow: bool,
-    ) -> Result<Option<i64>, Errno> {
-        let mut room = [0; 16];
-        let given = &mut room[..if is_narrow { 8 } else { 16 }];
-        caller.read(caller.argument(argument), given)?;
-        Ok(time(given))
     }
 
     /// What the machine's clock says when the caller's says so much. The caller's process waits for
@@ -161,21 +203,23 @@ impl Clock {
         Ok(machine(ClockId::Realtime).saturating_add(left).max(1))
     }
 
-    /// Moves the deadline that an argument leads to, unless it was moved before.
+    /// Moves the deadline at an address, unless it was moved before, or is none (0, which switches a
+    /// timer off).
     fn move_deadline(
         &mut self,
         caller: &Caller<'_>,
-        argument: usize,
+        at: u64,
         is_narrow: bool,
+        is_call: bool,
     ) -> Result<Answer, Errno> {
-        let Some(deadline) = self.given(caller, argument, is_narrow)? else {
+        let Some(deadline) = given(caller, at, is_narrow)? else {
             return Ok(Answer::Continue);
         };
-        if self.moved.contains(&deadline) {
+        if self.moved.contains(&deadline) || deadline == 0 {
             return Ok(Answer::Continue);
         }
-        let moved = self.moved(caller, deadline, true)?;
-        let (at, bytes) = (caller.argument(argument), bytes(moved, is_narrow));
+        let moved = self.moved(caller, deadline, is_call)?;
+        let bytes = bytes(moved, is_narrow);
         // A constant is none that the caller may write to.
         let written = caller.write(at, &bytes);
         written.or_else(|_| exec::write_over(caller.pid(), at, &bytes))?;
@@ -201,7 +245,7 @@ impl Clock {
         if !is_of_day {
             return Ok(Answer::Continue);
         }
-        let width = if is_narrow { 8 } else { 16 };
+        let width = width(is_narrow);
         let mut room = [0; 32];
         let given = &mut room[..2 * width];
         caller.read(caller.argument(2), given)?;

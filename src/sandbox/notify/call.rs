@@ -216,6 +216,8 @@ calls! {
     Nanosleep 35 101 162;
     Ptrace 101 117 26;
     Time 201 - 13;
+    TimerSettime 223 110 260;
+    TimerSettime64 - - 409;
     TimerfdSettime 286 86 325;
     TimerfdSettime64 - - 411;
     Getrandom 318 278 -;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cairn::sandbox::{ClockWay, Error, Exit, Mount, Request, Source, Wanted};
+use cairn::sandbox::{ClockWay, Error, Exit, Mount, Request, Security, Source, Wanted};
 
 use super::ground::{Ground, path};
 use super::users::as_user;
@@ -105,6 +105,21 @@ fn every_program_has_it_however_it_begins() {
 }
 
 #[test]
+fn a_command_with_every_right_has_it_in_namespaces_of_its_own() {
+    for identity in [Wanted::Best, Wanted::Single] {
+        let Some(ground) = Ground::new(identity) else {
+            return;
+        };
+        let script = "unshare -r -p -f -m /hours seconds; chroot / /hours seconds; /hours refused";
+        let mut request = timed(&ground, ClockWay::Rewritten, script);
+        request.security = Security::Insecure;
+        let refused = ["Operation not permitted"; 4].join(" ");
+        let expected = format!("{INSTANT}\n{INSTANT}\n{refused}\n");
+        ground.answers(&request, &expected);
+    }
+}
+
+#[test]
 fn what_would_tell_or_need_real_time_is_refused() {
     for way in WAYS {
         let Some(ground) = Ground::new(Wanted::Best) else {
@@ -123,6 +138,7 @@ fn what_waits_for_an_instant_waits_as_long_as_it_meant() {
         semaphore right over Connection timed out\n\
         sleep right over 0\n\
         timer right over 0\n\
+        alarm right over 0\n\
         queue right over Connection timed out\n";
     // Behind the machine's clock, and before it.
     for instant in [INSTANT, 4_000_000_000] {

@@ -154,6 +154,22 @@ static void waits(void) {
         puts("no timer");
     waited("timer", end, begin, said);
 
+    // It is another clock's that comes first.
+    timer_t other, alarm;
+    struct sigevent signal = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGRTMIN);
+    sigprocmask(SIG_BLOCK, &signals, 0);
+    timer_create(CLOCK_MONOTONIC, &signal, &other);
+    timer_create(CLOCK_REALTIME, &signal, &alarm);
+    begin = milliseconds(CLOCK_MONOTONIC);
+    end = after(WAIT);
+    setting.it_value = end;
+    said = timer_settime(alarm, TIMER_ABSTIME, &setting, 0) ? errno : 0;
+    sigwaitinfo(&signals, 0);
+    waited("alarm", end, begin, said);
+
     struct mq_attr room = {.mq_maxmsg = 1, .mq_msgsize = 8};
     mqd_t queue = mq_open("/hours", O_RDWR | O_CREAT, 0600, &room);
     char message[8];
