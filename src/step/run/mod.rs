@@ -249,6 +249,7 @@ impl<'a> Runner<'a> {
             mounts: mounts.mounts,
             ..request
         };
+        let clock = request.clock;
         let outcome = self.command(&session, &request, key, work);
         if let Err(Error::Failed { .. }) = &outcome
             && let Some(on_failure) = self.on_failure
@@ -268,6 +269,7 @@ impl<'a> Runner<'a> {
             epoch: self.epoch,
             began,
             ended,
+            clock,
             stubs: &outcome.stubs,
             is_copy: outcome.is_copy,
         };
