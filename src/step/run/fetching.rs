@@ -31,6 +31,18 @@ pub enum Fetching<'a> {
     Replayed(&'a Record),
 }
 
+impl Fetching<'_> {
+    /// What the command's clock begins at, in seconds since 1970: the time of its record, so that
+    /// certificates and lists that hold for a while hold whenever it is replayed.
+    pub(super) fn instant(&self) -> Option<i64> {
+        match self {
+            Fetching::Forwarded => None,
+            Fetching::Recorded { instant } => Some(*instant),
+            Fetching::Replayed(record) => Some(record.instant),
+        }
+    }
+}
+
 impl Runner<'_> {
     /// The proxy that `command` talks to.
     pub(super) fn proxy(

@@ -228,6 +228,7 @@ impl<'a> Runner<'a> {
             upper,
             work: work_folder,
             mounts: mounts.mounts,
+            clock: proxy.as_ref().and_then(|_| fetching.instant()),
             ..request
         };
         let placed = match self.authority(command, proxy.as_ref()) {
@@ -235,6 +236,7 @@ impl<'a> Runner<'a> {
             None => None,
         };
         let outcome = self.command(&session, &request, proxy.as_ref(), key, work);
+        let clock = request.clock;
         if let Err(Error::Failed { .. }) = &outcome
             && let Some(on_failure) = self.on_failure
         {
@@ -257,6 +259,7 @@ impl<'a> Runner<'a> {
             epoch: self.epoch,
             began,
             ended,
+            clock,
             stubs: &outcome.stubs,
             is_copy: outcome.is_copy,
         };
