@@ -49,7 +49,7 @@ impl Ground {
         let root = folder.path().join("root");
         std::fs::create_dir_all(root.join("bin")).unwrap();
         for name in [
-            "sh", "cat", "wget", "nslookup", "nc", "ls", "head", "sleep", "tar",
+            "sh", "cat", "wget", "nslookup", "nc", "ls", "head", "sleep", "sort", "tar",
         ] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
         }

@@ -2,6 +2,8 @@
 
 mod ground;
 mod inside;
+mod tools;
+mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
