@@ -6,5 +6,5 @@
 pub mod exchange;
 pub mod package;
 
-pub use exchange::{Body, Exchange, Record, Request, Response};
+pub use exchange::{Body, Exchange, NO_ANSWER, Record, Request, Response};
 pub use package::{Package, PackageSet};

@@ -288,7 +288,7 @@ fn parts_heads_and_what_a_program_has_already_come_from_the_whole() {
 }
 
 #[test]
-fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
+fn what_a_server_breaks_off_is_broken_for_the_program_each_time() {
     if !require("curl") {
         return;
     }
@@ -301,7 +301,8 @@ fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
         _ => Vec::new(),
     });
     let free = crate::support::free_port();
-    let record = ground.record(|inside| {
+    let nobody = format!("http://world.test:{free}/");
+    let fetch = |inside: &ground::Inside| {
         for (path, codes) in [
             ("/short", &[18, 52][..]),
             ("/cut", &[18, 52, 56]),
@@ -310,15 +311,22 @@ fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
             let code = inside.curl_fails(&[&world.url(path)]);
             assert!(codes.contains(&code), "{path}: {code}");
         }
-        let nobody = format!("http://world.test:{free}/");
         assert_eq!(inside.curl_fails(&[&nobody]), 52);
+    };
+    let record = ground.record(|inside| {
+        fetch(inside);
         let notes = inside.notes().join("\n");
-        assert!(
-            notes.contains(&nobody) && notes.contains("refused"),
-            "{notes}"
-        );
+        let is_told = notes.contains(&nobody) && notes.contains("refused");
+        assert!(is_told, "{notes}");
     });
-    assert_eq!(record.exchanges, []);
+    let status = record.exchanges.iter().map(|it| it.response.status);
+    assert_eq!(status.collect::<Vec<_>>(), [cairn::lock::NO_ANSWER; 4]);
+    ground.replay(&record, |inside| {
+        for url in ["/short", "/cut", "/silent"].map(|path| world.url(path)) {
+            assert_eq!(inside.curl_fails(&[&url]), 52);
+        }
+        assert_eq!(inside.curl_fails(&[&nobody]), 52);
+    });
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use cairn::lock::NO_ANSWER;
 use cairn::proxy::Source;
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt as _;
@@ -130,8 +131,10 @@ fn speak(trusted: &Path) {
             "{notes}"
         );
     });
-    assert_eq!(record.exchanges.len(), 2);
-    for exchange in &record.exchanges {
+    let answered = record.exchanges.iter();
+    let answered = answered.filter(|exchange| exchange.response.status == 200);
+    assert_eq!(answered.clone().count(), 2);
+    for exchange in answered {
         assert!(exchange.request.url.starts_with(&url));
         assert_eq!(exchange.response.trailers["grpc-status"], "0");
     }
@@ -203,5 +206,7 @@ fn what_is_closed_to_steps_stays_closed_whatever_name_leads_there() {
         );
         assert!(notes.contains("clouds' metadata"), "{notes}");
     });
-    assert_eq!((record.exchanges.len(), world.lines().len()), (0, 0));
+    let mut answers = record.exchanges.iter().map(|it| it.response.status);
+    assert!(answers.all(|status| status == NO_ANSWER));
+    assert_eq!(world.lines().len(), 0);
 }
