@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::body::{Body, Sink, pieces};
 use super::names::Verdict;
+use super::secrets::{self, LARGEST};
 use super::serve::{Asked, Broken, not_modified, response};
 use super::upstream::{Upstream, cause};
 use super::{Error, Shared, canonical, dial, runtime};
@@ -184,7 +185,12 @@ impl Recorder {
         copy_whole(&parts.headers, given.headers_mut());
         // A program that is gone wants no answer.
         let _ = answer.send(given);
-        match self.body(body, &sink).await {
+        let is_looked_at = !kept.contains_key("content-encoding")
+            && kept
+                .get("content-type")
+                .is_some_and(|kind| secrets::is_looked_at(kind));
+        let looked_at = is_looked_at.then_some(&*asked.request.url);
+        match self.body(body, looked_at, &sink).await {
             Ok((body, trailers)) => {
                 let response = lock::Response {
                     status,
@@ -233,15 +239,18 @@ impl Recorder {
         }
     }
 
-    /// Takes a body to its end, for the store and for the program, as long as that is there.
+    /// Takes a body to its end, for the store and for the program, as long as that is there. What
+    /// `looked_at` names, and is small, gets into the store without tokens.
     async fn body(
         &self,
         mut body: Incoming,
+        looked_at: Option<&str>,
         sink: &Sink,
     ) -> Result<(Option<lock::Body>, HeaderMap), Broke> {
         let mut writer: Option<BatchWriter> = None;
         let mut trailers = HeaderMap::new();
         let mut held = Bytes::new();
+        let mut small = looked_at.map(|url| (url, Vec::new()));
         loop {
             let frame = match timeout(SILENCE, body.frame()).await {
                 Ok(None) => break,
@@ -256,6 +265,10 @@ impl Recorder {
                         None => writer.insert(self.batch.begin()?),
                     };
                     writer.add(&data)?;
+                    small = small.filter(|(_, small)| small.len() + data.len() <= LARGEST);
+                    if let Some((_, small)) = &mut small {
+                        small.extend_from_slice(&data);
+                    }
                     // The last piece goes out after the whole is on disk: what a program has taken
                     // whole is recorded.
                     let before = std::mem::replace(&mut held, data);
@@ -269,6 +282,10 @@ impl Recorder {
                     }
                 }
             }
+        }
+        let clean = small.and_then(|(url, small)| secrets::removed(url, &small));
+        if let Some(clean) = clean {
+            writer.insert(self.batch.begin()?).add(&clean)?;
         }
         let body = match writer {
             None => None,

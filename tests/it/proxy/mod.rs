@@ -160,6 +160,10 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
             "Set-Cookie: session=c0ffee; Path=/\r\nLocation: /private?token=5ec7e7&page=2\r\n",
             "",
         ),
+        "GET /token" => ok(
+            "Content-Type: application/json\r\n",
+            r#"{"token":"70ken-00"}"#,
+        ),
         _ => ok("", "what it gave"),
     });
     let (login, direct) = (
@@ -171,6 +175,8 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
         let cookies = ["-b", "", "-L", &login];
         assert_eq!(inside.curl(&[&user[..], &cookies].concat()), "what it gave");
         assert_eq!(inside.curl(&["-b", "mine=c00k1e", &direct]), "what it gave");
+        let token = inside.curl(&[&world.url("/token")]);
+        assert_eq!(token, r#"{"token":"70ken-00"}"#);
     });
     let asked = world.got.lock().unwrap().clone();
     let header = |got: &Got, name: &str| got.header(name).map(str::to_owned);
@@ -197,6 +203,8 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
     assert!(text.contains("/private?page=2"), "{text}");
     // Who has another, or none, gets what they gave.
     ground.replay(&record, |inside| {
+        let token = inside.curl(&[&world.url("/token")]);
+        assert_eq!(token, r#"{"token":"removed-by-cairn"}"#);
         assert_eq!(inside.curl(&["-L", &login]), "what it gave");
         let other = world.url("/private?X-Amz-Signature=0");
         assert_eq!(inside.curl(&[&other]), "what it gave");
