@@ -15,7 +15,7 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
-pub use exchange::{Body, Exchange, Record, Request, Response};
+pub use exchange::{Body, Exchange, NO_ANSWER, Record, Request, Response};
 pub use package::{Package, PackageSet, Release};
 
 use std::collections::BTreeMap;

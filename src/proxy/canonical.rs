@@ -24,17 +24,21 @@ const ASKED: [&str; 8] = [
 
 /// Fields of an answer that programs go by. What differs each time (`date`, `age`, the numbers that
 /// servers give requests) is not among them, nor cookies.
-const KEPT: [&str; 24] = [
+const KEPT: [&str; 31] = [
     "accept-ranges",
     "allow",
     "api-version",
     "cache-control",
+    "content-digest",
     "content-disposition",
     "content-encoding",
     "content-language",
     "content-location",
+    "content-md5",
     "content-range",
     "content-type",
+    "dav",
+    "digest",
     "docker-content-digest",
     "docker-distribution-api-version",
     "etag",
@@ -43,17 +47,20 @@ const KEPT: [&str; 24] = [
     "link",
     "location",
     "pragma",
+    "repr-digest",
     "retry-after",
     "vary",
     "www-authenticate",
+    "x-goog-hash",
+    "x-next-page",
     "x-pypi-last-serial",
     "x-repo-commit",
     "x-total-count",
 ];
 
 /// Further ones by how their names begin: checksums of Maven's repositories and of large files,
-/// gRPC's status.
-const KEPT_BEGINNINGS: [&str; 3] = ["x-checksum-", "x-linked-", "grpc-"];
+/// what Subversion's servers can, gRPC's status.
+const KEPT_BEGINNINGS: [&str; 4] = ["x-checksum-", "x-linked-", "svn-", "grpc-"];
 
 /// Parameters of a query that are, or belong to, a signature or a token; by lower-case name.
 const SECRETS: [&str; 22] = [

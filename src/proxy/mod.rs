@@ -27,6 +27,7 @@ mod nearest;
 mod recorder;
 mod replayer;
 mod runtime;
+mod secrets;
 mod serve;
 mod spool;
 mod upstream;

@@ -97,6 +97,9 @@ impl Replayer {
         let recorded = match &found {
             Found::Same(recorded) | Found::Head(recorded) | Found::Part(recorded, _) => recorded,
         };
+        if recorded.status == lock::NO_ANSWER {
+            return Err(Broken);
+        }
         let is_read = matches!(asked.method, Method::GET | Method::HEAD);
         if is_read && recorded.status == 200 && asked.conditions.hold(&recorded.headers) {
             return Ok(not_modified(&recorded.headers));

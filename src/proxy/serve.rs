@@ -297,7 +297,7 @@ pub fn not_modified(fields: &BTreeMap<String, String>) -> Response<Body> {
 pub fn header_map(fields: &BTreeMap<String, String>) -> HeaderMap {
     let fields = fields.iter().filter_map(|(name, value)| {
         let name = HeaderName::try_from(name.as_str()).ok()?;
-        Some((name, HeaderValue::try_from(value.as_str()).ok()?))
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     });
     fields.collect()
 }

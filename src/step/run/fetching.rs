@@ -56,9 +56,8 @@ impl Runner<'_> {
         let source = match fetching {
             Fetching::Forwarded => return Ok(None),
             Fetching::Recorded { instant } => {
-                // A recipe's own proxies lead on, too: inside, they lead to ours.
-                let all = command.env.iter().chain(&self.settings.proxies);
-                let proxies = all.cloned().collect();
+                // The caller's alone: a recipe might name a service of the host's.
+                let proxies = self.settings.proxies.clone();
                 proxy::Source::World { instant, proxies }
             }
             Fetching::Replayed(record) => proxy::Source::Record(record.clone()),

@@ -161,11 +161,8 @@ impl Ground {
             proxies: Vec::new(),
         });
         commands(&inside);
-        let finished = inside.proxy.finish();
-        finished
-            .unwrap_or_else(|error| panic!("{error}"))
-            .record
-            .unwrap()
+        let record = inside.finish();
+        record.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Replays `record`, whole.
@@ -234,6 +231,11 @@ impl Inside<'_> {
     pub fn curl_fails(&self, arguments: &[&str]) -> i32 {
         let all = [&["-sS", "--max-time", "60"], arguments].concat();
         self.run("curl", &all).status.code().unwrap()
+    }
+
+    /// What was recorded.
+    pub fn finish(self) -> Result<Record, Error> {
+        Ok(self.proxy.finish()?.record.unwrap())
     }
 
     pub fn notes(&self) -> Vec<String> {

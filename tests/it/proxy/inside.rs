@@ -49,7 +49,7 @@ impl Ground {
         let root = folder.path().join("root");
         std::fs::create_dir_all(root.join("bin")).unwrap();
         for name in [
-            "sh", "cat", "wget", "nslookup", "nc", "ls", "head", "sleep", "tar",
+            "sh", "cat", "wget", "nslookup", "nc", "ls", "head", "sleep", "sort", "tar",
         ] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
         }
@@ -337,4 +337,18 @@ fn caches_feed_no_record_and_are_kept_by_record() {
     // One without a network has that of all.
     let (said, _) = ground.run(&cached(Network::None), Fetching::Replayed(&record));
     assert_eq!(wrote(&said), 2);
+}
+
+#[test]
+fn names_are_recorded_that_there_are_outside() {
+    let Some(ground) = Ground::new(&[]) else {
+        return;
+    };
+    // The one name that every machine has without asking another.
+    let text = "nslookup -type=a LocalHost. | tail -n 2; nslookup nobody.invalid; nslookup localhost; true";
+    let (said, record) = ground.record(&networked(text));
+    assert_eq!(record.names, ["localhost"], "{said}");
+    assert!(said.contains("198.1"), "{said}");
+    assert!(said.contains("can't find nobody.invalid"), "{said}");
+    assert_eq!(ground.replay(&networked(text), &record), said);
 }

@@ -2,6 +2,8 @@
 
 mod ground;
 mod inside;
+mod tools;
+mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -158,6 +160,10 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
             "Set-Cookie: session=c0ffee; Path=/\r\nLocation: /private?token=5ec7e7&page=2\r\n",
             "",
         ),
+        "GET /token" => ok(
+            "Content-Type: application/json\r\n",
+            r#"{"token":"70ken-00"}"#,
+        ),
         _ => ok("", "what it gave"),
     });
     let (login, direct) = (
@@ -169,6 +175,8 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
         let cookies = ["-b", "", "-L", &login];
         assert_eq!(inside.curl(&[&user[..], &cookies].concat()), "what it gave");
         assert_eq!(inside.curl(&["-b", "mine=c00k1e", &direct]), "what it gave");
+        let token = inside.curl(&[&world.url("/token")]);
+        assert_eq!(token, r#"{"token":"70ken-00"}"#);
     });
     let asked = world.got.lock().unwrap().clone();
     let header = |got: &Got, name: &str| got.header(name).map(str::to_owned);
@@ -195,6 +203,8 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
     assert!(text.contains("/private?page=2"), "{text}");
     // Who has another, or none, gets what they gave.
     ground.replay(&record, |inside| {
+        let token = inside.curl(&[&world.url("/token")]);
+        assert_eq!(token, r#"{"token":"removed-by-cairn"}"#);
         assert_eq!(inside.curl(&["-L", &login]), "what it gave");
         let other = world.url("/private?X-Amz-Signature=0");
         assert_eq!(inside.curl(&[&other]), "what it gave");
@@ -286,7 +296,7 @@ fn parts_heads_and_what_a_program_has_already_come_from_the_whole() {
 }
 
 #[test]
-fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
+fn what_a_server_breaks_off_is_broken_for_the_program_each_time() {
     if !require("curl") {
         return;
     }
@@ -299,7 +309,8 @@ fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
         _ => Vec::new(),
     });
     let free = crate::support::free_port();
-    let record = ground.record(|inside| {
+    let nobody = format!("http://world.test:{free}/");
+    let fetch = |inside: &ground::Inside| {
         for (path, codes) in [
             ("/short", &[18, 52][..]),
             ("/cut", &[18, 52, 56]),
@@ -308,15 +319,22 @@ fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
             let code = inside.curl_fails(&[&world.url(path)]);
             assert!(codes.contains(&code), "{path}: {code}");
         }
-        let nobody = format!("http://world.test:{free}/");
         assert_eq!(inside.curl_fails(&[&nobody]), 52);
+    };
+    let record = ground.record(|inside| {
+        fetch(inside);
         let notes = inside.notes().join("\n");
-        assert!(
-            notes.contains(&nobody) && notes.contains("refused"),
-            "{notes}"
-        );
+        let is_told = notes.contains(&nobody) && notes.contains("refused");
+        assert!(is_told, "{notes}");
     });
-    assert_eq!(record.exchanges, []);
+    let status = record.exchanges.iter().map(|it| it.response.status);
+    assert_eq!(status.collect::<Vec<_>>(), [cairn::lock::NO_ANSWER; 4]);
+    ground.replay(&record, |inside| {
+        for url in ["/short", "/cut", "/silent"].map(|path| world.url(path)) {
+            assert_eq!(inside.curl_fails(&[&url]), 52);
+        }
+        assert_eq!(inside.curl_fails(&[&nobody]), 52);
+    });
 }
 
 #[test]
