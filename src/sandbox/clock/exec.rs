@@ -115,7 +115,8 @@ impl Followed {
         }
         loop {
             let mut is_there = false;
-            for number in [self.process, self.thread] {
+            // In this order: it may become the first of its process meanwhile.
+            for number in [self.thread, self.process] {
                 match wait(number, all | WaitOptions::NOHANG) {
                     Ok(Some(event)) => return Ok(event),
                     Ok(None) => is_there = true,

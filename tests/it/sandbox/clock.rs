@@ -105,6 +105,19 @@ fn every_program_has_it_however_it_begins() {
 }
 
 #[test]
+fn who_executes_is_as_free_as_ever() {
+    for way in WAYS {
+        let Some(ground) = Ground::new(Wanted::Best) else {
+            return;
+        };
+        let script = "/hours signals; \
+            for turn in $(busybox seq 300); do /hours threads; done | busybox uniq -c";
+        let expected = format!("1000\ndone\n    300 {INSTANT}\n");
+        ground.answers(&timed(&ground, way, script), &expected);
+    }
+}
+
+#[test]
 fn a_command_with_every_right_has_it_in_namespaces_of_its_own() {
     for identity in [Wanted::Best, Wanted::Single] {
         let Some(ground) = Ground::new(identity) else {

@@ -275,6 +275,48 @@ static void follow(const char *process) {
         ptrace(PTRACE_CONT, pid, 0, WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status));
 }
 
+static volatile sig_atomic_t counted;
+static void count_one(int signal) {
+    (void)signal;
+    counted++;
+}
+
+// Signals that come while it executes, or tries to, reach it all; and it stops and goes on.
+static void signals(void) {
+    struct sigaction action = {.sa_handler = count_one, .sa_flags = SA_RESTART};
+    sigaction(SIGRTMIN, &action, 0);
+    pid_t sender = fork();
+    if (!sender) {
+        for (int at = 0; at < 1000; at++)
+            while (sigqueue(getppid(), SIGRTMIN, (union sigval){0}) < 0)
+                ;
+        _exit(0);
+    }
+    int status;
+    while (waitpid(sender, &status, WNOHANG) == 0)
+        execl("/nowhere", "hours", (char *)0);
+    printf("%d\n", (int)counted);
+    fflush(stdout);
+    pid_t runner = fork();
+    if (!runner) {
+        for (int at = 0; at < 300; at++) {
+            execl("/nowhere", "hours", (char *)0);
+            pid_t child = vfork();
+            if (!child) {
+                execl("/nowhere", "hours", (char *)0);
+                execl("/proc/self/exe", "hours", "seconds", "-", (char *)0);
+                _exit(1);
+            }
+            if (waitpid(child, &status, 0) != child || status)
+                _exit(1);
+        }
+        _exit(0);
+    }
+    for (int at = 0; waitpid(runner, &status, WNOHANG) == 0; at++)
+        kill(runner, at % 2 ? SIGCONT : SIGSTOP);
+    printf("%s\n", status ? "wrong" : "done");
+}
+
 // How long a million reads take, in milliseconds.
 static void speed(clockid_t clock) {
     struct timespec now;
@@ -311,6 +353,8 @@ int main(int count, char **ways) {
             children();
         else if (!strcmp(way, "killed"))
             killed();
+        else if (!strcmp(way, "signals"))
+            signals();
         else if (!strcmp(way, "user"))
             user();
         else if (!strcmp(way, "who"))
