@@ -12,6 +12,7 @@ use super::error::Cause;
 use super::evaluate::{Evaluation, locked, single};
 use super::missing::explained;
 use super::outputs::Output;
+use super::policed;
 use super::questions::git_question;
 use crate::canon::event::{Outcome, Work};
 use crate::canon::{Digest, EntryPath, Epoch, TreeDigest};
@@ -23,6 +24,7 @@ use crate::layer::{Meta, Tree};
 use crate::lock;
 use crate::plan::step::{KeptRef, Revision};
 use crate::plan::{Operation, OutputDigest, Selection, Step, step_key};
+use crate::policy::File;
 use crate::step::{Change, pack};
 use crate::store::RecordKind;
 
@@ -42,6 +44,7 @@ impl Evaluation<'_> {
             events,
             epoch,
             pins,
+            policy,
             ..
         } = self.settings;
         let work = events.start(&step.name);
@@ -63,6 +66,11 @@ impl Evaluation<'_> {
             offline: pins.is_offline(),
         };
         let Fetched { blob, modified } = http::fetch(wanted, store, events)?;
+        let asked = File {
+            url: url.to_owned(),
+            sha256: sha256.copied(),
+        };
+        policy.resolved_file(&asked, file_name, blob.digest)?;
         let modified = held.map_or(modified, |file| file.modified);
         let file = lock::File {
             sha256: blob.digest,
@@ -264,7 +272,7 @@ impl Evaluation<'_> {
             url,
             revision,
             extras,
-            ..
+            selection,
         } = &mut step.operation
         else {
             return Err(Cause::Bug("a step that is no commit was asked for one"));
@@ -304,6 +312,17 @@ impl Evaluation<'_> {
             },
         };
         let Resolved { commit, named } = resolved;
+        let meaning = policed::Meaning {
+            url,
+            revision,
+            selection,
+        };
+        self.settings.policy.resolved_commit(
+            &meaning.repository(),
+            meaning.folder(),
+            extras.keep_git_dir,
+            &commit,
+        )?;
         *revision = Revision::Commit(commit.clone());
         extras.kept_ref = named.clone().filter(|_| extras.keep_git_dir);
         Ok(Pinned {

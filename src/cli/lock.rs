@@ -18,6 +18,7 @@ use crate::inputs::pins::Unheld;
 use crate::lock::difference::difference;
 use crate::lock::{EpochFrom, Lock, LockedEpoch, OfPlatform, write};
 use crate::plan::{Plan, StepId};
+use crate::policy;
 
 /// What is done with a lock.
 enum Doing {
@@ -113,9 +114,21 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     }
     print::to_stderr(&words);
     let text = write::write(&after).map_err(|error| Failure::new(Code::Failed, error))?;
-    match std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
-        true => Ok(()),
-        false => put(&path, &text),
+    if !std::fs::read_to_string(&path).is_ok_and(|old| old == text) {
+        put(&path, &text)?;
+    }
+    match &arguments.write_policy {
+        Some(file) => write_policy(&after, file, environment),
+        None => Ok(()),
+    }
+}
+
+/// Writes the source policy that says to BuildKit what the lock says; `-` is standard output.
+fn write_policy(lock: &Lock, file: &Path, environment: &Environment) -> Result<(), Failure> {
+    let text = policy::write::write(lock).map_err(|error| Failure::new(Code::Failed, error))?;
+    match file.as_os_str() == "-" {
+        true => print::to_stdout(&text),
+        false => put(&environment.absolute(file), &text),
     }
 }
 

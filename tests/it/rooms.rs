@@ -14,15 +14,16 @@ const TABLE: &str = "
     sandbox: canon layer
     image: canon layer
     lock: canon
+    policy: canon lock
     frontend: canon plan
     store: canon layer image
     registry: canon image store
-    inputs: canon plan layer image lock store registry
+    inputs: canon plan layer image lock policy store registry
     step: canon plan layer sandbox image store inputs
-    build: canon plan frontend layer sandbox image lock store registry inputs step
+    build: canon plan frontend layer sandbox image lock policy store registry inputs step
     export: canon plan layer image store registry inputs
     ui: canon
-    cli: canon plan layer sandbox image lock frontend store registry inputs step build export ui
+    cli: canon plan layer sandbox image lock policy frontend store registry inputs step build export ui
 ";
 
 /// Most lines of one file, tests included.

@@ -1,6 +1,7 @@
 //! Locks: what names that move are held to.
 
 mod names;
+mod policy;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
