@@ -115,7 +115,15 @@ impl Bases<'_> {
                 }
                 let (descriptor, image) = match held {
                     Some(held) => self.held(reference, platform, &held)?,
-                    None => self.named(reference, platform)?,
+                    None => {
+                        let proposed = self.pins.proposed().image(reference, platform);
+                        let digest = proposed.or(reference.digest);
+                        let meant = Reference {
+                            digest,
+                            ..reference.clone()
+                        };
+                        self.named(&meant, platform)?
+                    }
                 };
                 self.policy.resolved_image(reference, descriptor)?;
                 let manifest = image.descriptor.digest;

@@ -63,6 +63,8 @@ pub enum By {
     Recipe,
     /// The lock.
     Lock,
+    /// A provenance that the lock begins with.
+    Provenance,
 }
 
 impl By {
@@ -70,6 +72,7 @@ impl By {
         match self {
             By::Recipe => "put their digest into the recipe".to_owned(),
             By::Lock => format!("take them into the lock: `cairn lock --update {url}`"),
+            By::Provenance => "lock it without the provenance".to_owned(),
         }
     }
 }
@@ -79,6 +82,7 @@ impl std::fmt::Display for By {
         f.write_str(match self {
             By::Recipe => "the recipe",
             By::Lock => "the lock",
+            By::Provenance => "the provenance",
         })
     }
 }

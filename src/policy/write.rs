@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::git_place;
 use super::input::HTTP_CHECKSUM;
-use crate::lock::Lock;
+use crate::lock::{Lock, git_parts};
 
 /// Why there is no such policy.
 #[derive(Debug, thiserror::Error)]
@@ -80,15 +80,12 @@ pub fn write(lock: &Lock) -> Result<String, Error> {
     }
     let mut commits = BTreeMap::new();
     for (key, commit) in &lock.git {
-        let (url, name) = key.rsplit_once('#').unwrap_or((key, "HEAD"));
-        let name = name.strip_suffix("+git-dir").unwrap_or(name);
-        let name = name.strip_suffix("+submodules").unwrap_or(name);
+        let (url, name) = git_parts(key);
         let place = git_place(url);
         if place.contains('*') {
             return Err(Error::Star(key.clone()));
         }
-        // Without a name it is the server's `HEAD`.
-        let name = if name == "HEAD" { "" } else { name };
+        let name = name.unwrap_or_default();
         if name != commit.commit {
             put(&mut commits, &format!("{place}#{name}"), &commit.commit)?;
         }

@@ -2,6 +2,7 @@
 
 mod names;
 mod policy;
+mod provenance;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
