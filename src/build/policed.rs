@@ -6,6 +6,7 @@
 use super::Error;
 use super::bases::Known;
 use super::error::Cause;
+use super::questions::git_question;
 use crate::plan::name::OWN_CONTEXT;
 use crate::plan::step::{MovingRef, Revision, Source};
 use crate::plan::{Operation, Plan, Selection};
@@ -40,27 +41,64 @@ impl Meaning<'_> {
     }
 }
 
-/// What `policy` makes of `plan`. A context of its own that `is_fetched` was judged before that.
-pub fn plan(policy: &Policy, mut plan: Plan, is_fetched: bool) -> Result<Plan, Error> {
+/// What `policy` makes of `plan`; `tell` is told what it puts in place of what. A context of its own
+/// that `is_fetched` was judged before that.
+pub fn plan(
+    policy: &Policy,
+    mut plan: Plan,
+    is_fetched: bool,
+    tell: impl Fn(String),
+) -> Result<Plan, Error> {
     if policy.is_empty() {
         return Ok(plan);
     }
     for step in &mut plan.steps {
-        operation(policy, &mut step.operation, is_fetched).map_err(|refusal| Error::Step {
+        if let Operation::Context { name, .. } = &step.operation
+            && is_fetched
+            && name == OWN_CONTEXT
+        {
+            continue;
+        }
+        let before = shown(&step.operation);
+        operation(policy, &mut step.operation).map_err(|refusal| Error::Step {
             name: step.name.clone(),
             span: step.span.clone(),
             cause: Box::new(Cause::from(refusal)),
         })?;
+        let after = shown(&step.operation);
+        if before != after {
+            let file = policy.file_name();
+            tell(format!("`{file}` takes `{after}` in place of `{before}`"));
+        }
     }
     Ok(plan)
 }
 
-fn operation(policy: &Policy, operation: &mut Operation, is_fetched: bool) -> Result<(), Refusal> {
+/// What a step fetches, for people.
+fn shown(operation: &Operation) -> String {
+    match operation {
+        Operation::Image {
+            source: Source::Registry(reference),
+            ..
+        } => reference.to_string(),
+        Operation::Http { url, sha256, .. } => match sha256 {
+            Some(sha256) => format!("{url}` with `{sha256}"),
+            None => url.clone(),
+        },
+        Operation::Git {
+            url,
+            revision,
+            extras,
+            ..
+        } => git_question(url, revision, extras),
+        _ => String::new(),
+    }
+}
+
+fn operation(policy: &Policy, operation: &mut Operation) -> Result<(), Refusal> {
     match operation {
         Operation::Image { source, .. } => *source = image(policy, source)?,
-        Operation::Context { name, .. } if !is_fetched || name != OWN_CONTEXT => {
-            policy.permits(&Input::local(name))?;
-        }
+        Operation::Context { name, .. } => policy.permits(&Input::local(name))?,
         Operation::Http {
             url,
             sha256,
@@ -107,7 +145,7 @@ fn image(policy: &Policy, source: &Source) -> Result<Source, Refusal> {
 }
 
 /// Which commit a repository of a policy is at.
-pub fn revision_of(repository: &Repository) -> Revision {
+fn revision_of(repository: &Repository) -> Revision {
     let Repository { name, checksum, .. } = repository;
     let is_commit = |text: &&String| {
         let is_hex = text.bytes().all(|c| c.is_ascii_hexdigit());

@@ -56,7 +56,11 @@ impl Evaluation<'_> {
             Some(_) => None,
             None => pins.file(url)?,
         };
-        let digest = sha256.map(|digest| (digest, By::Recipe));
+        let by = match policy.is_empty() {
+            true => By::Recipe,
+            false => By::Policy,
+        };
+        let digest = sha256.map(|digest| (digest, by));
         let digest = digest.or(held.as_ref().map(|file| (&file.sha256, By::Lock)));
         let proposed = pins.proposed().file(url);
         let digest = digest.or(proposed.as_ref().map(|digest| (digest, By::Provenance)));

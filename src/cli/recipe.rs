@@ -41,7 +41,7 @@ pub struct Recipe {
     kept: Option<Kept>,
     /// Which inputs it may have.
     pub policy: Arc<Policy>,
-    /// Whether its context was had from elsewhere.
+    /// Whether its context was had from a server.
     is_fetched: bool,
     pub options: Options,
     content: Content,
@@ -119,7 +119,7 @@ pub fn read(
             source,
             kept,
             policy: Arc::new(policy),
-            is_fetched: arguments.is_fetched(),
+            is_fetched: arguments.is_fetched() && arguments.context != "-",
             options,
             content,
         }),
@@ -303,7 +303,7 @@ impl Recipe {
     pub fn plan_alone(self) -> Result<Result<Plan, Failure>, Box<Recipe>> {
         let file = match self.content {
             Content::Toml(plan) => {
-                let plan = policed::plan(&self.policy, *plan, self.is_fetched);
+                let plan = policed::plan(&self.policy, *plan, self.is_fetched, |_| {});
                 return Ok(plan.map_err(|error| Failure::build(error, self.source)));
             }
             Content::Dockerfile(ref file) => file,
@@ -318,7 +318,7 @@ impl Recipe {
             Ok(plan) => plan,
             Err(problems) => return Ok(Err(Failure::recipe(problems, self.source))),
         };
-        let plan = policed::plan(&self.policy, plan, self.is_fetched);
+        let plan = policed::plan(&self.policy, plan, self.is_fetched, |_| {});
         Ok(plan.map_err(|error| Failure::build(error, self.source)))
     }
 
@@ -332,7 +332,8 @@ impl Recipe {
             Ok((plan, known)) => {
                 let (warnings, remarks) = (Warnings::of_build(&self, &known), self.remarks(&known));
                 let (source, policy) = (self.source, self.policy);
-                let plan = match policed::plan(&policy, plan, self.is_fetched) {
+                let tell = |text| bases.events.note(text);
+                let plan = match policed::plan(&policy, plan, self.is_fetched, tell) {
                     Ok(plan) => plan,
                     Err(error) => return Err(Failure::build(error, source)),
                 };

@@ -108,6 +108,11 @@ impl Policy {
         self.rules.is_empty()
     }
 
+    /// As messages call it.
+    pub fn file_name(&self) -> &str {
+        &self.file
+    }
+
     /// What it says of an input that has no attributes: of what a command fetches that is its URL.
     pub fn decide(&self, identifier: &str) -> Decision {
         self.judge(&Input::new(identifier))

@@ -64,6 +64,18 @@ fn the_last_rule_that_allows_or_denies_wins() {
 }
 
 #[test]
+fn whoever_fetches_for_a_command_can_ask_from_any_thread() {
+    fn shared<T: Send + Sync + 'static>(policy: T) -> std::sync::Arc<T> {
+        std::sync::Arc::new(policy)
+    }
+    let policy = shared(policy(&deny("https://*")));
+    let other = policy.clone();
+    let asked = std::thread::spawn(move || other.decide("https://a.test/x"));
+    assert!(matches!(asked.join().unwrap(), Decision::Refused(_)));
+    assert_eq!(policy.decide("http://a.test/x"), Decision::Allowed);
+}
+
+#[test]
 fn what_is_converted_is_judged_anew() {
     let chain = [
         convert(DEBIAN, "EXACT", ALPINE),

@@ -59,6 +59,9 @@ fn what_is_denied_is_not_even_asked_for() {
         }
         text
     };
+    // What comes on standard input is this machine's, too.
+    let tar = ["build", POLICY, "-f", "Dockerfile", "-"];
+    is_denied("local://dockerfile", &tar);
     for command in ["build", "lock", "plan"] {
         let text = is_denied(&image, &[command, POLICY]);
         assert!(text.contains("--> Dockerfile:1:6"), "{text}");
@@ -179,6 +182,11 @@ fn what_is_converted_is_built_as_if_the_recipe_said_so() {
     let (code, text) = world.told(&["build", POLICY, "--progress=plain", "--no-cache"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(!text.contains("not pinned"), "{text}");
+    let told = format!(
+        "`policy.json` takes `{other}@{digest}` in place of `{}`",
+        world.image()
+    );
+    assert!(text.contains(&told), "{text}");
     world.run(&["lock", POLICY]);
     let lock = world.lock();
     assert!(lock.contains(&format!("{other}@{digest}")), "{lock}");
@@ -207,7 +215,9 @@ fn what_is_not_what_the_policy_says_is_refused() {
     )]);
     let (code, text) = world.told(&["build", POLICY]);
     assert_eq!(code, Some(4), "{text}");
-    assert!(text.contains(&checksum), "{text}");
+    for part in [&checksum, "the recipe or the source policy says"] {
+        assert!(text.contains(part), "{text}");
+    }
     world.move_file(Some("two"));
     world.run(&["build", "-q", POLICY]);
 }
@@ -271,4 +281,30 @@ fn a_lock_gives_a_policy_that_pins_the_same() {
     let arguments = ["build", "--source-policy-file=../written.json"];
     let output = world.command_in(other.path(), &arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(4));
+}
+
+#[test]
+fn a_context_that_is_fetched_is_judged_as_what_it_is() {
+    if !require("git") {
+        return;
+    }
+    let world = World::new();
+    let recipe = ("Dockerfile", "FROM scratch\nCOPY file /\n");
+    let commit = world.repository.commit(&[recipe, ("file", "old")]);
+    world.repository.commit(&[("file", "new")]);
+    let build = |name: &str, arguments: &[&str]| {
+        let context = format!("{}#{name}", world.repository_url());
+        world.run(&[&["build", "-q", &context], arguments].concat())
+    };
+    let (old, new) = (build(&commit, &[]), build("main", &[]));
+    assert_ne!(old, new);
+    let to = json!({ "identifier": format!("{}#{commit}", world.place()) });
+    let from = format!("{}#main", world.place());
+    // It is no folder of this machine.
+    world.put_policy(&[convert(&from, &to), rule("DENY", "local://*")]);
+    assert_eq!(build("main", &[POLICY]), old);
+    world.put_policy(&[rule("DENY", &format!("*#{commit}"))]);
+    let context = format!("{}#{commit}", world.repository_url());
+    let (code, text) = world.told(&["build", &context, POLICY]);
+    assert_eq!(code, Some(3), "{text}");
 }
