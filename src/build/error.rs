@@ -10,6 +10,7 @@ use crate::canon::json;
 use crate::inputs::http::BRING;
 use crate::inputs::pins::NotHeld;
 use crate::inputs::{base, context, git, http, image, layers, layout, select, stage};
+use crate::policy::Refusal;
 use crate::{layer, plan, proxy, registry, step, store};
 
 /// A build that failed.
@@ -70,6 +71,9 @@ pub enum Cause {
     /// The lock.
     #[error(transparent)]
     NotHeld(#[from] NotHeld),
+    /// The source policy.
+    #[error(transparent)]
+    Policy(#[from] Refusal),
     /// Another thing than the lock says.
     #[error(
         "`{name}` is not what the lock says\n  expected {expected}\n  got      {got}\nhint: if the new one is meant, take it into the lock: `cairn lock --update {name}`"
@@ -215,7 +219,8 @@ impl Cause {
             Cause::NoContext(_)
             | Cause::Offline(_)
             | Cause::OfflineCommand(_)
-            | Cause::NotHeld(_) => Kind::Unavailable,
+            | Cause::NotHeld(_)
+            | Cause::Policy(_) => Kind::Unavailable,
             Cause::Other { .. } => Kind::DigestMismatch,
             Cause::Stage(error) => of_stage(error),
             Cause::Layers(error) => of_layers(error),
@@ -254,7 +259,7 @@ fn of_base(error: &base::Error) -> Kind {
             of_store(error)
         }
         base::Error::Layout(_) => Kind::Unavailable,
-        base::Error::NotHeld(_) => Kind::Unavailable,
+        base::Error::NotHeld(_) | base::Error::Policy(_) => Kind::Unavailable,
         base::Error::Other { .. } => Kind::DigestMismatch,
     }
 }

@@ -11,6 +11,7 @@ pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
+pub mod policed;
 pub mod questions;
 mod schedule;
 mod sources;
@@ -18,6 +19,7 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use error::Error;
 
@@ -30,6 +32,7 @@ use crate::inputs::base::{Bases, Registries};
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
 use crate::plan::{Plan, StepId};
+use crate::policy::Policy;
 use crate::step::run::{CommandSettings, OnFailure};
 use crate::store::Store;
 
@@ -71,6 +74,8 @@ pub struct Settings {
     pub on_failure: Option<Box<OnFailure>>,
     /// What names are held to.
     pub pins: Pins,
+    /// Which inputs may be had; a plan that is built went through [`policed::plan`].
+    pub policy: Arc<Policy>,
     /// `PATH`, by which git is found.
     pub search_path: OsString,
     /// Whoever watches.
@@ -107,6 +112,7 @@ impl Settings {
             pull,
             expansion,
             pins,
+            policy,
             events,
             ..
         } = self;
@@ -117,6 +123,7 @@ impl Settings {
             pull: *pull,
             limit: *expansion,
             pins,
+            policy,
             events,
         }
     }

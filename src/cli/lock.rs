@@ -10,15 +10,17 @@ use super::exported::put;
 use super::locked::{self, asked, listed};
 use super::recipe::{self, Planned};
 use super::wanted::reference;
-use super::{commands, inputs, interrupt, moved, print, writable};
+use super::{commands, inputs, interrupt, moved, policies, print, writable};
 use crate::build::questions::{Question, questions};
 use crate::build::{Settings, resolve};
 use crate::canon::Problem;
 use crate::inputs::Pins;
 use crate::inputs::pins::Unheld;
 use crate::lock::difference::difference;
+use crate::lock::provenance::{self, Provenance};
 use crate::lock::{Asked, EpochFrom, Lock, LockedEpoch, OfPlatform, Record, write};
 use crate::plan::{Plan, StepId};
+use crate::policy;
 
 /// What is done with a lock.
 enum Doing {
@@ -64,7 +66,15 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
         let problem = Problem::new("there is no lock").hint("`cairn lock` makes one");
         return Err(Failure::message(Code::Failed, problem));
     }
-    let before = before.unwrap_or_default();
+    let mut before = before.unwrap_or_default();
+    let provenance = match &arguments.import_provenance {
+        Some(file) => provenance(file, environment)?,
+        None => Provenance::default(),
+    };
+    if let (None, Some(seconds)) = (&before.epoch, provenance.epoch) {
+        let from = EpochFrom::Given;
+        before.epoch = Some(LockedEpoch { seconds, from });
+    }
     let held = match &doing {
         Doing::Add | Doing::Check => before.clone(),
         Doing::Update(names) | Doing::Diff(names) => without(&before, names)?,
@@ -78,7 +88,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
             instant: environment.now(),
         },
     };
-    let pins = Pins::new(Some(held), unheld, false);
+    let pins = Pins::new(Some(held), unheld, false).proposing(provenance);
     let mut settings = Settings {
         no_cache_filter: arguments.commands.no_cache_filter.clone(),
         ..recipe.settings(environment, commands, pins, events())?
@@ -94,6 +104,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     if matches!(doing, Doing::Check) {
         return check(&plan, &before, &path);
     }
+    tell_besides(&plan, &settings)?;
     let is_kept = arguments.vendor.is_some() || arguments.push.is_some();
     let missing = missing(&plan, &settings, is_kept)?;
     resolve(&plan, &settings, &missing).map_err(|error| Failure::build(error, source))?;
@@ -132,7 +143,57 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     }
     drop(settings);
     print::to_stderr(&words);
+    match &arguments.write_policy {
+        Some(file) => write_policy(&after, file, environment),
+        None => Ok(()),
+    }
+}
+
+/// Reads a provenance.
+fn provenance(file: &Path, environment: &Environment) -> Result<Provenance, Failure> {
+    let failed = |reason: String| {
+        let shown = file.display();
+        Failure::new(
+            Code::Unavailable,
+            NoProvenance(format!("`{shown}`: {reason}")),
+        )
+    };
+    let text = policies::text(&environment.absolute(file), provenance::LARGEST).map_err(failed)?;
+    provenance::read(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// A provenance that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("can't use the provenance {0}")]
+struct NoProvenance(String);
+
+/// Says what the provenance names that the recipe doesn't ask for.
+fn tell_besides(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
+    let asked = asked(plan)?;
+    let (mut images, mut refs, mut urls) = (Vec::new(), Vec::new(), Vec::new());
+    for question in &asked {
+        match question {
+            Question::Image(..) => images.push(question.name()),
+            Question::Git(name) => refs.push(name.as_str()),
+            Question::Http(url, _) => urls.push(url.as_str()),
+            Question::Command(..) => {}
+        }
+    }
+    let besides = settings.pins.proposed().besides(&images, &refs, &urls);
+    for name in besides {
+        let message = format!("the provenance names `{name}`, and the recipe doesn't ask for it");
+        settings.events.warn(message);
+    }
     Ok(())
+}
+
+/// Writes the source policy that says to BuildKit what the lock says; `-` is standard output.
+fn write_policy(lock: &Lock, file: &Path, environment: &Environment) -> Result<(), Failure> {
+    let text = policy::write::write(lock).map_err(|error| Failure::new(Code::Failed, error))?;
+    match file.as_os_str() == "-" {
+        true => print::to_stdout(&text),
+        false => put(&environment.absolute(file), &text),
+    }
 }
 
 /// The steps that ask what the lock doesn't hold; also those whose answers are to be brought into

@@ -31,6 +31,7 @@ mod no_recipe;
 mod opened;
 mod output;
 mod plan;
+mod policies;
 mod print;
 mod progress;
 mod recipe;

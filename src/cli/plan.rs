@@ -46,7 +46,7 @@ pub(super) fn planned(
     };
     let events = environment.events(Mode::Quiet);
     let (store, registries) = (environment.store()?, environment.registries(&events, false));
-    let folder = recipe.folder.clone();
+    let (folder, policy) = (recipe.folder.clone(), recipe.policy.clone());
     let bases = Bases {
         store: &store,
         registries: &registries,
@@ -54,6 +54,7 @@ pub(super) fn planned(
         pull: false,
         limit: Expansion::default(),
         pins: &Pins::default(),
+        policy: &policy,
         events: &events,
     };
     Ok(recipe.plan(&bases)?.plan)

@@ -14,17 +14,18 @@ const TABLE: &str = "
     sandbox: canon layer
     image: canon layer
     lock: canon
+    policy: canon lock
     frontend: canon plan
     store: canon layer image
     registry: canon image store
     proxy: canon sandbox lock store
-    inputs: canon plan layer image lock store registry
+    inputs: canon plan layer image lock policy store registry
     step: canon plan layer sandbox image lock store proxy inputs
     keep: canon layer image lock store inputs step
-    build: canon plan frontend layer sandbox image lock store registry proxy inputs step
+    build: canon plan frontend layer sandbox image lock policy store registry proxy inputs step
     export: canon plan layer image store registry inputs
     ui: canon
-    cli: canon plan layer sandbox image lock frontend store registry inputs step keep build export ui
+    cli: canon plan layer sandbox image lock policy frontend store registry inputs step keep build export ui
 ";
 
 /// Most lines of one file, tests included.

@@ -2,6 +2,8 @@
 
 mod kept;
 mod names;
+mod policy;
+mod provenance;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

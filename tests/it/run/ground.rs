@@ -96,6 +96,7 @@ impl Ground {
             },
             on_failure: None,
             pins: Pins::default(),
+            policy: Default::default(),
             search_path: Default::default(),
             events: Events::new(move |event| ears.lock().unwrap().push(event)),
         };
