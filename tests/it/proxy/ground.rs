@@ -13,6 +13,7 @@ use cairn::lock::Record;
 use cairn::proxy::{Error, Proxy, Source};
 use cairn::sandbox::network::Interceptor;
 use cairn::sandbox::network::address::GATE_V4;
+use cairn::step::run::Authority;
 use cairn::store::Store;
 
 use crate::support::temp;
@@ -139,7 +140,8 @@ impl Ground {
         let hosts = [("world.test".to_owned(), "host-gateway".to_owned())];
         let proxy = Proxy::start(source, &hosts, &self.store).unwrap();
         let authority = self.folder.path().join("authority.pem");
-        std::fs::write(&authority, proxy.authority()).unwrap();
+        let certificate = Authority::new(proxy.certificate().to_vec()).unwrap();
+        std::fs::write(&authority, certificate.pem()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let interceptor = proxy.interceptor();

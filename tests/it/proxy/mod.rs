@@ -92,7 +92,7 @@ fn a_request_that_was_not_recorded_ends_the_step_and_names_the_nearest() {
         format!(
             "the lock has no answer to `GET http://world.test:{port}/x-1.1.tar`\n\
              the nearest that it has is `GET http://world.test:{port}/x-1.0.tar`: another path\n\
-             hint: `cairn lock` records the command anew"
+             hint: `cairn lock --update` records anew what is fetched"
         )
     );
     let text = told(&["-d", "body", &world.url("/other")]);
