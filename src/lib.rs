@@ -22,6 +22,9 @@ pub mod image;
 // What names that can move meant when they were locked, as text and pure data.
 pub mod lock;
 
+// Packages of distributions: versions, dependencies, and which go together.
+pub mod packages;
+
 // The text of a recipe to a plan.
 pub mod frontend;
 

@@ -14,7 +14,8 @@ const TABLE: &str = "
     sandbox: canon layer
     image: canon layer
     lock: canon
-    frontend: canon plan
+    packages: canon
+    frontend: canon plan packages
     store: canon layer image
     registry: canon image store
     inputs: canon plan layer image store registry
