@@ -22,6 +22,7 @@ use crate::inputs::git::{Remote, Resolved};
 use crate::inputs::http::Fetched;
 use crate::inputs::{Context, Files, Origin, Pick, context, git, http, stage};
 use crate::layer::{self, Kind, Meta, Tree};
+use crate::lock::PackageSet;
 use crate::plan::name::OWN_CONTEXT;
 use crate::plan::step::{GitExtras, MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, step_key};
@@ -32,7 +33,10 @@ use crate::store::{Logged, RecordKind};
 const GIT_FILES: &str = ".files";
 
 /// Evaluates every step.
-pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Error> {
+pub(super) fn evaluate(
+    plan: &Plan,
+    settings: &Settings,
+) -> Result<(Outputs, BTreeMap<StepId, PackageSet>), Error> {
     let evaluation = Evaluation {
         plan,
         settings,
@@ -40,6 +44,7 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         checkouts: Mutex::default(),
         commits: Mutex::default(),
         commands: Mutex::default(),
+        packages: Mutex::default(),
         runner: Runner::new(
             &settings.commands,
             settings.on_failure.as_deref(),
@@ -75,7 +80,8 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
         inputs.collect::<BTreeSet<_>>()
     });
     // Steps without commands use all cores by themselves, and memory.
-    let is_command = |step: &Step| matches!(step.operation, Operation::Run(_));
+    let is_command =
+        |step: &Step| matches!(step.operation, Operation::Run(_) | Operation::Packages(_));
     let threads = match plan.steps.iter().any(is_command) {
         true => settings.threads,
         false => 1,
@@ -90,7 +96,8 @@ pub(super) fn evaluate(plan: &Plan, settings: &Settings) -> Result<Outputs, Erro
     let done = schedule::run(&needs.collect::<Vec<_>>(), threads, &job);
     evaluation.keep_commands();
     done?;
-    Ok(outputs)
+    let packages = evaluation.packages.into_inner();
+    Ok((outputs, packages.unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// A plan under way.
@@ -107,6 +114,8 @@ pub(super) struct Evaluation<'a> {
     commits: Mutex<BTreeMap<(String, MovingRef), Resolved>>,
     /// What came of commands, by the place of their step.
     commands: Mutex<BTreeMap<usize, Logged>>,
+    /// What questions for packages came out as, by the place of their step.
+    pub(super) packages: Mutex<BTreeMap<StepId, PackageSet>>,
 }
 
 impl Evaluation<'_> {
@@ -196,6 +205,9 @@ impl Evaluation<'_> {
                 let below = outputs.layers(input(step, 0)?)?;
                 let above = outputs.layers(input(step, 1)?)?.stack;
                 Ok(Output::Layers(below.with_all(&above)))
+            }
+            Operation::Packages(question) => {
+                self.packages(step, question, outputs).map(Output::Layers)
             }
             _ => self.layer(step, outputs).map(Output::Layers),
         }
@@ -381,7 +393,7 @@ impl Evaluation<'_> {
     }
 }
 
-fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
     value.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

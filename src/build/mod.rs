@@ -11,6 +11,7 @@ pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
+mod packages;
 mod schedule;
 
 use std::collections::BTreeMap;
@@ -24,9 +25,11 @@ use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
 use crate::inputs::base::{Bases, Registries};
+use crate::inputs::debian::PackageSettings;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
-use crate::plan::Plan;
+use crate::lock::PackageSet;
+use crate::plan::{Plan, StepId};
 use crate::step::run::{CommandSettings, OnFailure};
 use crate::store::Store;
 
@@ -64,6 +67,8 @@ pub struct Settings {
     pub no_cache_filter: Vec<String>,
     /// What commands are given and may have.
     pub commands: CommandSettings,
+    /// Where packages come from.
+    pub packages: PackageSettings,
     /// Called where a command failed, before anything else ends.
     pub on_failure: Option<Box<OnFailure>>,
     /// `PATH`, by which git is found.
@@ -79,6 +84,8 @@ pub struct Built {
     pub descriptor: Descriptor,
     /// One a platform, in the plan's order.
     pub images: Vec<BuiltImage>,
+    /// What each step that installs packages came out as, for a lock.
+    pub packages: BTreeMap<StepId, PackageSet>,
 }
 
 /// One image.
@@ -117,7 +124,7 @@ impl Settings {
 
 /// Builds the images of `plan`.
 pub fn build(plan: &Plan, settings: &Settings) -> Result<Built, Error> {
-    let outputs = evaluate::evaluate(plan, settings)?;
+    let (outputs, packages) = evaluate::evaluate(plan, settings)?;
     let mut images = Vec::new();
     for planned in &plan.images {
         images.push(assemble::image(plan, planned, &outputs, settings)?);
@@ -126,5 +133,9 @@ pub fn build(plan: &Plan, settings: &Settings) -> Result<Built, Error> {
         [only] => only.manifest.clone(),
         _ => assemble::index(&images, &settings.index_annotations, &settings.store)?,
     };
-    Ok(Built { descriptor, images })
+    Ok(Built {
+        descriptor,
+        images,
+        packages,
+    })
 }

@@ -73,6 +73,7 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
         no_cache: arguments.no_cache.unwrap_or(false),
         no_cache_filter: arguments.commands.no_cache_filter.clone(),
         commands,
+        packages: environment.packages(),
         on_failure,
         search_path: environment.search_path.clone(),
         events,

@@ -47,4 +47,7 @@ pub struct Package {
     pub sha256: Digest,
     /// Bytes.
     pub size: u64,
+    /// Whether it is there for others alone: nobody asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
 }

@@ -18,12 +18,12 @@ const TABLE: &str = "
     frontend: canon plan packages
     store: canon layer image
     registry: canon image store
-    inputs: canon plan layer image store registry
-    step: canon plan layer sandbox image store inputs
-    build: canon plan frontend layer sandbox image store registry inputs step
+    inputs: canon plan layer image lock packages store registry
+    step: canon plan packages layer sandbox image lock store inputs
+    build: canon plan lock packages frontend layer sandbox image store registry inputs step
     export: canon plan layer image store registry inputs
     ui: canon
-    cli: canon plan layer sandbox image frontend store registry inputs step build export ui
+    cli: canon plan lock packages layer sandbox image frontend store registry inputs step build export ui
 ";
 
 /// Most lines of one file, tests included.

@@ -216,6 +216,31 @@ impl<'a> Runner<'a> {
         key: &StepKey,
         work: &Work,
     ) -> Result<Ran, Error> {
+        self.run_over(None, command, below, inputs, key, work)
+    }
+
+    /// Runs `command`, which mounts nothing, where `change` was made to the layers `below` already:
+    /// what is given back is both.
+    pub fn run_in(
+        &self,
+        change: &Change,
+        command: &Command,
+        below: &Stack,
+        key: &StepKey,
+        work: &Work,
+    ) -> Result<Ran, Error> {
+        self.run_over(Some(change), command, below, &[], key, work)
+    }
+
+    fn run_over(
+        &self,
+        made: Option<&Change>,
+        command: &Command,
+        below: &Stack,
+        inputs: &[Input],
+        key: &StepKey,
+        work: &Work,
+    ) -> Result<Ran, Error> {
         let devices = devices::there(command, self.events)?;
         self.check(command, &devices)?;
         self.tell(command, &devices);
@@ -229,10 +254,10 @@ impl<'a> Runner<'a> {
         for path in [&upper, &work_folder] {
             crate::store::make_root(path)?;
         }
-        let made = upper.metadata();
-        let made = made.map_err(crate::store::io_error("read", &upper))?;
+        let empty = upper.metadata();
+        let empty = empty.map_err(crate::store::io_error("read", &upper))?;
         // The whole second: who copies a time often drops what is below seconds, as useradd does.
-        let began = (made.mtime(), 0);
+        let began = (empty.mtime(), 0);
         let mut left = Left {
             session: session.clone(),
             folder: folder.clone(),
@@ -240,6 +265,9 @@ impl<'a> Runner<'a> {
             found: Vec::new(),
             _held: held,
         };
+        if let Some(Change { tree, origins }) = made {
+            sources::unpack_tree(&session, tree, origins, &left.upper, &lowers)?;
+        }
         let request = self.request(command, &rootfs, &lowers, &mounts.env)?;
         let request = Request {
             devices,

@@ -93,6 +93,7 @@ impl Ground {
                 },
                 ..CommandSettings::default()
             },
+            packages: Default::default(),
             on_failure: None,
             search_path: Default::default(),
             events: Events::new(move |event| ears.lock().unwrap().push(event)),
