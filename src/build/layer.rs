@@ -94,7 +94,7 @@ impl Evaluation<'_> {
             }
             Operation::Packages(question) => {
                 let solved = packages.ok_or(Cause::Bug("packages were not solved"))?;
-                self.installed(step, question.variant, solved, &below.stack, &key, &work)?
+                self.installed(step, question, solved, &below.stack, &key, &work)?
             }
             _ => self.placed(step, &below.stack, outputs)?,
         };

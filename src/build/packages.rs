@@ -13,7 +13,7 @@ use crate::canon::event::{Outcome, Work};
 use crate::inputs::Stack;
 use crate::inputs::debian::{self, Resolver};
 use crate::lock::PackageSet;
-use crate::plan::packages::Variant;
+use crate::plan::packages::architecture;
 use crate::plan::{Operation, Packages, Step, StepId};
 use crate::step::Change;
 use crate::step::packages::{Below, Installer};
@@ -85,7 +85,7 @@ impl Evaluation<'_> {
     pub(super) fn installed(
         &self,
         step: &Step,
-        variant: Variant,
+        question: &Packages,
         solved: &Solved,
         stack: &Stack,
         key: &StepKey,
@@ -102,10 +102,11 @@ impl Evaluation<'_> {
             store,
             runner: &self.runner,
             epoch: *epoch,
+            architecture: architecture(&question.platform).unwrap_or("all"),
             below: &solved.below,
             stack,
         };
-        let installed = installer.install(&solved.set, &blobs, variant, key, work)?;
+        let installed = installer.install(&solved.set, &blobs, question.variant, key, work)?;
         for warning in installed.warnings {
             events.warn(format!("{}: {warning}", step.name));
         }

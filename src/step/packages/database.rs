@@ -76,12 +76,11 @@ impl<'a> Database<'a> {
         }
         let empty = BTreeSet::new();
         let taken = placing.taken.get(number).unwrap_or(&empty);
-        let entries = deb.data.tree().entries().iter();
-        let kept = entries.filter(|entry| !entry.path.is_root() && !taken.contains(&entry.path));
+        let kept = deb.paths.iter().filter(|path| !taken.contains(path));
         let mut list = b"/.\n".to_vec();
-        for entry in kept {
+        for path in kept {
             list.push(b'/');
-            list.extend_from_slice(entry.path.as_bytes());
+            list.extend_from_slice(path.as_bytes());
             list.push(b'\n');
         }
         let plain = Meta::plain(0o644, self.epoch.seconds());

@@ -9,8 +9,10 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use super::Error;
+use crate::canon::EntryPath;
 use crate::inputs::layers::{FilePart, Unpacked, spool};
 use crate::layer::codec::{Expansion, decompress};
+use crate::layer::read::Reader;
 use crate::layer::scan::{self, Purpose, scan};
 use crate::layer::{Kind, Meta};
 use crate::packages::control::Paragraph;
@@ -28,6 +30,8 @@ pub struct Deb {
     pub info: Vec<Info>,
     /// Its files.
     pub data: Arc<Unpacked>,
+    /// Their paths in the package's own order, in which dpkg lists them.
+    pub paths: Vec<EntryPath>,
     /// All of it.
     pub blob: Blob,
 }
@@ -81,7 +85,9 @@ impl Deb {
         let (temporary, scanned) = spool(plain(member("data.tar")?)?, store, scanned)?;
         // Only the open file is needed: the name goes, and with it what a crash could leave.
         let spooled = temporary.reopen().map_err(io)?;
+        let paths = paths(&spooled, scanned.size).map_err(refuse)?;
         let deb = Deb {
+            paths,
             control,
             info,
             data: Arc::new(Unpacked::new(spooled, scanned)),
@@ -193,6 +199,20 @@ fn members(file: &File, size: u64) -> Result<Vec<Member>, String> {
         true => Ok(members),
         false => Err("it is a package of a kind that nobody knows".to_owned()),
     }
+}
+
+/// The paths of an archive's members, in their order.
+fn paths(file: &File, size: u64) -> Result<Vec<EntryPath>, String> {
+    let tar = io::BufReader::with_capacity(256 << 10, FilePart::new(file, 0, size));
+    let mut reader = Reader::new(tar);
+    let mut paths = Vec::new();
+    while let Some(member) = reader.next_member().map_err(|error| error.to_string())? {
+        let path = EntryPath::new(&member.path).map_err(|error| error.to_string())?;
+        if !path.is_root() {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
 }
 
 /// The control file, and what stands beside it.

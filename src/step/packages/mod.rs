@@ -97,6 +97,8 @@ pub struct Installer<'a> {
     pub runner: &'a Runner<'a>,
     /// The time of what is made.
     pub epoch: Epoch,
+    /// What Debian calls that of the image.
+    pub architecture: &'a str,
     /// What the image below has.
     pub below: &'a Below,
     /// Its layers.
@@ -143,14 +145,12 @@ impl Installer<'_> {
         if variant == Variant::Distroless {
             return self.without_scripts(&debs);
         }
-        let architecture = debs.iter().map(|deb| deb.field("Architecture"));
-        let architecture = architecture.filter(|architecture| *architecture != "all");
-        let architecture = architecture.last().unwrap_or("all").to_owned();
+        let architecture = self.architecture;
         let candidates: Vec<_> = debs
             .iter()
             .filter_map(|deb| Candidate::new(deb.paragraph(), Some(0)))
             .collect();
-        let needs = Needs::new(&candidates, &architecture);
+        let needs = Needs::new(&candidates, architecture);
         let contested = self.below.contested();
         let mut plan = self.plan(&debs, &needs);
         let mut placing = self.place(set, &debs, &contested, &plan)?;
@@ -173,7 +173,7 @@ impl Installer<'_> {
         drop(candidates);
         let ran = self
             .runner
-            .run_in(&fill, &command(&path), self.stack, key, work)?;
+            .run_in(&fill, &command(&path, self.epoch), self.stack, key, work)?;
         let Ran { change, .. } = ran;
         Ok(Installed {
             change: debris::without(change, &self.below.rootfs)?,
@@ -246,6 +246,9 @@ impl Installer<'_> {
             };
             placing.unpack(debs, number, conffiles)?;
             unpacked.push(number);
+            if first.contains(&number) && debs[number].info("preinst").is_some() {
+                self.control(&mut placing, &debs[number])?;
+            }
         }
         let database = Database::new(debs, &self.below.existing, self.epoch);
         if !unpacked.is_empty() {
@@ -253,6 +256,19 @@ impl Installer<'_> {
         }
         self.states(&mut placing, set)?;
         Ok(placing)
+    }
+
+    /// All that a package says of itself, in a folder for its script.
+    fn control(&self, placing: &mut Placing, deb: &Deb) -> Result<(), Error> {
+        let folder = format!("{}/{}", script::FOLDER, deb.name());
+        let meta = Meta::plain(0o644, self.epoch.seconds());
+        let control = Arc::from(deb.control.as_bytes());
+        put_bytes(placing, &format!("{folder}/control"), control, meta)?;
+        for info in &deb.info {
+            let path = format!("{folder}/{}", info.name);
+            put_bytes(placing, &path, info.content.clone(), info.meta.clone())?;
+        }
+        Ok(())
     }
 
     /// The links of a merged /usr, which packages that rely on it expect to be there before they
@@ -294,7 +310,7 @@ impl Installer<'_> {
         }
         let mut states = self.below.text(below::STATES);
         for package in automatic {
-            let (name, architecture) = (&package.name, &package.architecture);
+            let (name, architecture) = (&package.name, self.architecture);
             states +=
                 &format!("Package: {name}\nArchitecture: {architecture}\nAuto-Installed: 1\n\n");
         }
@@ -342,10 +358,10 @@ impl Installer<'_> {
 }
 
 /// What configures packages.
-fn command(script: &str) -> Command {
+fn command(script: &str, epoch: Epoch) -> Command {
     Command {
         arguments: vec!["/bin/sh".to_owned(), format!("/{script}")],
-        env: script::environment(),
+        env: script::environment(epoch),
         workdir: EntryPath::root(),
         user: None,
         mounts: Vec::new(),

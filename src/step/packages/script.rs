@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::deb::Deb;
+use crate::canon::Epoch;
 use crate::packages::order::Needs;
 
 /// Where what the script needs is meanwhile.
@@ -23,9 +24,11 @@ pub struct Unpacking {
     pub triggers: BTreeSet<String>,
 }
 
-/// The environment of the script.
-pub fn environment() -> Vec<(String, String)> {
+/// The environment of the script. What writes down a day (`/etc/shadow`) takes it from there.
+pub fn environment(epoch: Epoch) -> Vec<(String, String)> {
+    let epoch = epoch.seconds().to_string();
     let set = [
+        ("SOURCE_DATE_EPOCH", epoch.as_str()),
         (
             "PATH",
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -47,7 +50,7 @@ pub fn deb_name(deb: &Deb) -> String {
 
 /// The script.
 pub fn script(debs: &[Deb], needs: &Needs, unpacking: &Unpacking) -> String {
-    let mut script = BEGIN.to_owned();
+    let mut script = BEGIN.replace("FOLDER", FOLDER);
     let names = |numbers: &mut dyn Iterator<Item = usize>| {
         let names = numbers.map(|number| debs[number].name());
         names.collect::<Vec<_>>().join(" ")
@@ -56,8 +59,7 @@ pub fn script(debs: &[Deb], needs: &Needs, unpacking: &Unpacking) -> String {
         let deb = &debs[number];
         if deb.info("preinst").is_some() {
             let (package, architecture) = (deb.name(), deb.field("Architecture"));
-            let path = format!("/var/lib/dpkg/info/{}.preinst", deb.info_name());
-            script += &format!("preinst {package} {architecture} {path}\n");
+            script += &format!("preinst {package} {architecture}\n");
         }
     }
     let mut configured: BTreeSet<usize> = unpacking.first.iter().copied().collect();
@@ -91,9 +93,13 @@ packages() {
     dpkg --force-unsafe-io --log=/dev/null "$@"
 }
 
+# From where dpkg runs it: debconf looks there for the package's name and templates.
 preinst() {
+    mv "/FOLDER/$1" /var/lib/dpkg/tmp.ci
     DPKG_MAINTSCRIPT_PACKAGE=$1 DPKG_MAINTSCRIPT_ARCH=$2 DPKG_MAINTSCRIPT_NAME=preinst \
-        DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_DEBUG=0 "$3" install
+        DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_DEBUG=0 \
+        /var/lib/dpkg/tmp.ci/preinst install
+    rm -rf /var/lib/dpkg/tmp.ci
 }
 
 # No service is started while packages are configured.
