@@ -9,6 +9,7 @@ pub mod order;
 pub mod relation;
 pub mod solve;
 pub mod sources;
+pub mod unsolvable;
 pub mod version;
 
 pub use index::Index;

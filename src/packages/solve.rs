@@ -18,6 +18,7 @@ use resolvo::{
 
 use super::index::{Candidate, Index};
 use super::relation::{Clause, Relation, clauses};
+pub use super::unsolvable::Unsolvable;
 
 /// What is to be solved.
 #[derive(Debug, Clone, Default)]
@@ -34,35 +35,6 @@ pub struct Question {
     pub preferred: Vec<String>,
     /// `amd64`, …
     pub architecture: String,
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unsolvable {
-    /// No package of that name.
-    #[error("no archive has a package `{0}`")]
-    Unknown(String),
-    /// No package with such a version.
-    #[error("no archive has `{wanted}`\n  there is {there}")]
-    NoVersion {
-        /// What is asked for.
-        wanted: String,
-        /// The versions that there are.
-        there: String,
-    },
-    /// A name that several packages stand for.
-    #[error(
-        "`{wanted}` is a virtual package\nhint: install one of those that provide it: {providers}"
-    )]
-    Virtual {
-        /// What is asked for.
-        wanted: String,
-        /// Names.
-        providers: String,
-    },
-    /// Packages that don't go together: a tree of reasons.
-    #[error("the packages don't go together\n{0}")]
-    Conflict(String),
 }
 
 /// The numbers of the packages to install, ascending: what is installed already is left out.

@@ -32,6 +32,8 @@ mod members;
 mod mutations;
 mod outputs;
 mod owners;
+mod packages;
+mod packages_real;
 mod readings;
 mod real;
 mod recipe_errors;

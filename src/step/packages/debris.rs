@@ -1,10 +1,13 @@
-//! What installing leaves that nobody needs: logs, backups, caches of the machine.
+//! What installing leaves that nobody needs: logs, backups, caches and names of the machine.
 //!
 //! In: a change. Out: the same without it, where it wasn't there before.
 
+use std::sync::Arc;
+
 use super::Error;
+use crate::canon::Digest;
 use crate::inputs::Origin;
-use crate::layer::{Entry, Rootfs, Tree};
+use crate::layer::{Entry, Kind, Rootfs, Tree};
 use crate::step::Change;
 
 /// `change` without what is left of installing.
@@ -14,7 +17,17 @@ pub fn without(change: Change, base: &Rootfs) -> Result<Change, Error> {
     let is_kept = |(entry, _): &(Entry, Origin)| {
         base.get(&entry.path).is_some() || !is_debris(entry.path.as_bytes())
     };
-    let (entries, origins): (Vec<Entry>, Vec<Origin>) = entries.filter(is_kept).unzip();
+    let named = |(mut entry, mut origin): (Entry, Origin)| {
+        // Empty, it is made when a machine begins (machine-id(5)): what is random here would be
+        // the name of all of them.
+        if entry.path.as_bytes() == b"etc/machine-id" && base.get(&entry.path).is_none() {
+            let digest = Digest::of(b"");
+            entry.kind = Kind::File { size: 0, digest };
+            origin = Origin::Bytes(Arc::from(&b""[..]));
+        }
+        (entry, origin)
+    };
+    let (entries, origins): (Vec<Entry>, Vec<Origin>) = entries.filter(is_kept).map(named).unzip();
     let tree = Tree::new(entries).map_err(crate::step::Error::from)?;
     Ok(Change { tree, origins })
 }
@@ -33,6 +46,7 @@ fn is_debris(path: &[u8]) -> bool {
     LOGS.iter()
         .any(|log| path == *log || (log.ends_with(b"/") && path.starts_with(log)))
         || path == b"var/cache/ldconfig/aux-cache"
+        || path == b"var/lib/dbus/machine-id"
         || is_backup(b"var/lib/dpkg/")
         || is_backup(b"var/cache/debconf/")
 }

@@ -268,7 +268,15 @@ impl<'a> Placing<'a> {
     }
 
     /// Hands all of it to `draft`.
-    pub fn finish(self, draft: &mut Draft) -> Result<(), Error> {
+    pub fn finish(mut self, draft: &mut Draft) -> Result<(), Error> {
+        // What comes into a directory changes its time.
+        let parents: BTreeSet<EntryPath> =
+            self.placed.keys().filter_map(EntryPath::parent).collect();
+        for parent in parents {
+            if let Some(placed) = self.placed.get_mut(&parent) {
+                placed.meta.mtime = self.epoch.seconds();
+            }
+        }
         // Hard links come after what they name.
         let mut links = Vec::new();
         for (path, placed) in self.placed {
