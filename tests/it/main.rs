@@ -34,6 +34,7 @@ mod outputs;
 mod owners;
 mod packages;
 mod packages_real;
+mod packages_solved;
 mod readings;
 mod real;
 mod recipe_errors;
