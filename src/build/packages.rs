@@ -1,7 +1,7 @@
 //! Steps that install packages.
 //!
-//! In: a question, and the layers below. Out: [`Layers`]. The question is asked in every build
-//! ([`Evaluation::solve`]), and only its answer is in the step's key: where the archives have the
+//! In: a question, and the layers below. Out: [`Layers`]. The question is asked in every build,
+//! unless its answer was locked, and only the answer is in the step's key: where the archives have the
 //! same packages as before, and the layers below are the same, nothing is done.
 
 use super::Settings;
@@ -34,11 +34,13 @@ impl Evaluation<'_> {
     ) -> Result<Layers, Cause> {
         let stack = outputs.layers(input(step, 0)?)?.stack.clone();
         let below = Below::read(&stack, &self.settings.store, self.settings.expansion)?;
-        let set = self.solve(step, question, &below, &stack)?;
         let place = self.plan.steps.iter().position(|s| std::ptr::eq(s, step));
-        if let Some(place) = place {
-            locked(&self.packages).insert(StepId(place), set.clone());
-        }
+        let place = StepId(place.ok_or(Cause::Bug("a step is of another plan"))?);
+        let set = match self.settings.packages.locked.get(&place) {
+            Some(set) => set.clone(),
+            None => self.solve(step, question, &below, &stack)?,
+        };
+        locked(&self.packages).insert(place, set.clone());
         let digests = set.packages.iter().map(|package| package.sha256).collect();
         let answered = Step {
             operation: Operation::Packages(Box::new(question.solved(digests))),

@@ -224,6 +224,7 @@ impl Environment {
             mirrors: given.collect(),
             host: super::apt::archives(),
             now: now(),
+            ..PackageSettings::default()
         }
     }
 

@@ -29,8 +29,8 @@ use crate::lock::{self, PackageSet};
 use crate::packages::index::{Candidate, Index};
 use crate::packages::order::Needs;
 use crate::packages::{Question, relation, solve, sources};
-use crate::plan::Packages;
 use crate::plan::packages::{Archive, Distribution, Mirror, Variant, architecture};
+use crate::plan::{Packages, StepId};
 use crate::store::{Blob, RecordKind, Store};
 
 /// Of the record of what a question came out as.
@@ -52,6 +52,8 @@ pub struct PackageSettings {
     pub host: Vec<sources::Archive>,
     /// The present, in seconds since 1970.
     pub now: i64,
+    /// What steps came out as when they were locked: no archive is asked for these.
+    pub locked: BTreeMap<StepId, PackageSet>,
 }
 
 /// What the image below has.
