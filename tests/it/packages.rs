@@ -346,6 +346,17 @@ fn keys_that_expired_sign_nothing() {
 }
 
 #[test]
+fn subkeys_sign_for_keys_that_others_signed() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::by_subkey());
+    archive.publish(&signer, "");
+    let ground = Ground::new(&archive, &signer);
+    ground.install("\"lib\"").unwrap();
+}
+
+#[test]
 fn mirrors_and_keys_have_to_be_said() {
     if !tools() {
         return;

@@ -5,8 +5,8 @@
 
 use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::Signature;
-use pgp::types::{KeyDetails, VerifyingKey};
+use pgp::packet::{Signature, SignatureType};
+use pgp::types::{KeyDetails, Tag, VerifyingKey};
 
 /// Keys that may sign.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl Keyring {
             // Of keys of a kind that nobody knows yet the others are no worse.
             let keys = keys.filter_map(Result::ok);
             self.0
-                .extend(keys.filter(|key| key.verify_bindings().is_ok()));
+                .extend(keys.filter(|key| !own_signatures(key).is_empty()));
             match after {
                 Some(after) => rest = after,
                 None => break,
@@ -131,35 +131,60 @@ fn subkey_of(
 ) -> Option<Result<(), &'static str>> {
     let made = |subkey: &&SignedPublicSubKey| signature.verify(&subkey.key, text).is_ok();
     let subkey = key.public_subkeys.iter().find(made)?;
-    Some(check_primary(key, instant).and_then(|()| check_subkey(subkey, instant)))
+    Some(check_primary(key, instant).and_then(|()| check_subkey(key, subkey, instant)))
+}
+
+/// What a key says of itself. Others may have signed it, too: of that nothing is needed.
+fn own_signatures(key: &SignedPublicKey) -> Vec<&Signature> {
+    let (primary, details) = (&key.primary_key, &key.details);
+    let of_users = details.users.iter().flat_map(|user| {
+        let is_own = |signature: &&Signature| {
+            let is_revocation = signature.typ() == Some(SignatureType::CertRevocation);
+            let verified = signature.verify_certification(primary, Tag::UserId, &user.id);
+            !is_revocation && verified.is_ok()
+        };
+        user.signatures.iter().filter(is_own)
+    });
+    let direct = details.direct_signatures.iter();
+    let direct = direct.filter(|signature| signature.verify_key(primary).is_ok());
+    of_users.chain(direct).collect()
 }
 
 fn check_primary(key: &SignedPublicKey, instant: i64) -> Result<(), &'static str> {
-    let details = &key.details;
-    if !details.revocation_signatures.is_empty() {
+    let mut revoked = key.details.revocation_signatures.iter();
+    if revoked.any(|signature| signature.verify_key(&key.primary_key).is_ok()) {
         return Err("was revoked");
     }
-    let of_users = details.users.iter().flat_map(|user| &user.signatures);
-    let own = of_users
-        .chain(&details.direct_signatures)
-        .filter(|signature| {
-            let id = key.primary_key.legacy_key_id();
-            signature.issuer_key_id().contains(&&id)
-        });
-    check_age(&key.primary_key, own, instant)
+    check_age(&key.primary_key, own_signatures(key).into_iter(), instant)
 }
 
-fn check_subkey(subkey: &SignedPublicSubKey, instant: i64) -> Result<(), &'static str> {
-    let is_revoked = |signature: &Signature| {
-        signature.typ() == Some(pgp::packet::SignatureType::SubkeyRevocation)
-    };
+/// A subkey is what its primary key says; one that signs has to say the same of that.
+fn check_subkey(
+    key: &SignedPublicKey,
+    subkey: &SignedPublicSubKey,
+    instant: i64,
+) -> Result<(), &'static str> {
+    let is_revoked =
+        |signature: &Signature| signature.typ() == Some(SignatureType::SubkeyRevocation);
     if subkey.signatures.iter().any(is_revoked) {
         return Err("revoked its subkey");
     }
-    if !subkey.signatures.iter().any(|one| one.key_flags().sign()) {
+    let is_bound = |signature: &&Signature| {
+        let back = signature.embedded_signature();
+        signature.key_flags().sign()
+            && signature
+                .verify_subkey_binding(&key.primary_key, &subkey.key)
+                .is_ok()
+            && back.is_some_and(|back| {
+                back.verify_primary_key_binding(&subkey.key, &key.primary_key)
+                    .is_ok()
+            })
+    };
+    let mut bound = subkey.signatures.iter().filter(is_bound).peekable();
+    if bound.peek().is_none() {
         return Err("has no subkey that may sign");
     }
-    check_age(&subkey.key, subkey.signatures.iter(), instant)
+    check_age(&subkey.key, bound, instant)
 }
 
 /// The newest of a key's own signatures says how long it is good for.

@@ -31,6 +31,33 @@ impl Signer {
         signer
     }
 
+    /// With a key that signs by a subkey alone, and that another key has signed.
+    pub fn by_subkey() -> Signer {
+        let signer = Signer { home: temp() };
+        run(&mut program("chmod", &["700", signer.home()]));
+        let gpg =
+            |arguments: &[&str]| run(signer.gpg(&["--passphrase", "", "--yes"]).args(arguments));
+        gpg(&[
+            "--quick-gen-key",
+            "archive@test",
+            "rsa2048",
+            "cert",
+            "never",
+        ]);
+        gpg(&["--quick-gen-key", "other@test", "ed25519", "cert", "never"]);
+        let listed = gpg(&["--with-colons", "--list-keys", "archive@test"]);
+        let mut fingerprints = listed.lines().filter_map(|line| line.strip_prefix("fpr:"));
+        let fingerprint = fingerprints.next().unwrap().trim_matches(':').to_owned();
+        gpg(&["--quick-add-key", &fingerprint, "rsa2048", "sign", "never"]);
+        gpg(&[
+            "--default-key",
+            "other@test",
+            "--quick-sign-key",
+            &fingerprint,
+        ]);
+        signer
+    }
+
     fn home(&self) -> &str {
         self.home.path().to_str().unwrap()
     }
@@ -43,14 +70,21 @@ impl Signer {
 
     /// Its public key.
     pub fn key(&self) -> String {
-        run(&mut self.gpg(&["--armor", "--export"]))
+        run(&mut self.gpg(&["--armor", "--export", "archive@test"]))
     }
 
     /// `text` with its signature.
     pub fn sign(&self, text: &str) -> String {
         let file = self.home.path().join("text");
         std::fs::write(&file, text).unwrap();
-        run(&mut self.gpg(&["--clear-sign", "--output", "-", file.to_str().unwrap()]))
+        run(&mut self.gpg(&[
+            "--local-user",
+            "archive@test",
+            "--clear-sign",
+            "--output",
+            "-",
+            file.to_str().unwrap(),
+        ]))
     }
 }
 
