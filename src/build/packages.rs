@@ -96,6 +96,7 @@ impl Evaluation<'_> {
         let Settings {
             store,
             epoch,
+            expansion,
             events,
             ..
         } = self.settings;
@@ -104,6 +105,7 @@ impl Evaluation<'_> {
             store,
             runner: &self.runner,
             epoch: *epoch,
+            expansion: *expansion,
             architecture: architecture(&question.platform).unwrap_or("all"),
             below: &solved.below,
             stack,

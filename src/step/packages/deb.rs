@@ -47,8 +47,9 @@ pub struct Info {
 }
 
 impl Deb {
-    /// Reads a package; `name` is what it is called in messages.
-    pub fn open(blob: &Blob, name: &str, store: &Store) -> Result<Deb, Error> {
+    /// Reads a package, which may expand as far as `limit`; `name` is what it is called in
+    /// messages.
+    pub fn open(blob: &Blob, name: &str, store: &Store, limit: Expansion) -> Result<Deb, Error> {
         let refuse = |reason: String| Error::Deb {
             name: name.to_owned(),
             reason,
@@ -66,7 +67,7 @@ impl Deb {
         };
         let plain = |member: &Member| {
             let part = FilePart::new(&file, member.offset, member.size);
-            decompress(part, member.size, Expansion::UNLIMITED).map_err(io)
+            decompress(part, member.size, limit).map_err(io)
         };
         let mut tar = Vec::new();
         let limited = plain(member("control.tar")?)?.take(LARGEST_CONTROL + 1);
@@ -254,4 +255,131 @@ fn info(tar: &[u8]) -> Result<(String, Vec<Info>), String> {
         control.ok_or("it has no control file of one paragraph")?,
         info,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, content: &[u8]) -> Vec<u8> {
+        let header = format!(
+            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
+            0,
+            0,
+            0,
+            644,
+            content.len()
+        );
+        let padding = &b"\n"[..content.len() % 2];
+        [header.as_bytes(), content, padding].concat()
+    }
+
+    fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o755);
+            tar.append_data(&mut header, path, content.as_bytes())
+                .unwrap();
+        }
+        tar.into_inner().unwrap()
+    }
+
+    fn opened(parts: &[&[u8]]) -> Result<Deb, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let blob = store.put(&parts.concat()).unwrap();
+        let deb = Deb::open(&blob, "a", &store, Expansion::default());
+        deb.map_err(|error| error.to_string())
+    }
+
+    const CONTROL: &str = "Package: a\nVersion: 1\nArchitecture: all\nMulti-Arch: same\n";
+
+    #[test]
+    fn a_package_says_what_it_is_and_holds() {
+        let control = [
+            ("./control", CONTROL),
+            ("./conffiles", "/etc/a\nremove-on-upgrade /etc/b\n"),
+        ];
+        let control = member("control.tar", &tar(&control));
+        let data = member("data.tar", &tar(&[("./usr/a", "x"), ("./etc/a", "y")]));
+        let deb = opened(&[
+            b"!<arch>\n",
+            &member("debian-binary", b"2.0\n"),
+            &control,
+            &data,
+        ]);
+        let deb = deb.unwrap();
+        assert_eq!((deb.name(), deb.info_name().as_str()), ("a", "a:all"));
+        assert_eq!(deb.conffiles(), ["/etc/a"]);
+        let paths: Vec<_> = deb.paths.iter().map(ToString::to_string).collect();
+        assert_eq!(paths, ["/usr/a", "/etc/a"]);
+    }
+
+    #[test]
+    fn what_is_no_package_is_refused() {
+        let magic = &b"!<arch>\n"[..];
+        let version = member("debian-binary", b"2.0\n");
+        let control = |files: &[(&str, &str)]| member("control.tar", &tar(files));
+        let good = control(&[("control", CONTROL)]);
+        let data = member("data.tar", &tar(&[]));
+        let two = format!("{CONTROL}\nPackage: b\n");
+        let climbing = {
+            let mut bytes = tar(&[("xxxxxx", "x")]);
+            bytes[..6].copy_from_slice(b"../../");
+            // The checksum of the header goes by its bytes (POSIX, ustar).
+            let sum: u32 = (0..512)
+                .map(|at| {
+                    u32::from(if (148..156).contains(&at) {
+                        b' '
+                    } else {
+                        bytes[at]
+                    })
+                })
+                .sum();
+            bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            member("data.tar", &bytes)
+        };
+        let cut = &data[..data.len() - 600];
+        for (parts, expected) in [
+            (vec![&b"PK"[..]], "no archive of ar"),
+            (vec![magic, &good, &version], "no package of Debian"),
+            (
+                vec![magic, &member("debian-binary", b"3.0\n")],
+                "a kind that nobody knows",
+            ),
+            (vec![magic, &version, &good], "it has no `data.tar`"),
+            (vec![magic, &version, &good, cut], "it is cut off"),
+            (
+                vec![magic, &version, &good, &[b'x'; 60]],
+                "a damaged archive of ar",
+            ),
+            (
+                vec![magic, &version, &control(&[]), &data],
+                "no control file",
+            ),
+            (
+                vec![magic, &version, &control(&[("control", &two)]), &data],
+                "no control file of one",
+            ),
+            (
+                vec![
+                    magic,
+                    &version,
+                    &control(&[("control", "Package: a\n")]),
+                    &data,
+                ],
+                "lacks what every",
+            ),
+            (
+                vec![magic, &version, &control(&[("a/b", "x")]), &data],
+                "it says `a/b` of itself",
+            ),
+            (vec![magic, &version, &good, &climbing], "is refused"),
+        ] {
+            let told = opened(&parts).err().unwrap();
+            assert!(told.contains(expected), "{expected}: {told}");
+        }
+    }
 }

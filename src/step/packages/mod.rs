@@ -28,9 +28,10 @@ use super::{Change, Draft};
 use crate::canon::event::Work;
 use crate::canon::{EntryPath, Epoch, StepKey};
 use crate::inputs::{Origin, Stack, layers};
+use crate::layer::codec::Expansion;
 use crate::layer::view::View as _;
-use crate::layer::{Kind, Meta};
-use crate::lock::PackageSet;
+use crate::layer::{Kind, Meta, Tree};
+use crate::lock::{self, PackageSet};
 use crate::packages::index::Candidate;
 use crate::packages::order::Needs;
 use crate::plan::packages::Variant;
@@ -97,6 +98,8 @@ pub struct Installer<'a> {
     pub runner: &'a Runner<'a>,
     /// The time of what is made.
     pub epoch: Epoch,
+    /// How far packages may expand.
+    pub expansion: Expansion,
     /// What Debian calls that of the image.
     pub architecture: &'a str,
     /// What the image below has.
@@ -125,7 +128,7 @@ impl Installer<'_> {
     ) -> Result<Installed, Error> {
         let opened = set.packages.par_iter().zip(blobs);
         let opened = opened.map(|(package, blob)| {
-            let deb = Deb::open(blob, &package.name, self.store)?;
+            let deb = Deb::open(blob, &package.name, self.store, self.expansion)?;
             let got = format!(
                 "{} {} {}",
                 deb.name(),
@@ -142,6 +145,15 @@ impl Installer<'_> {
             }
         });
         let debs = opened.collect::<Result<Vec<Deb>, Error>>()?;
+        if debs.is_empty() {
+            return Ok(Installed {
+                change: Change {
+                    tree: Tree::default(),
+                    origins: Vec::new(),
+                },
+                warnings: Vec::new(),
+            });
+        }
         if variant == Variant::Distroless {
             return self.without_scripts(&debs);
         }
@@ -188,11 +200,7 @@ impl Installer<'_> {
             true => needs.essential(),
             false => BTreeSet::new(),
         };
-        let status = self.below.text("status");
-        let known: BTreeSet<&str> = status
-            .lines()
-            .filter_map(|line| line.strip_prefix("Package: "))
-            .collect();
+        let known = self.known();
         let all = self.below.leaves_out();
         let by_dpkg = (0..debs.len()).filter(|number| {
             let deb = &debs[*number];
@@ -207,6 +215,15 @@ impl Installer<'_> {
                 .collect(),
             triggers: BTreeSet::new(),
         }
+    }
+
+    /// The names of packages that dpkg knows below, installed or not.
+    fn known(&self) -> BTreeSet<String> {
+        let status = self.below.text("status");
+        let names = status
+            .lines()
+            .filter_map(|line| line.strip_prefix("Package: "));
+        names.map(|name| name.trim().to_owned()).collect()
     }
 
     /// All files at their places.
@@ -300,11 +317,11 @@ impl Installer<'_> {
                 .text("status")
                 .lines()
                 .any(|line| line == "Package: apt");
-        let mut automatic = set
-            .packages
-            .iter()
-            .filter(|package| package.automatic)
-            .peekable();
+        // Of what was there before it is known why it is.
+        let known = self.known();
+        let is_new = |package: &&lock::Package| !known.contains(package.name.as_str());
+        let automatic = set.packages.iter().filter(|package| package.automatic);
+        let mut automatic = automatic.filter(is_new).peekable();
         if !has_apt || automatic.peek().is_none() {
             return Ok(());
         }
