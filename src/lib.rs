@@ -25,6 +25,9 @@ pub mod lock;
 // Which inputs a build may have, and what it takes in place of some, as pure data.
 pub mod policy;
 
+// Packages of distributions: versions, dependencies, and which go together.
+pub mod packages;
+
 // The text of a recipe to a plan.
 pub mod frontend;
 

@@ -11,6 +11,7 @@ pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
+mod packages;
 pub mod policed;
 pub mod questions;
 mod schedule;
@@ -29,6 +30,7 @@ use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
 use crate::inputs::Pins;
 use crate::inputs::base::{Bases, Registries};
+use crate::inputs::debian::PackageSettings;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
 use crate::plan::{Plan, StepId};
@@ -70,6 +72,8 @@ pub struct Settings {
     pub no_cache_filter: Vec<String>,
     /// What commands are given and may have.
     pub commands: CommandSettings,
+    /// Where packages come from.
+    pub packages: PackageSettings,
     /// Called where a command failed, before anything else ends.
     pub on_failure: Option<Box<OnFailure>>,
     /// What names are held to.

@@ -21,6 +21,8 @@ pub enum Question {
     Http(String, Option<Digest>),
     /// What a command fetches.
     Command(Platform, Asker),
+    /// Which packages are installed.
+    Packages(Platform, Asker),
 }
 
 impl Question {
@@ -28,7 +30,7 @@ impl Question {
     pub fn name(&self) -> &str {
         match self {
             Question::Image(_, name) | Question::Git(name) | Question::Http(name, _) => name,
-            Question::Command(_, by) => &by.step,
+            Question::Command(_, by) | Question::Packages(_, by) => &by.step,
         }
     }
 
@@ -43,7 +45,7 @@ impl Question {
                 is_hex && matches!(revision.len(), 40 | 64)
             }
             Question::Http(_, digest) => digest.is_some(),
-            Question::Command(..) => false,
+            Question::Command(..) | Question::Packages(..) => false,
         }
     }
 
@@ -59,6 +61,12 @@ impl Question {
                 if let Some(of) = from.platforms.get(platform) {
                     let to = to.platforms.entry(platform.clone()).or_default();
                     take(name, &of.images, &mut to.images);
+                }
+            }
+            Question::Packages(platform, by) => {
+                if let Some(of) = from.platforms.get(platform) {
+                    let to = to.platforms.entry(platform.clone()).or_default();
+                    take_answer(by, &of.packages, &mut to.packages);
                 }
             }
             Question::Command(platform, by) => {
@@ -81,6 +89,10 @@ impl Question {
             Question::Http(url, digest) => lock.http.get(url).is_some_and(|file| {
                 let mut digest = digest.iter();
                 digest.all(|digest| *digest == file.sha256)
+            }),
+            Question::Packages(platform, by) => of(platform).is_some_and(|of| {
+                let mut packages = of.packages.iter();
+                packages.any(|asked| asked.by == *by)
             }),
             Question::Command(platform, by) => of(platform).is_some_and(|of| {
                 let mut commands = of.commands.iter();
@@ -119,6 +131,10 @@ pub fn questions(plan: &Plan) -> Result<Vec<(StepId, Question)>, json::Error> {
                 ..
             } => Question::Git(git_question(url, revision, extras)),
             Operation::Http { url, sha256, .. } => Question::Http(url.clone(), *sha256),
+            Operation::Packages(packages) if packages.solved.is_none() => {
+                let (platform, by) = askers.next(step, id)?;
+                Question::Packages(platform, by)
+            }
             Operation::Run(command) if command.network == Network::Default => {
                 let (platform, by) = askers.next(step, id)?;
                 Question::Command(platform, by)

@@ -18,7 +18,7 @@ use crate::inputs::Pins;
 use crate::inputs::pins::Unheld;
 use crate::lock::difference::difference;
 use crate::lock::provenance::{self, Provenance};
-use crate::lock::{Asked, EpochFrom, Lock, LockedEpoch, OfPlatform, Record, write};
+use crate::lock::{Asked, EpochFrom, Lock, LockedEpoch, OfPlatform, PackageSet, Record, write};
 use crate::plan::{Plan, StepId};
 use crate::policy;
 
@@ -176,7 +176,7 @@ fn tell_besides(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
             Question::Image(..) => images.push(question.name()),
             Question::Git(name) => refs.push(name.as_str()),
             Question::Http(url, _) => urls.push(url.as_str()),
-            Question::Command(..) => {}
+            Question::Command(..) | Question::Packages(..) => {}
         }
     }
     let besides = settings.pins.proposed().besides(&images, &refs, &urls);
@@ -286,7 +286,9 @@ fn after(plan: &Plan, before: &Lock, settings: &Settings, is_whole: bool) -> Res
     let platforms: BTreeSet<_> = asked
         .iter()
         .filter_map(|(_, question)| match question {
-            Question::Image(platform, _) | Question::Command(platform, _) => Some(platform),
+            Question::Image(platform, _)
+            | Question::Packages(platform, _)
+            | Question::Command(platform, _) => Some(platform),
             Question::Git(_) | Question::Http(..) => None,
         })
         .collect();
@@ -306,18 +308,23 @@ fn after(plan: &Plan, before: &Lock, settings: &Settings, is_whole: bool) -> Res
     Ok(after)
 }
 
-/// Has commands that fetched the same as before keep their record: nothing has moved then, and
+/// Has steps that were answered the same as before keep their answer: nothing has moved then, and
 /// their clock doesn't either.
 fn keep_same(before: &Lock, after: &mut Lock) {
     for (platform, of) in &mut after.platforms {
-        let old = before.platforms.get(platform).into_iter();
-        let old: Vec<_> = old.flat_map(|of| &of.commands).collect();
-        for asked in &mut of.commands {
-            let same =
-                |old: &&&Asked<Record>| old.by == asked.by && old.answer.is_same(&asked.answer);
-            if let Some(old) = old.iter().find(same) {
-                asked.answer = old.answer.clone();
-            }
+        if let Some(old) = before.platforms.get(platform) {
+            keep(&old.commands, &mut of.commands, Record::is_same);
+            keep(&old.packages, &mut of.packages, PackageSet::is_same);
+        }
+    }
+}
+
+fn keep<T: Clone>(old: &[Asked<T>], new: &mut [Asked<T>], is_same: impl Fn(&T, &T) -> bool) {
+    for asked in new {
+        let mut old = old.iter();
+        let same = |old: &&Asked<T>| old.by == asked.by && is_same(&old.answer, &asked.answer);
+        if let Some(old) = old.find(same) {
+            asked.answer = old.answer.clone();
         }
     }
 }

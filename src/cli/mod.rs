@@ -3,6 +3,7 @@
 //! In: arguments, the environment, the working directory: this room alone reads them. Out: the
 //! result on standard output, everything else on standard error, an exit code (`exit::Code`).
 
+mod apt;
 mod arguments;
 mod build;
 mod caches;

@@ -251,6 +251,7 @@ impl Recipe {
             no_cache: false,
             no_cache_filter: Vec::new(),
             commands,
+            packages: environment.packages(),
             on_failure: None,
             pins,
             policy: Arc::clone(&self.policy),

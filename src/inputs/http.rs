@@ -185,7 +185,8 @@ pub(super) fn moved_repository(url: &str, authorization: &Authorization) -> Opti
     (response.status().is_success() && place != url).then(|| place.to_owned())
 }
 
-fn client() -> reqwest::ClientBuilder {
+/// A client as all that is fetched here has it.
+pub(super) fn client() -> reqwest::ClientBuilder {
     // A second installation is refused, and the first serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

@@ -16,8 +16,8 @@ pub struct Request {
     /// Folders as [`super::Session::unpack`] makes them, the lowest first; never written to.
     #[serde(with = "wire::host_paths")]
     pub lowers: Vec<PathBuf>,
-    /// Where what the command writes goes: an empty folder, or one of an earlier run on the same
-    /// `lowers`. Holds whole copies only, whiteouts as 0:0 devices and `user.overlay.*`
+    /// Where what the command writes goes: an empty folder, one that [`super::Session::unpack`] filled
+    /// over `lowers`, or one of an earlier run on the same `lowers`. Holds whole copies only, whiteouts as 0:0 devices and `user.overlay.*`
     /// attributes.
     #[serde(with = "wire::host_path")]
     pub upper: PathBuf,

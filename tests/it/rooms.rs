@@ -15,17 +15,18 @@ const TABLE: &str = "
     image: canon layer
     lock: canon
     policy: canon lock
-    frontend: canon plan
+    packages: canon
+    frontend: canon plan packages
     store: canon layer image
     registry: canon image store
     proxy: canon sandbox lock store
-    inputs: canon plan layer image lock policy store registry
-    step: canon plan layer sandbox image lock store proxy inputs
+    inputs: canon plan layer image lock policy packages store registry
+    step: canon plan layer sandbox image lock packages store proxy inputs
     keep: canon layer image lock store inputs step
-    build: canon plan frontend layer sandbox image lock policy store registry proxy inputs step
+    build: canon plan frontend layer sandbox image lock policy packages store registry proxy inputs step
     export: canon plan layer image store registry inputs
     ui: canon
-    cli: canon plan layer sandbox image lock policy frontend store registry inputs step keep build export ui
+    cli: canon plan layer sandbox image lock policy packages frontend store registry inputs step keep build export ui
 ";
 
 /// Most lines of one file, tests included.

@@ -94,6 +94,7 @@ impl Ground {
                 },
                 ..CommandSettings::default()
             },
+            packages: Default::default(),
             on_failure: None,
             pins: Pins::default(),
             policy: Default::default(),

@@ -1,0 +1,443 @@
+//! Packages of an archive that the test makes: what is chosen, what is checked, what is refused.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::support::archive::{Archive, Signer};
+use crate::support::programs::program;
+use crate::support::{cairn, require, run, temp};
+
+/// A date in the style of archives, `days` from now.
+fn date(days: i32) -> String {
+    let when = format!("{days} days");
+    let format = "+%a, %d %b %Y %H:%M:%S UTC";
+    let mut date = program("date", &["-u", "-d", &when, format]);
+    run(date.env("LC_ALL", "C")).trim().to_owned()
+}
+
+fn tools() -> bool {
+    ["dpkg-deb", "dpkg-scanpackages", "gpg"]
+        .iter()
+        .all(|name| require(name))
+}
+
+/// Few packages: what `app` needs, and what nobody does.
+fn archive() -> Archive {
+    let archive = Archive::new();
+    archive.add(
+        "app",
+        "Depends: lib (>= 2), data | other\n",
+        &[
+            ("postinst", "#!/bin/sh\n"),
+            ("conffiles", "/etc/app.conf\n"),
+        ],
+        &[("usr/bin/app", "app"), ("etc/app.conf", "a = 1")],
+    );
+    archive.add(
+        "lib",
+        "Version: 2\nMulti-Arch: same\n",
+        &[],
+        &[("usr/lib/lib.so", "lib")],
+    );
+    archive.add(
+        "data",
+        "Replaces: lib\n",
+        &[],
+        &[("usr/share/data", "data")],
+    );
+    archive.add("other", "", &[], &[("usr/share/other", "other")]);
+    archive.add("broken", "Depends: between\n", &[], &[]);
+    archive.add("between", "Depends: nowhere (>= 1)\n", &[], &[]);
+    archive.add("hater", "Conflicts: lib\n", &[], &[]);
+    archive.add("thief", "", &[], &[("usr/share/data", "mine")]);
+    archive
+}
+
+/// A recipe in a folder of its own.
+struct Ground {
+    folder: tempfile::TempDir,
+    mirror: String,
+}
+
+impl Ground {
+    fn new(archive: &Archive, signer: &Signer) -> Ground {
+        let ground = Ground {
+            folder: temp(),
+            mirror: archive.url(),
+        };
+        ground.write("archive.asc", &signer.key());
+        ground
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.path().join(name), content).unwrap();
+    }
+
+    /// A step with these keys, besides suite and variant.
+    fn recipe(&self, keys: &str) {
+        self.write(
+            "cairn.toml",
+            &format!(
+                "from = \"scratch\"\n[[steps]]\npackages.debian = {{ suite = \"test\", variant = \"distroless\", {keys} }}\n"
+            ),
+        );
+    }
+
+    fn build(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+        let mut command = cairn(&self.path().join("store"));
+        command.envs(variables.iter().copied());
+        command.args(["build", "--platform", "linux/amd64", "--progress", "plain"]);
+        command.args(arguments).arg(self.path()).output().unwrap()
+    }
+
+    /// Installs `names` from the archive: the digest, and what was said.
+    fn install(&self, names: &str) -> Result<(String, String), (i32, String)> {
+        let mirror = &self.mirror;
+        self.recipe(&format!(
+            "mirror = \"{mirror}\", keys = [\"archive.asc\"], install = [{names}]"
+        ));
+        told(self.build(&[], &[]))
+    }
+}
+
+fn told(output: Output) -> Result<(String, String), (i32, String)> {
+    let said = String::from_utf8(output.stderr).unwrap();
+    match output.status.code().unwrap() {
+        0 => Ok((String::from_utf8(output.stdout).unwrap(), said)),
+        code => Err((code, said)),
+    }
+}
+
+#[test]
+fn packages_without_scripts_are_what_the_archive_has() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::new("never"));
+    archive.publish(
+        &signer,
+        &format!("Date: {}\nAcquire-By-Hash: yes\n", date(0)),
+    );
+    let ground = Ground::new(&archive, &signer);
+    let (digest, said) = ground.install("\"app\"").unwrap();
+    assert!(said.contains("the scripts of app didn't run"), "{said}");
+    assert_eq!(archive.server.seen("GET", ".deb").len(), 3);
+    // What is the same again is neither fetched nor made again, wherever it is.
+    let other = Archive::new();
+    *other.files.lock().unwrap() = archive.files.lock().unwrap().clone();
+    let ground = Ground {
+        mirror: other.url(),
+        ..ground
+    };
+    assert_eq!(ground.install("\"app\"").unwrap().0, digest);
+    assert_eq!(other.server.seen("GET", ".deb").len(), 0);
+
+    let root = ground.path().join("root");
+    let output = format!("type=local,dest={}", root.display());
+    assert!(ground.build(&[], &["-o", &output]).status.success());
+    let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    assert_eq!(text("usr/bin/app") + &text("etc/app.conf"), "appa = 1");
+    assert_eq!(text("usr/share/data") + &text("usr/lib/lib.so"), "datalib");
+    assert!(!root.join("usr/share/other").exists());
+    let database = format!("--admindir={}", root.join("var/lib/dpkg").display());
+    let format = "-f=${binary:Package} ${Version} ${db:Status-Status}\n";
+    let listed = run(&mut program("dpkg-query", &[&database, "-W", format]));
+    assert_eq!(
+        listed,
+        "app 1 unpacked\ndata 1 unpacked\nlib:amd64 2 unpacked\n"
+    );
+    let files = run(&mut program("dpkg-query", &[&database, "-L", "lib"]));
+    assert_eq!(files, "/.\n/usr\n/usr/lib\n/usr/lib/lib.so\n");
+    let verified = run(&mut program(
+        "dpkg",
+        &[&database, "--root", root.to_str().unwrap(), "-V", "lib"],
+    ));
+    assert_eq!(verified, "");
+}
+
+#[test]
+fn names_versions_and_alternatives_are_chosen_as_asked() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::new("never"));
+    archive.publish(&signer, "");
+    let ground = Ground::new(&archive, &signer);
+    ground.install("\"app\", \"other\"").unwrap();
+    assert_eq!(archive.server.seen("GET", "pool/data.deb").len(), 0);
+    assert_eq!(archive.server.seen("GET", "pool/other.deb").len(), 1);
+    for (names, code, expected) in [
+        (
+            "\"nothing\"",
+            3,
+            &["no archive has a package `nothing`", "test main"][..],
+        ),
+        ("\"lib (>= 3)\"", 3, &["`lib (>= 3)`", "there is 2"]),
+        (
+            "\"broken\"",
+            1,
+            &["broken 1", "between 1", "nowhere (>= 1)"],
+        ),
+        ("\"app\", \"hater\"", 1, &["hater", "lib"]),
+        (
+            "\"data\", \"thief\"",
+            1,
+            &["`thief` would overwrite `/usr/share/data` of `data`"],
+        ),
+        (
+            "\"a|b\"",
+            1,
+            &["one package stands in each text", "name (>= version)"],
+        ),
+    ] {
+        let (found, said) = ground.install(names).unwrap_err();
+        assert_eq!(found, code, "{said}");
+        for part in expected {
+            assert!(said.contains(part), "{names}: {part}\n{said}");
+        }
+    }
+}
+
+/// What is wrong with the archive, what it ends with, and what is said.
+type Refusal = (
+    &'static str,
+    fn(&Archive, &Signer),
+    i32,
+    &'static [&'static str],
+);
+
+const REFUSALS: &[Refusal] = &[
+    (
+        "another signer",
+        |archive, _| archive.publish(&Signer::new("never"), ""),
+        4,
+        &[
+            "InRelease` is not to be trusted: it is signed by key",
+            "none of the given ones",
+        ],
+    ),
+    (
+        "no signature",
+        |archive, _| archive.change("InRelease", |text| *text = b"Suite: test\n".to_vec()),
+        4,
+        &["InRelease` is not to be trusted: it is not clear-signed"],
+    ),
+    (
+        "another text",
+        |archive, _| {
+            archive.change("InRelease", |text| {
+                let changed = String::from_utf8_lossy(text).replace("tester", "faster");
+                *text = changed.into_bytes();
+            });
+        },
+        4,
+        &[
+            "InRelease` is not to be trusted: the signature of key",
+            "is wrong",
+        ],
+    ),
+    (
+        "an old list",
+        |archive, signer| archive.publish(signer, &format!("Valid-Until: {}\n", date(-2))),
+        4,
+        &["InRelease` is out of date: it held until", "snapshot"],
+    ),
+    (
+        "a list of the future",
+        |archive, signer| archive.publish(signer, &format!("Date: {}\n", date(3))),
+        4,
+        &["InRelease` is out of date: it was made on", "yet to come"],
+    ),
+    (
+        "another suite",
+        |archive, signer| {
+            archive.publish(signer, "");
+            let signed = "Suite: old\nCodename: older\nSHA256:\n";
+            let signed = signer.sign(signed);
+            archive.change("InRelease", |text| *text = signed.clone().into_bytes());
+        },
+        3,
+        &["it is of `old`, `older`, and `test` was asked for"],
+    ),
+    (
+        "another index",
+        |archive, _| archive.change("Packages", |text| text[0] ^= 1),
+        4,
+        &[
+            "Packages` is not what the archive signed",
+            "expected sha256:",
+        ],
+    ),
+    (
+        "a longer index",
+        |archive, _| archive.change("Packages", |text| text.push(b'\n')),
+        4,
+        &["Packages` is not what the archive signed: it should have"],
+    ),
+    (
+        "another package",
+        |archive, _| archive.change("pool/lib.deb", |deb| *deb.last_mut().unwrap() ^= 1),
+        4,
+        &["pool/lib.deb` is not what the archive signed"],
+    ),
+    (
+        "no package",
+        |archive, _| drop(archive.files.lock().unwrap().remove("debian/pool/lib.deb")),
+        3,
+        &["can't fetch", "pool/lib.deb`: the server answers 404"],
+    ),
+    (
+        "no list",
+        |archive, _| archive.files.lock().unwrap().clear(),
+        3,
+        &["can't fetch", "InRelease`: the server answers 404"],
+    ),
+];
+
+#[test]
+fn what_the_key_did_not_sign_is_refused() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::new("never"));
+    for (what, harm, code, expected) in REFUSALS {
+        archive.publish(&signer, "");
+        harm(&archive, &signer);
+        let ground = Ground::new(&archive, &signer);
+        let (found, said) = ground.install("\"app\"").unwrap_err();
+        assert_eq!(found, *code, "{what}: {said}");
+        for part in *expected {
+            assert!(said.contains(part), "{what}: {part}\n{said}");
+        }
+        // What was refused isn't there the next time either.
+        archive.publish(&signer, "");
+        let fresh = Ground::new(&archive, &signer);
+        let (digest, _) = fresh.install("\"app\"").unwrap();
+        assert_eq!(ground.install("\"app\"").unwrap().0, digest, "{what}");
+    }
+}
+
+#[test]
+fn keys_that_expired_sign_nothing() {
+    if !(tools() && require("faketime")) {
+        return;
+    }
+    let archive = archive();
+    let signer = Signer::new("1d");
+    archive.publish(&signer, "");
+    let ground = Ground::new(&archive, &signer);
+    ground.install("\"lib\"").unwrap();
+    let mirror = format!("{}/20990101T000000Z", archive.url());
+    let files = archive.files.lock().unwrap().clone();
+    let moved = files
+        .into_iter()
+        .map(|(path, content)| (path.replace("debian/", "debian/20990101T000000Z/"), content));
+    *archive.files.lock().unwrap() = moved.collect();
+    ground.recipe(&format!(
+        "snapshot = \"{mirror}\", keys = [\"archive.asc\"], install = [\"lib\"]"
+    ));
+    let (code, said) = told(ground.build(&[], &[])).unwrap_err();
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("has expired"), "{said}");
+}
+
+#[test]
+fn subkeys_sign_for_keys_that_others_signed() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::by_subkey());
+    archive.publish(&signer, "");
+    let ground = Ground::new(&archive, &signer);
+    ground.install("\"lib\"").unwrap();
+}
+
+#[test]
+fn mirrors_and_keys_have_to_be_said() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::new("never"));
+    archive.publish(&signer, "");
+    let ground = Ground::new(&archive, &signer);
+    ground.recipe("install = [\"lib\"], keys = [\"archive.asc\"]");
+    let (code, said) = told(ground.build(&[], &[])).unwrap_err();
+    assert_eq!(code, 3, "{said}");
+    assert!(
+        said.contains("nothing says where the packages of `test` are"),
+        "{said}"
+    );
+    assert!(said.contains("CAIRN_DEBIAN_MIRROR"), "{said}");
+    let named = [("CAIRN_DEBIAN_MIRROR", ground.mirror.as_str())];
+    told(ground.build(&named, &[])).unwrap();
+    ground.recipe("install = [\"lib\"]");
+    let (code, said) = told(ground.build(&named, &[])).unwrap_err();
+    assert_eq!(code, 3, "{said}");
+    assert!(
+        said.contains("nothing says whose packages to trust"),
+        "{said}"
+    );
+    ground.write("archive.asc", "no key");
+    ground.recipe("install = [\"lib\"], keys = [\"archive.asc\"]");
+    let (code, said) = told(ground.build(&named, &[])).unwrap_err();
+    assert_eq!(code, 3, "{said}");
+    assert!(
+        said.contains("`archive.asc` can't be used as keys"),
+        "{said}"
+    );
+}
+
+#[test]
+fn recipes_that_make_no_sense_are_told() {
+    let folder = temp();
+    let check = |keys: &str| {
+        let text = format!("from = \"scratch\"\n[[steps]]\npackages.debian = {{ {keys} }}\n");
+        std::fs::write(folder.path().join("cairn.toml"), text).unwrap();
+        let mut command = cairn(&folder.path().join("store"));
+        let output = command.arg("plan").arg(folder.path()).output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    for (keys, expected) in [
+        ("install = [\"a\"]", "`packages.debian` lacks `suite`"),
+        ("suite = \"x\"", "`packages.debian` installs nothing"),
+        (
+            "suite = \"../x\", install = [\"a\"]",
+            "is no name of a suite",
+        ),
+        ("suite = \"x\", install = [\"a b\"]", "can't be installed"),
+        (
+            "suite = \"x\", install = [\"a\"], mirror = \"x\"",
+            "is no HTTP address",
+        ),
+        (
+            "suite = \"x\", install = [\"a\"], snapshot = \"http://x/y\"",
+            "says no instant",
+        ),
+        (
+            "suite = \"x\", install = [\"a\"], variant = \"big\"",
+            "there is no variant `big`",
+        ),
+        (
+            "suite = \"x\", install = [\"a\"], keys = []",
+            "`keys` is empty",
+        ),
+        (
+            "suite = \"x\", install = [\"a\"], mirror = \"http://x\", snapshot = \"http://x/20250520T000000Z\"",
+            "both `mirror` and `snapshot`",
+        ),
+    ] {
+        let (success, said) = check(keys);
+        assert!(!success && said.contains(expected), "{keys}: {said}");
+    }
+    assert_eq!(
+        check("suite = \"x\", variant = \"minbase\""),
+        (true, String::new())
+    );
+}
