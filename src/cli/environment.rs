@@ -238,7 +238,6 @@ impl Environment {
             mirrors: given.collect(),
             host: super::apt::archives(),
             now: now(),
-            ..PackageSettings::default()
         }
     }
 
