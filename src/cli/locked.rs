@@ -155,12 +155,12 @@ pub fn tell(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
         }
         (_, Some(_)) => {
             let events = &settings.events;
-            events.warn(format!("not in the lock: {names} (`cairn lock` adds it)"));
+            events.note(format!("not in the lock: {names} (`cairn lock` adds it)"));
             Ok(())
         }
         (_, None) => {
             let events = &settings.events;
-            events.warn(format!("not pinned: {names} (`cairn lock` pins it)"));
+            events.note(format!("not pinned: {names} (`cairn lock` pins it)"));
             Ok(())
         }
     }

@@ -64,8 +64,6 @@ pub struct Runner<'a> {
     /// Whether layers are copied for each command.
     copies: AtomicBool,
     opening: Mutex<()>,
-    /// Whether it was said that commands reach the network.
-    has_told: AtomicBool,
     /// Whether it was said that limits are loose.
     has_told_loose: AtomicBool,
 }
@@ -150,7 +148,6 @@ impl<'a> Runner<'a> {
             session: OnceLock::new(),
             copies: AtomicBool::new(false),
             opening: Mutex::new(()),
-            has_told: AtomicBool::new(false),
             has_told_loose: AtomicBool::new(false),
         }
     }
@@ -244,7 +241,7 @@ impl<'a> Runner<'a> {
         } = *ground;
         let devices = devices::there(command, self.events)?;
         self.check(command, &devices)?;
-        self.tell(command, fetching, &devices);
+        self.tell(command, &devices);
         let session = self.session()?;
         let lowers = self.lowers(below)?;
         let rootfs = below.rootfs(self.store, self.expansion)?;
