@@ -13,7 +13,7 @@ use super::error::Cause;
 use super::ignore_file::{self, IgnoreFile, Place};
 use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
-use super::questions::{Question, questions};
+use super::questions::Question;
 use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, Epoch, Platform, StepKey};
@@ -35,7 +35,7 @@ pub(super) fn evaluate(
     only: Option<&BTreeSet<StepId>>,
 ) -> Result<Outputs, Error> {
     let is_wanted = |number: usize| only.is_none_or(|only| only.contains(&StepId(number)));
-    let asked = questions(plan).map_err(Cause::from)?.into_iter();
+    let asked = super::questions(plan, settings)?.into_iter();
     let asked = asked.filter_map(|(id, question)| match question {
         Question::Command(platform, by) | Question::Packages(platform, by) => {
             Some((id, (platform, by)))

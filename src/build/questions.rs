@@ -113,8 +113,11 @@ fn take_answer<T: Clone>(by: &Asker, from: &[Asked<T>], to: &mut Vec<Asked<T>>) 
     to.extend(from.iter().find(|asked| asked.by == *by).cloned());
 }
 
+/// The digest of a file that a step names, such as its keys; none where it can't be read.
+pub type Named<'a> = dyn Fn(&str) -> Option<Digest> + 'a;
+
 /// Everything that `plan` asks, in its order.
-pub fn questions(plan: &Plan) -> Result<Vec<(StepId, Question)>, json::Error> {
+pub fn questions(plan: &Plan, named: &Named<'_>) -> Result<Vec<(StepId, Question)>, json::Error> {
     let mut found = Vec::new();
     let mut askers = Askers::new(plan);
     for (number, step) in plan.steps.iter().enumerate() {
@@ -132,7 +135,11 @@ pub fn questions(plan: &Plan) -> Result<Vec<(StepId, Question)>, json::Error> {
             } => Question::Git(git_question(url, revision, extras)),
             Operation::Http { url, sha256, .. } => Question::Http(url.clone(), *sha256),
             Operation::Packages(packages) if packages.solved.is_none() => {
-                let (platform, by) = askers.next(step, id)?;
+                let (platform, mut by) = askers.next(step, id)?;
+                if !packages.keys.is_empty() {
+                    let keys: Vec<_> = packages.keys.iter().map(|key| named(key)).collect();
+                    by.selected = Digest::of(&json::to_vec(&(by.selected, keys))?);
+                }
                 Question::Packages(platform, by)
             }
             Operation::Run(command) if command.network == Network::Default => {

@@ -7,11 +7,11 @@ use super::arguments;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::exported::put;
-use super::locked::{self, asked, listed};
+use super::locked::{self, asked, listed, questions};
 use super::recipe::{self, Planned};
 use super::wanted::reference;
 use super::{commands, inputs, interrupt, moved, policies, print, writable};
-use crate::build::questions::{Question, questions};
+use crate::build::questions::Question;
 use crate::build::{Settings, resolve};
 use crate::canon::Problem;
 use crate::inputs::Pins;
@@ -102,7 +102,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     } = recipe.plan(&settings.bases())?;
     settings.known = known;
     if matches!(doing, Doing::Check) {
-        return check(&plan, &before, &path);
+        return check(&plan, &before, &path, &settings);
     }
     tell_besides(&plan, &settings)?;
     let is_kept = arguments.vendor.is_some() || arguments.push.is_some();
@@ -169,7 +169,7 @@ struct NoProvenance(String);
 
 /// Says what the provenance names that the recipe doesn't ask for.
 fn tell_besides(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
-    let asked = asked(plan)?;
+    let asked = asked(plan, settings)?;
     let (mut images, mut refs, mut urls) = (Vec::new(), Vec::new(), Vec::new());
     for question in &asked {
         match question {
@@ -201,7 +201,7 @@ fn write_policy(lock: &Lock, file: &Path, environment: &Environment) -> Result<(
 fn missing(plan: &Plan, settings: &Settings, all: bool) -> Result<Vec<StepId>, Failure> {
     let none = Lock::default();
     let held = settings.pins.held().unwrap_or(&none);
-    let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
+    let asked = questions(plan, settings)?;
     let is_wanted = |question: &Question| match question {
         Question::Command(..) => !question.is_held(held),
         _ => all || !question.is_held(held),
@@ -282,7 +282,7 @@ fn after(plan: &Plan, before: &Lock, settings: &Settings, is_whole: bool) -> Res
         },
         false => before.clone(),
     };
-    let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
+    let asked = questions(plan, settings)?;
     let platforms: BTreeSet<_> = asked
         .iter()
         .filter_map(|(_, question)| match question {
@@ -330,8 +330,8 @@ fn keep<T: Clone>(old: &[Asked<T>], new: &mut [Asked<T>], is_same: impl Fn(&T, &
 }
 
 /// Fails where the lock isn't what the recipe asks for.
-fn check(plan: &Plan, lock: &Lock, path: &Path) -> Result<(), Failure> {
-    let asked = asked(plan)?;
+fn check(plan: &Plan, lock: &Lock, path: &Path, settings: &Settings) -> Result<(), Failure> {
+    let asked = asked(plan, settings)?;
     let missing: Vec<_> = asked
         .iter()
         .filter(|question| !question.is_held(lock))
