@@ -262,7 +262,7 @@ impl Recorder {
                 Ok(data) => {
                     let writer = match &mut writer {
                         Some(writer) => writer,
-                        None => writer.insert(self.batch.begin()?),
+                        None => writer.insert(self.batch.begin()),
                     };
                     writer.add(&data)?;
                     small = small.filter(|(_, small)| small.len() + data.len() <= LARGEST);
@@ -285,7 +285,7 @@ impl Recorder {
         }
         let clean = small.and_then(|(url, small)| secrets::removed(url, &small));
         if let Some(clean) = clean {
-            writer.insert(self.batch.begin()?).add(&clean)?;
+            writer.insert(self.batch.begin()).add(&clean)?;
         }
         let body = match writer {
             None => None,

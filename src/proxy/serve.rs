@@ -243,7 +243,12 @@ fn connect(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
         name: Some(host),
         is_tls: false,
     };
+    let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
+        let text = "cairn: there are too many connections\n";
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, text);
+    };
     runtime::spawn(async move {
+        let _place = place;
         let over = shared.over.clone();
         let served = async {
             if let Ok(upgraded) = hyper::upgrade::on(request).await {

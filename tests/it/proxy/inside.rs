@@ -345,7 +345,7 @@ fn names_are_recorded_that_there_are_outside() {
         return;
     };
     // The one name that every machine has without asking another.
-    let text = "nslookup -type=a LocalHost. | tail -n 2; nslookup nobody.invalid; nslookup localhost; true";
+    let text = "nslookup -type=a LocalHost. | tail -n 2; nslookup -type=a nobody.invalid; nslookup -type=aaaa localhost; true";
     let (said, record) = ground.record(&networked(text));
     assert_eq!(record.names, ["localhost"], "{said}");
     assert!(said.contains("198.1"), "{said}");
