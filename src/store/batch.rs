@@ -34,6 +34,10 @@ struct State {
 /// Bytes that are held in memory: most blobs are smaller, and need no file while they come.
 const SMALL: usize = 64 << 10;
 
+/// How many are synced each by itself: of more, all that the file system has yet to write is sooner
+/// written.
+const FEW: usize = 50;
+
 /// One blob of a batch. Dropped unfinished, it leaves nothing.
 pub struct BatchWriter {
     batch: Arc<Inner>,
@@ -87,8 +91,13 @@ impl Batch {
             return Ok(());
         }
         let folder = self.0.folder.path();
-        let all = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-        all.map_err(io_error("sync", folder))?;
+        let synced = match ended.len() <= FEW {
+            true => ended.keys().try_for_each(|digest| {
+                File::open(folder.join(digest.hex())).and_then(|file| file.sync_data())
+            }),
+            false => File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?)),
+        };
+        synced.map_err(io_error("sync", folder))?;
         for digest in ended.keys() {
             let to = self.0.store.root().join("blobs/sha256").join(digest.hex());
             let from = folder.join(digest.hex());
@@ -162,7 +171,7 @@ mod tests {
     fn blobs_of_a_batch_are_there_once_it_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        for is_kept in [false, true] {
+        for (is_kept, many) in [(false, 0), (true, 0), (true, 60)] {
             let batch = store.write_blobs().unwrap();
             for _ in 0..2 {
                 let mut writer = batch.begin();
@@ -170,6 +179,11 @@ mod tests {
                 assert_eq!(writer.finish().unwrap(), (Digest::of(b"abc"), 3));
             }
             batch.begin().add(b"half").unwrap();
+            for number in 0..many {
+                let mut writer = batch.begin();
+                writer.add(&[number]).unwrap();
+                writer.finish().unwrap();
+            }
             let large = vec![b'x'; SMALL];
             let mut writer = batch.begin();
             writer.add(b"1").unwrap();
@@ -177,18 +191,21 @@ mod tests {
             writer.add(b"2").unwrap();
             let (digest, size) = writer.finish().unwrap();
             assert_eq!(digest, Digest::of(&[b"1", &large[..], b"2"].concat()));
-            assert_eq!((store.blob(&digest), size), (None, SMALL as u64 + 2));
+            assert_eq!(size, SMALL as u64 + 2);
             let mut half = batch.begin();
             half.add(&large).unwrap();
             half.add(&large).unwrap();
             drop(half);
-            assert_eq!(store.blob(&Digest::of(b"abc")), None);
             if is_kept {
                 batch.keep().unwrap();
             }
+            for digest in [digest, Digest::of(b"abc")] {
+                assert_eq!(store.checked_blob(&digest).is_some(), is_kept);
+            }
+            let last = store.checked_blob(&Digest::of(&[59]));
+            assert_eq!(last.is_some(), many > 0);
         }
         assert_eq!(&*store.read(&Digest::of(b"abc"), 3).unwrap(), b"abc");
         assert_eq!(store.blob(&Digest::of(b"half")), None);
-        assert!(store.checked_blob(&Digest::of(b"abc")).is_some());
     }
 }
