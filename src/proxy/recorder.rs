@@ -161,6 +161,9 @@ impl Recorder {
         let _begun = Begun::new(self, number, &asked.request.url);
         let (parts, body) = came.into_parts();
         let mut kept = canonical::kept(&parts.headers);
+        for value in kept.values_mut() {
+            *value = (shared.mask)(value);
+        }
         let is_head = asked.method == Method::HEAD;
         if is_head {
             let is_size = |name: &str| name == header::CONTENT_LENGTH.as_str();

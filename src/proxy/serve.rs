@@ -164,6 +164,7 @@ async fn understand(
         to,
     } = place;
     let url = canonical::url(is_tls, &host, port, path);
+    let url = canonical::masked(&url, &*shared.mask);
     let mut headers = parts.headers;
     if let Some(protocol) = other_conversation(&headers) {
         shared.fail(Error::Upgrade { url, protocol });

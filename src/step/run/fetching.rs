@@ -4,7 +4,9 @@
 //! it doesn't talk to the world.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use super::mask::Mask;
 use super::sources::{Kept, Mounts};
 use super::{Error, Runner};
 use crate::canon::{Digest, EntryPath, json};
@@ -30,6 +32,9 @@ pub enum Fetching<'a> {
 
 /// Where the certificate of a step's authority is.
 const AUTHORITY: &str = "run/cairn-authority.pem";
+
+/// Bytes of a secret that is kept out of records: a shorter one may be an everyday word.
+const SHORTEST_SECRET: usize = 8;
 
 /// Variables that name a file of certificates.
 const VARIABLES: [&str; 8] = [
@@ -62,7 +67,19 @@ impl Runner<'_> {
             }
             Fetching::Replayed(record) => proxy::Source::Record(record.clone()),
         };
-        Ok(Some(Proxy::start(source, &command.hosts, self.store)?))
+        let secrets = self.settings.secrets.values();
+        let long = secrets.filter(|secret| secret.trim_ascii().len() >= SHORTEST_SECRET);
+        let secrets = Mask::new(long.map(Vec::as_slice));
+        let mask: proxy::Mask = Arc::new(move |text| {
+            let masked = secrets.apply(text.as_bytes());
+            String::from_utf8_lossy(&masked).into_owned()
+        });
+        Ok(Some(Proxy::start(
+            source,
+            &command.hosts,
+            mask,
+            self.store,
+        )?))
     }
 
     /// What becomes of the caches of `command`: what is in one must neither keep a record from being
