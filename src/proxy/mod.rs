@@ -54,6 +54,9 @@ use names::Verdict;
 use recorder::Recorder;
 use replayer::Replayer;
 
+/// Gives a text with `***` in place of what the caller's secrets hold.
+pub type Mask = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
 /// Where the answers come from.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -87,6 +90,7 @@ struct Shared {
     date: http::HeaderValue,
     /// Addresses of the step's `/etc/hosts`, by name.
     hosts: BTreeMap<String, IpAddr>,
+    mask: Mask,
     reach: Reach,
     store: Store,
     answers: Answers,
@@ -115,13 +119,15 @@ struct Trouble {
 const MOST_NOTES: usize = 20;
 
 impl Proxy {
-    /// Starts it; `hosts` are the names of the step's `/etc/hosts` ([`crate::sandbox::Request`]).
+    /// Starts it; `hosts` are the names of the step's `/etc/hosts` ([`crate::sandbox::Request`]),
+    /// and `mask` hides secrets that stand in URLs.
     ///
     /// # Errors
     /// Where the machine gives no randomness, pipe or temporary folder.
     pub fn start(
         source: Source,
         hosts: &[(String, String)],
+        mask: Mask,
         store: &Store,
     ) -> Result<Proxy, Error> {
         let reach = Reach {
@@ -150,6 +156,7 @@ impl Proxy {
                 authority: Authority::new(instant)?,
                 date: serve::date(instant),
                 hosts: hosts.collect(),
+                mask,
                 reach,
                 store: store.clone(),
                 answers,

@@ -161,6 +161,9 @@ impl Recorder {
         let _begun = Begun::new(self, number, &asked.request.url);
         let (parts, body) = came.into_parts();
         let mut kept = canonical::kept(&parts.headers);
+        for value in kept.values_mut() {
+            *value = (shared.mask)(value);
+        }
         let is_head = asked.method == Method::HEAD;
         if is_head {
             let is_size = |name: &str| name == header::CONTENT_LENGTH.as_str();
@@ -262,7 +265,7 @@ impl Recorder {
                 Ok(data) => {
                     let writer = match &mut writer {
                         Some(writer) => writer,
-                        None => writer.insert(self.batch.begin()?),
+                        None => writer.insert(self.batch.begin()),
                     };
                     writer.add(&data)?;
                     small = small.filter(|(_, small)| small.len() + data.len() <= LARGEST);
@@ -285,7 +288,7 @@ impl Recorder {
         }
         let clean = small.and_then(|(url, small)| secrets::removed(url, &small));
         if let Some(clean) = clean {
-            writer.insert(self.batch.begin()?).add(&clean)?;
+            writer.insert(self.batch.begin()).add(&clean)?;
         }
         let body = match writer {
             None => None,

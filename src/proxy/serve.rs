@@ -164,6 +164,7 @@ async fn understand(
         to,
     } = place;
     let url = canonical::url(is_tls, &host, port, path);
+    let url = canonical::masked(&url, &*shared.mask);
     let mut headers = parts.headers;
     if let Some(protocol) = other_conversation(&headers) {
         shared.fail(Error::Upgrade { url, protocol });
@@ -243,7 +244,12 @@ fn connect(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
         name: Some(host),
         is_tls: false,
     };
+    let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
+        let text = "cairn: there are too many connections\n";
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, text);
+    };
     runtime::spawn(async move {
+        let _place = place;
         let over = shared.over.clone();
         let served = async {
             if let Ok(upgraded) = hyper::upgrade::on(request).await {

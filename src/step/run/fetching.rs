@@ -5,8 +5,10 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::authority::{self, Authority, Placed};
+use super::mask::Mask;
 use super::sources::{Kept, unpack_pick};
 use super::{Error, Runner};
 use crate::canon::EntryPath;
@@ -30,6 +32,9 @@ pub enum Fetching<'a> {
     /// To a record, and nowhere else.
     Replayed(&'a Record),
 }
+
+/// Bytes of a secret that is kept out of records: a shorter one may be an everyday word.
+const SHORTEST_SECRET: usize = 8;
 
 impl Fetching<'_> {
     /// What the command's clock begins at, in seconds since 1970: the time of its record, so that
@@ -62,7 +67,19 @@ impl Runner<'_> {
             }
             Fetching::Replayed(record) => proxy::Source::Record(record.clone()),
         };
-        Ok(Some(Proxy::start(source, &command.hosts, self.store)?))
+        let secrets = self.settings.secrets.values();
+        let long = secrets.filter(|secret| secret.trim_ascii().len() >= SHORTEST_SECRET);
+        let secrets = Mask::new(long.map(Vec::as_slice));
+        let mask: proxy::Mask = Arc::new(move |text| {
+            let masked = secrets.apply(text.as_bytes());
+            String::from_utf8_lossy(&masked).into_owned()
+        });
+        Ok(Some(Proxy::start(
+            source,
+            &command.hosts,
+            mask,
+            self.store,
+        )?))
     }
 
     /// What becomes of the caches of `command`: what is in one must neither keep a record from being

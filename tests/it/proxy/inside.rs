@@ -252,14 +252,16 @@ fn names_lead_to_the_record_and_to_nothing_else() {
     let record = written(&ground.store, &urls);
     let fetch = urls.map(|url| format!("curl -sS {url}; "));
     let text = format!(
-        "{} curl -sS http://other.example/; nslookup pkg.example | tail -n 4; true",
+        "{} curl -sS --http2-prior-knowledge http://pkg.example/a; curl -sS --http2 http://pkg.example/a; \
+         curl -sS http://other.example/; nslookup pkg.example | tail -n 4; true",
         fetch.concat()
     );
     let said = ground.replay(&networked(&text), &record);
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[..3], urls);
+    assert_eq!(lines[3..5], [urls[0]; 2]);
     assert!(
-        lines[3].contains("Could not resolve host: other.example"),
+        lines[5].contains("Could not resolve host: other.example"),
         "{said}"
     );
     assert!(said.contains("198.1"), "{said}");
@@ -345,7 +347,7 @@ fn names_are_recorded_that_there_are_outside() {
         return;
     };
     // The one name that every machine has without asking another.
-    let text = "nslookup -type=a LocalHost. | tail -n 2; nslookup nobody.invalid; nslookup localhost; true";
+    let text = "nslookup -type=a LocalHost. | tail -n 2; nslookup -type=a nobody.invalid; nslookup -type=aaaa localhost; true";
     let (said, record) = ground.record(&networked(text));
     assert_eq!(record.names, ["localhost"], "{said}");
     assert!(said.contains("198.1"), "{said}");

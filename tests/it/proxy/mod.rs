@@ -97,6 +97,8 @@ fn a_request_that_was_not_recorded_ends_the_step_and_names_the_nearest() {
              hint: `cairn lock --update` records anew what is fetched"
         )
     );
+    let text = told(&[&world.url("/x-1.0.tar?key-of-mine=wh1sper")]);
+    assert!(text.contains("?key-of-mine=***`"), "{text}");
     let text = told(&["-d", "body", &world.url("/other")]);
     assert!(text.contains("another method"), "{text}");
     let text = told(&["-H", "Accept: a/b", &world.url("/other")]);
@@ -175,6 +177,8 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
         let cookies = ["-b", "", "-L", &login];
         assert_eq!(inside.curl(&[&user[..], &cookies].concat()), "what it gave");
         assert_eq!(inside.curl(&["-b", "mine=c00k1e", &direct]), "what it gave");
+        let own = world.url("/of/wh1sper/x?mine=wh1sper&y=1");
+        assert_eq!(inside.curl(&[&own]), "what it gave");
         let token = inside.curl(&[&world.url("/token")]);
         assert_eq!(token, r#"{"token":"70ken-00"}"#);
     });
@@ -196,6 +200,7 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
         "5ec7e7",
         "5167ed",
         "c00k1e",
+        "wh1sper",
     ];
     for secret in secrets {
         assert!(!text.contains(secret), "{secret} in {text}");
@@ -203,6 +208,8 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
     assert!(text.contains("/private?page=2"), "{text}");
     // Who has another, or none, gets what they gave.
     ground.replay(&record, |inside| {
+        let own = world.url("/of/another/x?mine=one&y=1");
+        assert_eq!(inside.curl(&[&own]), "what it gave");
         let token = inside.curl(&[&world.url("/token")]);
         assert_eq!(token, r#"{"token":"removed-by-cairn"}"#);
         assert_eq!(inside.curl(&["-L", &login]), "what it gave");

@@ -1,9 +1,10 @@
 //! The world's side of the proxy: TLS, HTTP/2, the caller's proxies, what stays closed.
 
 use std::convert::Infallible;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cairn::lock::NO_ANSWER;
 use cairn::proxy::Source;
@@ -16,10 +17,11 @@ use hyper_util::server::conn::auto;
 use super::ground::{Ground, INSTANT, World, ok};
 use crate::support::require;
 
-/// Serves `world.test` by TLS, in the HTTP that the client likes best: says which that is, with
+/// Serves `world.test` and `far.test` by TLS, in the HTTP that the client likes best: says which that is, with
 /// what was sent, and a trailer. Gives its port and its certificate.
 fn secure() -> (u16, String) {
-    let made = rcgen::generate_simple_self_signed(["world.test".to_owned()]).unwrap();
+    let made =
+        rcgen::generate_simple_self_signed(["world.test", "far.test"].map(str::to_owned)).unwrap();
     let pem = made.cert.pem();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -139,6 +141,53 @@ fn speak(trusted: &Path) {
         assert_eq!(exchange.response.trailers["grpc-status"], "0");
     }
     ground.replay(&record, fetch);
+    by_a_tunnel(&ground, port);
+}
+
+/// A proxy of the caller's that leads wherever is asked for to `port` of this machine. Gives its
+/// own port.
+fn tunnels(port: u16, seen: Arc<Mutex<Vec<String>>>) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut near in listener.incoming().flatten() {
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && near.read(&mut byte).unwrap() > 0 {
+                head.extend(byte);
+            }
+            seen.lock().unwrap().push(String::from_utf8(head).unwrap());
+            near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let far = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+            for (from, to) in [(&near, &far), (&far, &near)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    own
+}
+
+fn by_a_tunnel(ground: &Ground, port: u16) {
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let proxy = tunnels(port, Arc::clone(&seen));
+    let proxy = format!("http://user:pa55@127.0.0.1:{proxy}");
+    let inside = ground.inside(Source::World {
+        instant: INSTANT,
+        proxies: vec![("HTTPS_PROXY".to_owned(), proxy)],
+    });
+    assert_eq!(
+        inside.curl(&["-d", "sent", "https://far.test/"]),
+        "HTTP/2.0 sent"
+    );
+    let record = inside.finish().unwrap();
+    assert_eq!(record.exchanges[0].request.url, "https://far.test/");
+    let seen = seen.lock().unwrap().concat();
+    assert!(
+        seen.starts_with("CONNECT far.test:443 HTTP/1.1\r\n"),
+        "{seen}"
+    );
+    assert!(seen.contains("Basic dXNlcjpwYTU1"), "{seen}");
 }
 
 #[test]
