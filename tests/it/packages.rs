@@ -321,6 +321,68 @@ fn what_the_key_did_not_sign_is_refused() {
     }
 }
 
+/// Serves the archive as it was at `instant`, too: where.
+fn snapshot(archive: &Archive, instant: &str) -> String {
+    let mut files = archive.files.lock().unwrap();
+    let begin = format!("debian/{instant}/");
+    let moved = files
+        .iter()
+        .map(|(path, content)| (path.replacen("debian/", &begin, 1), content.clone()));
+    let moved: Vec<_> = moved.collect();
+    files.extend(moved);
+    format!("{}/{instant}", archive.url())
+}
+
+#[test]
+fn a_snapshot_holds_for_its_own_instant() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::new("never"));
+    archive.publish(&signer, "Valid-Until: Mon, 02 Nov 2020 00:00:00 UTC\n");
+    let ground = Ground::new(&archive, &signer);
+    for (instant, expected) in [("20201101T000000Z", Ok(())), ("20201103T000000Z", Err(4))] {
+        let mirror = snapshot(&archive, instant);
+        ground.recipe(&format!(
+            "snapshot = \"{mirror}\", keys = [\"archive.asc\"], install = [\"lib\"]"
+        ));
+        let found = told(ground.build(&[], &[]));
+        assert_eq!(
+            found.map(drop).map_err(|(code, _)| code),
+            expected,
+            "{instant}"
+        );
+    }
+}
+
+#[test]
+fn packages_stand_on_what_images_without_dpkg_say_of_theirs() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::new("never"));
+    archive.publish(&signer, "");
+    let ground = Ground::new(&archive, &signer);
+    let recipe = |variant: &str| {
+        let control = "Package: lib\\nVersion: 2\\nArchitecture: amd64\\n";
+        let mirror = &ground.mirror;
+        ground.write("cairn.toml", &format!(
+            "from = \"scratch\"\n[[steps]]\nfile = {{ path = \"/var/lib/dpkg/status.d/lib\", content = \"{control}\" }}\n\
+             [[steps]]\npackages.debian = {{ suite = \"test\", mirror = \"{mirror}\", keys = [\"archive.asc\"], install = [\"app\"] {variant} }}\n"
+        ));
+        told(ground.build(&[], &[]))
+    };
+    recipe(", variant = \"distroless\"").unwrap();
+    assert_eq!(archive.server.seen("GET", "pool/lib.deb").len(), 0);
+    assert_eq!(archive.server.seen("GET", "pool/app.deb").len(), 1);
+    let (code, said) = recipe("").unwrap_err();
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("no dpkg that could configure others"),
+        "{said}"
+    );
+}
+
 #[test]
 fn keys_that_expired_sign_nothing() {
     if !(tools() && require("faketime")) {
@@ -331,12 +393,7 @@ fn keys_that_expired_sign_nothing() {
     archive.publish(&signer, "");
     let ground = Ground::new(&archive, &signer);
     ground.install("\"lib\"").unwrap();
-    let mirror = format!("{}/20990101T000000Z", archive.url());
-    let files = archive.files.lock().unwrap().clone();
-    let moved = files
-        .into_iter()
-        .map(|(path, content)| (path.replace("debian/", "debian/20990101T000000Z/"), content));
-    *archive.files.lock().unwrap() = moved.collect();
+    let mirror = snapshot(&archive, "20990101T000000Z");
     ground.recipe(&format!(
         "snapshot = \"{mirror}\", keys = [\"archive.asc\"], install = [\"lib\"]"
     ));

@@ -23,6 +23,8 @@ pub struct Below {
     pub rootfs: std::sync::Arc<Rootfs>,
     /// dpkg's files.
     pub existing: Existing,
+    /// The packages of an image without dpkg, a file each, as a list of dpkg's.
+    distroless: String,
     /// The lines of dpkg's own configuration.
     configuration: Vec<String>,
 }
@@ -47,6 +49,13 @@ impl Below {
         if let Some(bytes) = reading.file(STATES)? {
             existing.insert(STATES.to_owned(), bytes);
         }
+        let mut distroless = String::new();
+        for (name, bytes) in reading.folder(&format!("{ADMIN}/status.d"))? {
+            if !name.ends_with(".md5sums") {
+                let text = String::from_utf8_lossy(&bytes);
+                distroless += &format!("\nStatus: install ok installed\n{}\n", text.trim());
+            }
+        }
         let mut configuration = Vec::new();
         let own = reading.file("etc/dpkg/dpkg.cfg")?.into_iter();
         let parts = reading.folder("etc/dpkg/dpkg.cfg.d")?.into_values();
@@ -56,6 +65,7 @@ impl Below {
         }
         Ok(Below {
             existing,
+            distroless,
             configuration,
             rootfs: rootfs.clone(),
         })
@@ -79,10 +89,9 @@ impl Below {
         }
         let trusted = reading.folder("etc/apt/trusted.gpg.d")?.into_iter();
         keys.extend(trusted.filter(|(name, _)| name.ends_with(".gpg") || name.ends_with(".asc")));
-        Ok(debian::Below {
-            status: self.text("status"),
-            keys,
-        })
+        let mut status = self.text("status");
+        status += &self.distroless;
+        Ok(debian::Below { status, keys })
     }
 
     /// One of dpkg's files as text; empty where there is none.
@@ -93,7 +102,13 @@ impl Below {
 
     /// Whether nothing is installed.
     pub fn is_empty(&self) -> bool {
-        self.text("status").trim().is_empty()
+        self.text("status").trim().is_empty() && self.distroless.is_empty()
+    }
+
+    /// Whether there is a dpkg.
+    pub fn has_dpkg(&self) -> bool {
+        let path = EntryPath::new(b"usr/bin/dpkg");
+        path.is_ok_and(|path| self.rootfs.get(&path).is_some())
     }
 
     /// Whether dpkg leaves out files that packages have.

@@ -73,6 +73,11 @@ pub enum Error {
         /// The package that has it.
         other: String,
     },
+    /// An image whose packages nothing can add to.
+    #[error(
+        "the image below has packages of Debian, but no dpkg that could configure others\nhint: with `variant = \"distroless\"` they are unpacked without it"
+    )]
+    NoDpkg,
     /// Configuring.
     #[error(transparent)]
     Run(#[from] run::Error),
@@ -174,6 +179,9 @@ impl Installer<'_> {
             };
             placing = self.place(set, &debs, &contested, &plan)?;
         }
+        if !self.below.is_empty() && !self.below.has_dpkg() {
+            return Err(Error::NoDpkg);
+        }
         plan.triggers = self.triggers(&placing);
         let meta = Meta::plain(0o755, self.epoch.seconds());
         let text = script::script(&debs, &needs, &plan);
@@ -234,7 +242,12 @@ impl Installer<'_> {
         contested: &'s BTreeSet<EntryPath>,
         plan: &Unpacking,
     ) -> Result<Placing<'s>, Error> {
-        let mut placing = Placing::new(&self.below.rootfs, contested, self.epoch);
+        let mut placing = Placing::new(
+            &self.below.rootfs,
+            !self.below.is_empty(),
+            contested,
+            self.epoch,
+        );
         if self.below.is_empty() {
             self.merge_usr(&mut placing, debs)?;
         }
@@ -348,7 +361,7 @@ impl Installer<'_> {
     /// Nothing but the packages' files, and dpkg's list of them.
     fn without_scripts(&self, debs: &[Deb]) -> Result<Installed, Error> {
         let contested = BTreeSet::new();
-        let mut placing = Placing::new(&self.below.rootfs, &contested, self.epoch);
+        let mut placing = Placing::new(&self.below.rootfs, false, &contested, self.epoch);
         self.merge_usr(&mut placing, debs)?;
         let all: Vec<usize> = (0..debs.len()).collect();
         for &number in &all {

@@ -27,6 +27,8 @@ pub struct Placing<'a> {
     pub taken: Vec<BTreeSet<EntryPath>>,
     /// What nobody below may have, or else dpkg itself has to unpack.
     contested: &'a BTreeSet<EntryPath>,
+    /// Whether dpkg knows whose the files below are.
+    has_owners: bool,
     /// Whether something is in the way that dpkg knows of.
     pub needs_dpkg: bool,
 }
@@ -63,14 +65,20 @@ impl View for Placing<'_> {
 }
 
 impl<'a> Placing<'a> {
-    /// Nothing over `base` yet.
-    pub fn new(base: &'a Rootfs, contested: &'a BTreeSet<EntryPath>, epoch: Epoch) -> Placing<'a> {
+    /// Nothing over `base` yet; `has_owners` says whether dpkg knows whose files that has.
+    pub fn new(
+        base: &'a Rootfs,
+        has_owners: bool,
+        contested: &'a BTreeSet<EntryPath>,
+        epoch: Epoch,
+    ) -> Placing<'a> {
         Placing {
             base,
             epoch,
             placed: BTreeMap::new(),
             taken: Vec::new(),
             contested,
+            has_owners,
             needs_dpkg: false,
         }
     }
@@ -232,10 +240,7 @@ impl<'a> Placing<'a> {
 
     /// Whether the package of that number may put something other than a directory at `path`.
     fn may_take(&mut self, debs: &[Deb], number: usize, path: &EntryPath) -> Result<bool, Error> {
-        if self.base.get(path).is_some() {
-            // dpkg knows whose it is.
-            self.needs_dpkg = true;
-        }
+        self.needs_dpkg |= self.has_owners && self.base.get(path).is_some();
         let Slot::Occupied(there) = self.placed.entry(path.clone()) else {
             return Ok(true);
         };
