@@ -276,7 +276,7 @@ impl Clock {
         self.pace.sleep(monotonic, duration);
         let view = self.view(caller)?;
         let kept = self.kept(view.process);
-        // Of what another thread sleeps, or this one slept before a signal came, all has passed.
+        // Of what it slept before a signal came, all has passed on its clock.
         let more = duration
             .saturating_sub((kept.slept - monotonic).max(0))
             .max(0);

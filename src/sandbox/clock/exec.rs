@@ -53,7 +53,14 @@ impl Followed {
             false => process()?,
         };
         sys_trace::seize(thread)?;
-        Ok(Followed { thread, process })
+        let followed = Followed { thread, process };
+        // It stops even if it executes nothing; and before it runs on, as it might then wait for another
+        // that waits for this process. The call itself waits on (`SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`,
+        // without which there is no clock).
+        match sys_trace::interrupt(thread) {
+            Ok(()) => Ok(followed),
+            Err(error) => Err(followed.end(error).err().unwrap_or(error)),
+        }
     }
 
     /// Waits for the exec to end, and sets the clock of what began: the number of its process, or none
@@ -62,12 +69,6 @@ impl Followed {
     /// # Errors
     /// The clock could not be set. The process is dead.
     pub fn finish(self, patch: Option<&Patch>, now: i64) -> Result<Option<u32>, Errno> {
-        // It stops even if it executes nothing. Not before the kernel goes on with the call: older ones
-        // than Linux 5.19 would begin it anew. If it has ended, the wait says so.
-        match sys_trace::interrupt(self.thread) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => return self.end(error).map(|()| None),
-        }
         let (number, event) = self.wait()?;
         match event {
             Event::Gone => Ok(None),

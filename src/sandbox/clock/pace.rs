@@ -6,8 +6,8 @@
 //! still, but for what would never end otherwise.
 //! - Each read in a process adds a [`TICK`], so that time differs from read to read, and a loop that
 //!   asks for seconds to pass ends.
-//! - What is slept by nanosleep(2) and clock_nanosleep(2) has passed afterwards, for the sleeper and
-//!   for all that begins then.
+//! - What a process of one thread sleeps by nanosleep(2) and clock_nanosleep(2) has passed afterwards,
+//!   for it and for all that begins then.
 //! - A second has passed when one and the same command has read the clock in [`READERS`] processes, so
 //!   that a loop of a shell ends that runs `date` again and again.
 //! - A program that has run for [`PATIENCE`] sees real time pass from then on: whatever else it waits

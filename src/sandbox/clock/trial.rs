@@ -12,10 +12,18 @@ use crate::sandbox::Error;
 use crate::sandbox::channel::retried;
 use crate::sandbox::error::Doing as _;
 use crate::sandbox::sys::{self, Alone, Forked};
-use crate::sandbox::sys_trace;
+use crate::sandbox::{sys_notify, sys_trace};
 
 /// Follows a child, and writes to its vDSO what is there already.
 pub(in crate::sandbox) fn attempt(alone: &Alone) -> Result<ClockWay, Error> {
+    if !sys_notify::waits_for_answers() {
+        return Err(Error::Unsupported {
+            what: "set the clock of a command".to_owned(),
+            cause: "a system call that waits for cairn is broken off when a signal comes"
+                .to_owned(),
+            hint: "use Linux 5.19 or newer".to_owned(),
+        });
+    }
     let child = match sys::fork(alone).doing(|| "fork".to_owned())? {
         Forked::Child(_) => {
             let tied = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));

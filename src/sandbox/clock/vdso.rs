@@ -167,3 +167,68 @@ fn symbols(image: &[u8]) -> Option<Vec<Symbol<'_>>> {
     };
     (0..length / SYMBOL).map(symbol).collect()
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::sandbox::clock::exec::own_vdso;
+    use crate::sandbox::sys_trace::code;
+
+    #[test]
+    fn the_symbols_lead_to_the_code_and_the_cell_is_found() {
+        let ((_, image), code) = (own_vdso().unwrap(), code().unwrap());
+        let patch = Patch::new(&image, &code).unwrap();
+        let cell_of = Cell {
+            read: 0x7ffc_0000_1238,
+            begin: 77,
+        };
+        let base = 0x7fff_0000_0000;
+        let (at, bytes) = patch.fill(base, cell_of);
+        let start = usize::try_from(at - base).unwrap();
+        let mut patched = image.clone();
+        patched[start..start + bytes.len()].copy_from_slice(&bytes);
+        let place = usize::try_from(patch.cell(base) - base).unwrap();
+        let here = patched[place..place + 24].try_into().unwrap();
+        assert_eq!(cell(&here), Some(cell_of));
+        assert_eq!(cell(&[0; 24]), None);
+        let (old, new) = (symbols(&image).unwrap(), symbols(&patched).unwrap());
+        let mut seen = 0;
+        for (old, new) in old.iter().zip(&new) {
+            assert_eq!(old.name, new.name);
+            let wanted = [
+                (&CLOCK_GETTIME, code.clock_gettime),
+                (&GETTIMEOFDAY, code.gettimeofday),
+                (&TIME, code.time),
+            ];
+            let to = wanted.iter().find(|(names, _)| names.contains(&old.name));
+            assert_eq!(new.value, to.map_or(old.value, |(_, at)| place + at));
+            seen += usize::from(to.is_some());
+        }
+        assert_eq!(seen, 6);
+        // The kernel's own is untouched, and known.
+        let kernels = old.iter().find(|it| it.name == CLOCK_GETTIME[0]).unwrap();
+        let its = kernels.value..kernels.value + kernels.size;
+        assert_eq!(image[its.clone()], patched[its]);
+        let original = (base + kernels.value as u64).to_le_bytes();
+        assert_eq!(patched[place + 24..place + 32], original);
+    }
+
+    #[test]
+    fn what_is_not_as_known_is_left_alone() {
+        let ((_, image), code) = (own_vdso().unwrap(), code().unwrap());
+        // The table of sections is behind all that is needed.
+        let headers = long(&image, 0x28).unwrap();
+        for end in (0..=headers).step_by(7) {
+            assert_eq!(Patch::new(&image[..end], &code), None, "{end}");
+        }
+        let mut other = image.clone();
+        // Of 32 bits.
+        other[4] = 1;
+        assert_eq!(Patch::new(&other, &code), None);
+        let larger = Code {
+            bytes: &[0x90; 4096],
+            ..code
+        };
+        assert_eq!(Patch::new(&image, &larger), None);
+    }
+}

@@ -28,12 +28,12 @@ const FUTEX_PRIVATE: u32 = 128;
 /// Which calls wait.
 pub fn rules() -> Vec<Rule> {
     let notify = Action::Notify;
-    let sleeps = [
-        Call::Nanosleep,
-        Call::ClockNanosleep,
-        Call::ClockNanosleep64,
-    ];
+    let sleeps = [Call::ClockNanosleep, Call::ClockNanosleep64];
     let mut rules: Vec<Rule> = sleeps.map(|call| Rule::always(call, notify)).to_vec();
+    // Who doesn't ask for what is left is Go, which watches over its threads so, thousands of times a
+    // second.
+    let asks = Is::Set;
+    rules.push(Rule::when(Call::Nanosleep, 1, !0, asks, notify));
     let is_there = |argument| Condition {
         argument,
         mask: !0,
@@ -164,7 +164,7 @@ impl Clock {
                         if let Some(end) = given(caller, caller.argument(2), is_narrow)? {
                             let left = end.saturating_sub(monotonic());
                             let steps = left.saturating_add(STEP / 2) / STEP;
-                            self.sleep(caller, steps.max(0) * STEP)?;
+                            self.sleep_alone(caller, steps.max(0) * STEP)?;
                         }
                         Ok(Answer::Continue)
                     }
@@ -191,9 +191,18 @@ impl Clock {
 
     fn sleeps(&mut self, caller: &Caller<'_>, at: usize, is_narrow: bool) -> Result<Answer, Errno> {
         if let Some(duration) = given(caller, caller.argument(at), is_narrow)? {
-            self.sleep(caller, duration)?;
+            self.sleep_alone(caller, duration)?;
         }
         Ok(Answer::Continue)
+    }
+
+    /// While one of several threads sleeps, the others don't: it is their process's heartbeat, by which
+    /// the clock would be as fast as the machine's.
+    fn sleep_alone(&mut self, caller: &Caller<'_>, duration: i64) -> Result<(), Errno> {
+        match caller.status("Threads")?.as_str() {
+            "1" => self.sleep(caller, duration),
+            _ => Ok(()),
+        }
     }
 
     /// What the machine's clock says when the caller's says so much. The caller's process waits for

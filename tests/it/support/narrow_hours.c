@@ -42,7 +42,7 @@ static int finds(const int *stack) {
 __attribute__((used)) static void begin(const int *stack) {
     static struct { int seconds, rest; } second = {1, 0};
     all();
-    call(162, (int)&second, 0, 0, 0);
+    call(162, (int)&second, (int)&second, 0, 0);
     all();
     print(finds(stack));
     call(1, 0, 0, 0, 0);
