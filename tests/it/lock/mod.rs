@@ -2,6 +2,7 @@
 
 mod kept;
 mod names;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

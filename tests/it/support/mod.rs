@@ -1,6 +1,7 @@
 //! What whole-program tests share: the program itself, folders, ports, other people's tools.
 
 pub mod based;
+pub mod bases;
 pub mod engines;
 pub mod http;
 pub mod programs;
@@ -15,6 +16,7 @@ pub mod tars;
 pub mod tree;
 pub mod trees;
 pub mod users;
+pub mod zip;
 
 pub use programs::{require, run};
 
