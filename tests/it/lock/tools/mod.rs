@@ -16,6 +16,7 @@ mod world;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use crate::support::bases::Bases;
 use crate::support::{cairn, run, temp};
@@ -64,7 +65,7 @@ impl Bench {
         let script = lines.join("\n").replace("HTTPS", &url);
         let script = script.replace("HTTP", &url.replace("https", "http"));
         let dockerfile = format!(
-            "FROM {image} AS fetch\nCOPY input /input\nRUN <<END\nset -e\nmkdir /out\n{script}\nEND\n\
+            "FROM {image} AS fetch\nRUN --mount=target=/input,source=input <<END\nset -e\nmkdir /out\n{script}\nEND\n\
              FROM scratch\nCOPY --from=fetch /out /\n"
         );
         bench.write("Dockerfile", dockerfile);
@@ -130,9 +131,9 @@ impl Bench {
 
     /// Has the command recorded, then the world changed, and checks that nothing comes of it.
     fn check(mut self, changes: &Changes<'_>) {
+        let begin = Instant::now();
         self.run(&["lock", "--progress=plain"]);
         let lock = self.lock();
-        self.report(&lock);
         let digest = self.replay(&[]);
         let vendor = self.folder.path().join("vendor");
         let vendor = vendor.to_str().unwrap();
@@ -161,10 +162,11 @@ impl Bench {
             let part = part.replace("HTTPS", &self.url());
             assert!(text.contains(&part), "{}: {part} in {text}", self.tool);
         }
+        self.report(&lock, begin.elapsed());
     }
 
     /// Says, past the harness, what the lock holds.
-    fn report(&self, lock: &str) {
+    fn report(&self, lock: &str, took: Duration) {
         let exchanges = lock.lines().filter(|line| line.contains("status = "));
         let sizes = lock.split("size = ").skip(1).filter_map(|rest| {
             rest.split([' ', ',', '}'])
@@ -175,10 +177,11 @@ impl Bench {
         });
         let _ = writeln!(
             std::io::stderr(),
-            "tools: {} recorded {} requests, {} bytes",
+            "tools: {} recorded {} requests, {} bytes; {} s",
             self.tool,
             exchanges.count(),
-            sizes.sum::<u64>()
+            sizes.sum::<u64>(),
+            took.as_secs()
         );
     }
 }
