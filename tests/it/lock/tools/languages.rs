@@ -264,7 +264,7 @@ fn go() {
         bench,
         modules,
         ["v1.0.0", "v1.1.0"],
-        "go/example.org/hello v1.0.0→v1.1.0",
+        "1 package changed, example.org/hello v1.0.0→v1.1.0",
         ("wanted", "example.org/extra@latest"),
         [
             "`GET HTTPS/go/example.org/extra/@v/list`",
