@@ -75,11 +75,15 @@ pub fn package(url: &str) -> Option<Named> {
     {
         return named(name, version);
     }
-    // Go: MODULE/@v/VERSION.zip (go.dev/ref/mod, "GOPROXY protocol")
+    // Go: MODULE/@v/VERSION.zip (go.dev/ref/mod, "GOPROXY protocol"); a module begins with a domain,
+    // and a proxy may have folders above it.
     if let Some(at) = parts.iter().position(|part| part == "@v")
         && let Some(version) = file.strip_suffix(".zip")
     {
-        return named(&parts.get(..at)?.join("/"), version);
+        let module = parts.get(..at)?;
+        let domain = module.iter().position(|part| part.contains('.'));
+        let module = module.get(domain.unwrap_or(0)..)?.join("/");
+        return named(&go_case(&module), &go_case(version));
     }
     // Maven: GROUP/ARTIFACT/VERSION/ARTIFACT-VERSION[-CLASSIFIER].jar
     if let [before @ .., artifact, version, _] = &parts[..]
@@ -101,6 +105,18 @@ fn versioned(stem: &str) -> Option<(&str, &str)> {
     let mut dashes = stem.match_indices('-').map(|(at, _)| at);
     let at = dashes.find(begins)?;
     Some((&stem[..at], &stem[at + 1..]))
+}
+
+/// `path` as Go's modules are written: a proxy has `!a` for `A`.
+fn go_case(path: &str) -> String {
+    let mut parts = path.split('!');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut letters = part.chars();
+        plain.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        plain.push_str(letters.as_str());
+    }
+    plain
 }
 
 /// `part` without percent signs, where that is text.
@@ -173,6 +189,11 @@ mod tests {
                 "golang.org/x/sys/@v/v0.20.0.zip",
                 "golang.org/x/sys",
                 "v0.20.0",
+            ),
+            (
+                "api/go/github.com/!burnt!sushi/toml/@v/v1.4.0.zip",
+                "github.com/BurntSushi/toml",
+                "v1.4.0",
             ),
             (
                 "maven2/junit/junit/4.13.2/junit-4.13.2.jar",

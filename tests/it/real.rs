@@ -1,9 +1,9 @@
 //! Ten Dockerfiles as people write them (`testdata/real`): root, a user with a range of others and
 //! one without build them, and their images do their job in podman.
 //!
-//! The images that they stand on are made here: Debian by mmdebstrap from the mirrors that this
-//! machine has, the others by cairn on top of it (`testdata/real/bases`), and served by
-//! `cairn serve` in the place of Docker Hub. `check` of each holds lines `$ ARGUMENTS` for the
+//! The images that they stand on are [`Bases`]: Debian by mmdebstrap from the mirrors that this
+//! machine has, the others by cairn on top of it (`testdata/real/bases`), and served in the place
+//! of Docker Hub. `check` of each holds lines `$ ARGUMENTS` for the
 //! container, as a shell reads them, and below each what it must print.
 
 use std::io::Write as _;
@@ -12,21 +12,21 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::support::bases::{Bases, succeeded};
 use crate::support::engines::{Containers, drivers};
 use crate::support::programs::program;
-use crate::support::served::Served;
 use crate::support::users::{User, Users};
 use crate::support::{require, run};
 
 /// A folder of `testdata/real`, and the images that it stands on besides Debian: the file of
 /// `bases` and the name that it is known by.
-struct Project {
-    name: &'static str,
-    bases: &'static [(&'static str, &'static str)],
+pub struct Project {
+    pub name: &'static str,
+    pub bases: &'static [(&'static str, &'static str)],
 }
 
 /// Those that take longest come first, so that none is left over at the end.
-const PROJECTS: &[Project] = &[
+pub const PROJECTS: &[Project] = &[
     Project {
         name: "node",
         bases: &[("node", "node:18-bookworm-slim")],
@@ -72,7 +72,8 @@ const PROJECTS: &[Project] = &[
     },
 ];
 
-fn data() -> PathBuf {
+/// The folder of the projects.
+pub fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/real")
 }
 
@@ -83,104 +84,34 @@ fn text(path: &Path) -> &str {
 /// Everything that the projects share.
 struct Workshop {
     users: Users,
-    hub: Served,
+    bases: &'static Bases,
     containers: Containers,
 }
 
 impl Workshop {
     fn new() -> Option<Workshop> {
-        let users = Users::new()?;
-        let hub = Served::new(&users.path("hub"));
-        let config = format!(
-            "[[registry]]\nlocation = \"docker.io\"\n[[registry.mirror]]\nlocation = \"{}\"\ninsecure = true\n",
-            hub.name("").trim_end_matches('/')
-        );
-        users.write("registries.conf", &config);
+        let (users, bases) = (Users::new()?, Bases::get()?);
         // Copies of images are slow; some machines can do no better.
         let driver = drivers("vfs", "overlay").pop().unwrap();
         let containers = Containers::new("podman", driver, &users.path(""));
-        let workshop = Workshop {
+        Some(Workshop {
             users,
-            hub,
+            bases,
             containers,
-        };
-        workshop.debian();
-        Some(workshop)
+        })
     }
 
     fn cairn(&self, user: User, arguments: &[&str]) -> Command {
         let mut command = self.users.cairn(user);
-        command.env(
-            "CONTAINERS_REGISTRIES_CONF",
-            self.users.path("registries.conf"),
-        );
+        command.env("CONTAINERS_REGISTRIES_CONF", self.bases.config());
         command.args(arguments);
         command
-    }
-
-    /// Debian's smallest system, with the authorities that this machine trusts besides Debian's:
-    /// there are networks where nobody gets out without.
-    fn debian(&self) {
-        let context = self.users.path("debian");
-        std::fs::create_dir_all(context.join("authorities")).unwrap();
-        let mirrors = [
-            "/etc/apt/sources.list.d/debian.sources",
-            "/etc/apt/sources.list",
-        ];
-        let mirrors = mirrors
-            .iter()
-            .find(|path| Path::new(path).exists())
-            .unwrap();
-        let tar = context.join("debian.tar");
-        let arguments = [
-            "--variant=minbase",
-            "--quiet",
-            "bookworm",
-            text(&tar),
-            mirrors,
-        ];
-        run(&mut program("mmdebstrap", &arguments));
-        let copy = "cp /usr/local/share/ca-certificates/*.crt \"$0\" 2>/dev/null || true";
-        let authorities = context.join("authorities");
-        run(&mut program("sh", &["-c", copy, text(&authorities)]));
-        let recipe = r#"
-            from = "scratch"
-            [[steps]]
-            unpack = { paths = ["debian.tar"], to = "/" }
-            [[steps]]
-            copy = { paths = ["authorities"], to = "/usr/local/share/ca-certificates" }
-            [config]
-            cmd = ["bash"]
-            [config.env]
-            PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        "#;
-        std::fs::write(context.join("cairn.toml"), recipe).unwrap();
-        let names = ["library/debian:bookworm", "library/debian:bookworm-slim"];
-        let [full, slim] = names.map(|name| self.hub.name(name));
-        let arguments = ["build", "--push", "-t", &full, "-t", &slim, text(&context)];
-        run(&mut self.cairn(User::Me, &arguments));
-    }
-
-    fn base(&self, file: &str, name: &str) -> Result<(), String> {
-        let folder = data().join("bases");
-        let file = folder.join(format!("{file}.Dockerfile"));
-        let name = self.hub.name(&format!("library/{name}"));
-        let arguments = [
-            "build",
-            "--push",
-            "-t",
-            &name,
-            "-f",
-            text(&file),
-            text(&folder),
-        ];
-        succeeded(self.cairn(User::Me, &arguments)).map(drop)
     }
 
     /// Has each user build a project and checks its images; else what is wrong.
     fn check(&self, project: &Project) -> Result<(), String> {
         for (file, name) in project.bases {
-            self.base(file, name)?;
+            self.bases.base(file, name)?;
         }
         for user in User::ALL {
             let begin = Instant::now();
@@ -244,20 +175,6 @@ impl Workshop {
         );
         shell.arg(run.get_program()).args(run.get_args());
         shell
-    }
-}
-
-/// What the command printed, or what it said when it failed.
-fn succeeded(mut command: Command) -> Result<String, String> {
-    let output = command.output().unwrap();
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let from = said.len().saturating_sub(4000);
-            let tail = said.get(from..).unwrap_or(&said);
-            Err(format!("{command:?} ended with {}:\n{tail}", output.status))
-        }
     }
 }
 

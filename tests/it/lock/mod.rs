@@ -4,6 +4,7 @@ mod kept;
 mod names;
 mod policy;
 mod provenance;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod based;
+pub mod bases;
 pub mod engines;
 pub mod http;
 pub mod programs;
@@ -16,6 +17,7 @@ pub mod tars;
 pub mod tree;
 pub mod trees;
 pub mod users;
+pub mod zip;
 
 pub use programs::{require, run};
 

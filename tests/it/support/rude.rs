@@ -1,7 +1,7 @@
 //! An HTTP server that does what the test says, however wrong.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead as _, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
 use cairn::canon::Reference;
@@ -108,12 +108,13 @@ impl Rude {
     }
 }
 
-fn serve(
-    mut stream: TcpStream,
+/// One request of a connection, which is kept, and its answer.
+pub fn serve(
+    mut stream: impl Read + Write,
     kept: &Mutex<Vec<Request>>,
     answer: &(dyn Fn(&Request, usize) -> Reply + Send + Sync),
 ) -> Option<()> {
-    let request = read(&stream)?;
+    let request = read(&mut stream)?;
     let count = {
         let mut kept = kept.lock().unwrap();
         let before = kept
@@ -143,7 +144,7 @@ fn serve(
 }
 
 /// None for what is no request, as a TLS hello isn't.
-fn read(stream: &TcpStream) -> Option<Request> {
+fn read(stream: &mut impl Read) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut first = [0];
     reader.read_exact(&mut first).ok()?;
