@@ -11,7 +11,7 @@ use crate::support::users::{User, Users};
 use crate::support::{require, run};
 
 /// A file's type, mode, owner, group and content, and its time where that was its package's own.
-type Files = BTreeMap<String, Vec<String>>;
+pub type Files = BTreeMap<String, Vec<String>>;
 
 /// What a tar holds, by path, as GNU tar and sha256sum tell it.
 fn files(tar: &Path) -> Files {
@@ -43,7 +43,7 @@ with tarfile.open(sys.argv[1]) as tar:
 }
 
 /// The paths that differ, but for those that `named` says.
-fn differences(ours: &Files, theirs: &Files, named: &[&str]) -> Vec<String> {
+pub fn differences(ours: &Files, theirs: &Files, named: &[&str]) -> Vec<String> {
     let paths: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
     let is_named = |path: &str| {
         named.iter().any(|name| match name.strip_suffix('*') {
@@ -83,7 +83,7 @@ const OF_MMDEBSTRAP: &[&str] = &[
 ];
 
 /// What a run of apt-get leaves.
-const OF_APT: &[&str] = &[
+pub const OF_APT: &[&str] = &[
     "var/cache/apt/*",
     "var/cache/debconf/config.dat-old",
     "var/cache/debconf/templates.dat-old",
@@ -91,6 +91,7 @@ const OF_APT: &[&str] = &[
     "var/lib/apt/lists*",
     // Random, so that all who begin with the image would be one machine.
     "var/lib/dbus/machine-id",
+    "var/lib/dpkg/diversions-old",
     "var/lib/dpkg/status-old",
     "var/log/apt/*",
     "var/log/dpkg.log",
@@ -100,7 +101,7 @@ const OF_APT: &[&str] = &[
 /// Packages whose scripts make users, set-user-ID programs, capabilities, caches and links.
 const PACKAGES: &str = "dbus libcap2-bin man-db openssh-client sudo";
 
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 fn recipe() -> String {
     let names: Vec<_> = PACKAGES
@@ -147,6 +148,16 @@ for line in $(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages'
     (!mirror.is_empty()).then_some(line)
 }
 
+/// The files of a stage of the recipe.
+pub fn built(users: &Users, stage: &[&str]) -> Files {
+    let name = format!("{}.tar", stage.last().unwrap_or(&"main"));
+    let output = format!("type=tar,dest={}", users.text(&name));
+    let mut command = users.cairn(User::Me);
+    command.args(["build", "--platform", "linux/amd64", "-o", &output]);
+    run(command.args(stage).arg(users.text("context")));
+    files(&users.path(&name))
+}
+
 #[test]
 fn debian_is_what_its_own_programs_make_whoever_builds() {
     let tools = ["mmdebstrap", "dpkg-deb", "apt-get"];
@@ -156,7 +167,6 @@ fn debian_is_what_its_own_programs_make_whoever_builds() {
     let (Some(users), Some(sources)) = (Users::new(), sources()) else {
         return;
     };
-    let path = |name: &str| users.path(name);
     users.write("context/cairn.toml", &recipe());
     users.write("context/bookworm.list", &sources);
     run(&mut program(
@@ -167,14 +177,7 @@ fn debian_is_what_its_own_programs_make_whoever_builds() {
         "chmod",
         &["-R", "a+rX", &users.text("context")],
     ));
-    let tar = |stage: &[&str]| {
-        let name = format!("{}.tar", stage.last().unwrap_or(&"main"));
-        let output = format!("type=tar,dest={}", users.text(&name));
-        let mut command = users.cairn(User::Me);
-        command.args(["build", "--platform", "linux/amd64", "-o", &output]);
-        run(command.args(stage).arg(users.text("context")));
-        files(&path(&name))
-    };
+    let tar = |stage: &[&str]| built(&users, stage);
     let minbase = tar(&["--target", "minbase"]);
     let list = users.text("context/bookworm.list");
     let theirs = users.text("mmdebstrap.tar");

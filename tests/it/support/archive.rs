@@ -157,7 +157,14 @@ impl Archive {
             write(tree.join(path), content, "644");
         }
         std::fs::create_dir_all(self.packed()).unwrap();
-        let to = self.packed().join(format!("{name}.deb"));
+        let version = fields
+            .lines()
+            .find_map(|line| line.strip_prefix("Version: "));
+        let file = match version {
+            Some(version) => format!("{name}_{version}.deb"),
+            None => format!("{name}.deb"),
+        };
+        let to = self.packed().join(file);
         let arguments = ["--root-owner-group", "--build", tree.to_str().unwrap()];
         run(program("dpkg-deb", &arguments).arg(to));
         run(&mut program("rm", &["-r", tree.to_str().unwrap()]));
