@@ -110,7 +110,7 @@ error: there is no step `exec`
 6 | exec = "make"
   | ^^^^
   |
-  = hint: the steps are `copy`, `file`, `directory`, `symlink`, `remove`, `unpack`, `http`, `git`, `run`
+  = hint: the steps are `copy`, `file`, `directory`, `symlink`, `remove`, `unpack`, `http`, `git`, `run`, `packages`
 
 error: the step does nothing
  --> cairn.toml:7:1
@@ -118,7 +118,7 @@ error: the step does nothing
 7 | [[steps]]
   | ^^^^^^^^^
   |
-  = hint: give it one of `copy`, `file`, `directory`, `symlink`, `remove`, `unpack`, `http`, `git`, `run`
+  = hint: give it one of `copy`, `file`, `directory`, `symlink`, `remove`, `unpack`, `http`, `git`, `run`, `packages`
 "#);
 }
 
