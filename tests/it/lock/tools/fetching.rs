@@ -88,7 +88,7 @@ fn git() {
     bench.check(&Changes {
         newer: &|_| drop(repository.commit(&[("file", "two")])),
         other: &|world| world.set(Answers::Repositories(second.clone())),
-        said: "more requests",
+        said: "more request",
         asks: ("wanted", "other"),
         told: [
             "`POST HTTPS/repository/.git/git-upload-pack`",
