@@ -37,6 +37,7 @@ mod owners;
 mod proxy;
 mod readings;
 mod real;
+mod real_locked;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;

@@ -41,6 +41,7 @@ fn check(
         newer: &|world| world.set(Answers::Pages(newer.clone())),
         other: &World::spoil,
         said,
+        other_said: "",
         asks,
         told,
     });
