@@ -22,6 +22,12 @@ pub mod image;
 // What names that can move meant when they were locked, as text and pure data.
 pub mod lock;
 
+// Which inputs a build may have, and what it takes in place of some, as pure data.
+pub mod policy;
+
+// Packages of distributions: versions, dependencies, and which go together.
+pub mod packages;
+
 // The text of a recipe to a plan.
 pub mod frontend;
 

@@ -9,7 +9,8 @@ use std::ops::Range;
 use crate::canon::json;
 use crate::inputs::http::BRING;
 use crate::inputs::pins::NotHeld;
-use crate::inputs::{base, context, git, http, image, layers, layout, select, stage};
+use crate::inputs::{base, context, debian, git, http, image, layers, layout, select, stage};
+use crate::policy::Refusal;
 use crate::{layer, plan, proxy, registry, step, store};
 
 /// A build that failed.
@@ -61,6 +62,12 @@ pub enum Cause {
     /// A commit.
     #[error(transparent)]
     Git(#[from] git::Error),
+    /// Packages that can't be had.
+    #[error(transparent)]
+    Debian(#[from] debian::Error),
+    /// Packages that can't be installed.
+    #[error(transparent)]
+    Packages(#[from] step::packages::Error),
     /// What the step does.
     #[error(transparent)]
     Step(#[from] step::Error),
@@ -70,6 +77,9 @@ pub enum Cause {
     /// The lock.
     #[error(transparent)]
     NotHeld(#[from] NotHeld),
+    /// The source policy.
+    #[error(transparent)]
+    Policy(#[from] Refusal),
     /// Another thing than the lock says.
     #[error(
         "`{name}` is not what the lock says\n  expected {expected}\n  got      {got}\nhint: if the new one is meant, take it into the lock: `cairn lock --update {name}`"
@@ -215,7 +225,8 @@ impl Cause {
             Cause::NoContext(_)
             | Cause::Offline(_)
             | Cause::OfflineCommand(_)
-            | Cause::NotHeld(_) => Kind::Unavailable,
+            | Cause::NotHeld(_)
+            | Cause::Policy(_) => Kind::Unavailable,
             Cause::Other { .. } => Kind::DigestMismatch,
             Cause::Stage(error) => of_stage(error),
             Cause::Layers(error) => of_layers(error),
@@ -235,14 +246,38 @@ impl Cause {
                 | git::Error::Secret(_),
             ) => Kind::Unavailable,
             Cause::Git(git::Error::Context(error)) => of_context(error),
-            Cause::Step(error) => of_step(error),
-            Cause::Run(error) => of_run(error),
+            Cause::Debian(error) => of_debian(error),
+            Cause::Packages(step::packages::Error::Step(error)) | Cause::Step(error) => {
+                of_step(error)
+            }
+            Cause::Packages(step::packages::Error::Run(error)) | Cause::Run(error) => of_run(error),
+            Cause::Packages(step::packages::Error::Layers(error)) => of_layers(error),
+            Cause::Packages(step::packages::Error::Store(error)) => of_store(error),
+            Cause::Packages(_) => Kind::Failed,
             Cause::Git(git::Error::Folder(_))
             | Cause::Ignore(_)
             | Cause::Key(_)
             | Cause::Json(_)
             | Cause::Bug(_) => Kind::Failed,
         }
+    }
+}
+
+fn of_debian(error: &debian::Error) -> Kind {
+    use crate::packages::Unsolvable;
+    match error {
+        debian::Error::Signature { .. }
+        | debian::Error::Stale { .. }
+        | debian::Error::DigestMismatch { .. }
+        | debian::Error::Size { .. } => Kind::DigestMismatch,
+        debian::Error::Store(error) => of_store(error),
+        debian::Error::Unsolvable {
+            error: Unsolvable::Conflict(_) | Unsolvable::Virtual { .. },
+            ..
+        }
+        | debian::Error::Relation(_)
+        | debian::Error::Json(_) => Kind::Failed,
+        _ => Kind::Unavailable,
     }
 }
 
@@ -254,7 +289,7 @@ fn of_base(error: &base::Error) -> Kind {
             of_store(error)
         }
         base::Error::Layout(_) => Kind::Unavailable,
-        base::Error::NotHeld(_) => Kind::Unavailable,
+        base::Error::NotHeld(_) | base::Error::Policy(_) => Kind::Unavailable,
         base::Error::Other { .. } => Kind::DigestMismatch,
     }
 }

@@ -13,7 +13,7 @@ use super::error::Cause;
 use super::ignore_file::{self, IgnoreFile, Place};
 use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
-use super::questions::{Question, questions};
+use super::questions::Question;
 use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
 use crate::canon::{Digest, EntryPath, Epoch, Platform, StepKey};
@@ -35,9 +35,11 @@ pub(super) fn evaluate(
     only: Option<&BTreeSet<StepId>>,
 ) -> Result<Outputs, Error> {
     let is_wanted = |number: usize| only.is_none_or(|only| only.contains(&StepId(number)));
-    let asked = questions(plan).map_err(Cause::from)?.into_iter();
+    let asked = super::questions(plan, settings)?.into_iter();
     let asked = asked.filter_map(|(id, question)| match question {
-        Question::Command(platform, by) => Some((id, (platform, by))),
+        Question::Command(platform, by) | Question::Packages(platform, by) => {
+            Some((id, (platform, by)))
+        }
         _ => None,
     });
     let evaluation = Evaluation {
@@ -85,7 +87,8 @@ pub(super) fn evaluate(
         inputs.collect::<BTreeSet<_>>()
     });
     // Steps without commands use all cores by themselves, and memory.
-    let is_command = |step: &Step| matches!(step.operation, Operation::Run(_));
+    let is_command =
+        |step: &Step| matches!(step.operation, Operation::Run(_) | Operation::Packages(_));
     let threads = match plan.steps.iter().any(is_command) {
         true => settings.threads,
         false => 1,
@@ -110,7 +113,7 @@ pub(super) fn evaluate(
 pub(super) struct Evaluation<'a> {
     pub(super) plan: &'a Plan,
     pub(super) settings: &'a Settings,
-    /// Commands that fetch, as the lock knows them.
+    /// Commands that fetch, and steps that install packages, as the lock knows them.
     pub(super) askers: BTreeMap<StepId, (Platform, Asker)>,
     /// By name; each folder is walked once.
     contexts: Mutex<BTreeMap<String, Arc<Context>>>,
@@ -217,6 +220,9 @@ impl Evaluation<'_> {
                 let below = outputs.layers(input(step, 0)?)?;
                 let above = outputs.layers(input(step, 1)?)?.stack;
                 Ok(Output::Layers(below.with_all(&above)))
+            }
+            Operation::Packages(question) => {
+                self.packages(step, question, outputs).map(Output::Layers)
             }
             _ => self.layer(step, outputs).map(Output::Layers),
         }

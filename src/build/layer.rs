@@ -11,6 +11,7 @@ use super::Settings;
 use super::error::Cause;
 use super::evaluate::{Evaluation, input};
 use super::outputs::{Layers, Output, Outputs};
+use super::packages::Solved;
 use crate::canon::event::{Outcome, Work};
 use crate::canon::{Digest, StepKey, TreeDigest};
 use crate::inputs::pins::Unheld;
@@ -41,6 +42,16 @@ type Found = Result<Option<Layer>, &'static str>;
 impl Evaluation<'_> {
     /// A step that adds a layer.
     pub(super) fn layer(&self, step: &Step, outputs: &Outputs) -> Result<Layers, Cause> {
+        self.layer_of(step, None, outputs)
+    }
+
+    /// The same; `packages` are those of a step that installs them.
+    pub(super) fn layer_of(
+        &self,
+        step: &Step,
+        packages: Option<&Solved>,
+        outputs: &Outputs,
+    ) -> Result<Layers, Cause> {
         let mut work = None;
         for &files in &step.inputs {
             let Output::Unread(selected) = outputs.get(files)? else {
@@ -88,6 +99,10 @@ impl Evaluation<'_> {
                     key = self.put_record(step, record, outputs)?;
                 }
                 ran.change
+            }
+            Operation::Packages(question) => {
+                let solved = packages.ok_or(Cause::Bug("packages were not solved"))?;
+                self.installed(step, question, solved, &below.stack, &key, &work)?
             }
             _ => self.placed(step, &below.stack, outputs)?,
         };

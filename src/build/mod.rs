@@ -11,25 +11,35 @@ pub mod ignore_file;
 mod layer;
 mod missing;
 mod outputs;
+mod packages;
+pub mod policed;
 pub mod questions;
 mod schedule;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use error::Error;
 
+use self::error::Cause;
 use self::ignore_file::IgnoreFile;
+use self::questions::Question;
+use crate::canon::digest::Hashed;
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
 use crate::inputs::Pins;
 use crate::inputs::base::{Bases, Registries};
+use crate::inputs::debian::PackageSettings;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
 use crate::plan::{Plan, StepId};
+use crate::policy::Policy;
 use crate::step::run::{CommandSettings, OnFailure};
 use crate::store::Store;
 
@@ -67,10 +77,14 @@ pub struct Settings {
     pub no_cache_filter: Vec<String>,
     /// What commands are given and may have.
     pub commands: CommandSettings,
+    /// Where packages come from.
+    pub packages: PackageSettings,
     /// Called where a command failed, before anything else ends.
     pub on_failure: Option<Box<OnFailure>>,
     /// What names are held to.
     pub pins: Pins,
+    /// Which inputs may be had; a plan that is built went through [`policed::plan`].
+    pub policy: Arc<Policy>,
     /// `PATH`, by which git is found.
     pub search_path: OsString,
     /// Whoever watches.
@@ -107,6 +121,7 @@ impl Settings {
             pull,
             expansion,
             pins,
+            policy,
             events,
             ..
         } = self;
@@ -117,9 +132,20 @@ impl Settings {
             pull: *pull,
             limit: *expansion,
             pins,
+            policy,
             events,
         }
     }
+}
+
+/// Everything that `plan` asks whoever has the answers, in its order.
+pub fn questions(plan: &Plan, settings: &Settings) -> Result<Vec<(StepId, Question)>, Error> {
+    let named = |path: &str| {
+        let mut file = Hashed::new(File::open(settings.folder.join(path)).ok()?);
+        io::copy(&mut file, &mut io::sink()).ok()?;
+        Some(file.finish().0)
+    };
+    Ok(questions::questions(plan, &named).map_err(Cause::from)?)
 }
 
 /// Evaluates `steps` of `plan` and what they need, and no image: what they ask is then in

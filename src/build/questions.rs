@@ -21,6 +21,8 @@ pub enum Question {
     Http(String, Option<Digest>),
     /// What a command fetches.
     Command(Platform, Asker),
+    /// Which packages are installed.
+    Packages(Platform, Asker),
 }
 
 impl Question {
@@ -28,7 +30,7 @@ impl Question {
     pub fn name(&self) -> &str {
         match self {
             Question::Image(_, name) | Question::Git(name) | Question::Http(name, _) => name,
-            Question::Command(_, by) => &by.step,
+            Question::Command(_, by) | Question::Packages(_, by) => &by.step,
         }
     }
 
@@ -43,7 +45,7 @@ impl Question {
                 is_hex && matches!(revision.len(), 40 | 64)
             }
             Question::Http(_, digest) => digest.is_some(),
-            Question::Command(..) => false,
+            Question::Command(..) | Question::Packages(..) => false,
         }
     }
 
@@ -59,6 +61,12 @@ impl Question {
                 if let Some(of) = from.platforms.get(platform) {
                     let to = to.platforms.entry(platform.clone()).or_default();
                     take(name, &of.images, &mut to.images);
+                }
+            }
+            Question::Packages(platform, by) => {
+                if let Some(of) = from.platforms.get(platform) {
+                    let to = to.platforms.entry(platform.clone()).or_default();
+                    take_answer(by, &of.packages, &mut to.packages);
                 }
             }
             Question::Command(platform, by) => {
@@ -82,6 +90,10 @@ impl Question {
                 let mut digest = digest.iter();
                 digest.all(|digest| *digest == file.sha256)
             }),
+            Question::Packages(platform, by) => of(platform).is_some_and(|of| {
+                let mut packages = of.packages.iter();
+                packages.any(|asked| asked.by == *by)
+            }),
             Question::Command(platform, by) => of(platform).is_some_and(|of| {
                 let mut commands = of.commands.iter();
                 commands.any(|asked| asked.by == *by)
@@ -101,8 +113,11 @@ fn take_answer<T: Clone>(by: &Asker, from: &[Asked<T>], to: &mut Vec<Asked<T>>) 
     to.extend(from.iter().find(|asked| asked.by == *by).cloned());
 }
 
+/// The digest of a file that a step names, such as its keys; none where it can't be read.
+pub type Named<'a> = dyn Fn(&str) -> Option<Digest> + 'a;
+
 /// Everything that `plan` asks, in its order.
-pub fn questions(plan: &Plan) -> Result<Vec<(StepId, Question)>, json::Error> {
+pub fn questions(plan: &Plan, named: &Named<'_>) -> Result<Vec<(StepId, Question)>, json::Error> {
     let mut found = Vec::new();
     let mut askers = Askers::new(plan);
     for (number, step) in plan.steps.iter().enumerate() {
@@ -119,6 +134,14 @@ pub fn questions(plan: &Plan) -> Result<Vec<(StepId, Question)>, json::Error> {
                 ..
             } => Question::Git(git_question(url, revision, extras)),
             Operation::Http { url, sha256, .. } => Question::Http(url.clone(), *sha256),
+            Operation::Packages(packages) if packages.solved.is_none() => {
+                let (platform, mut by) = askers.next(step, id)?;
+                if !packages.keys.is_empty() {
+                    let keys: Vec<_> = packages.keys.iter().map(|key| named(key)).collect();
+                    by.selected = Digest::of(&json::to_vec(&(by.selected, keys))?);
+                }
+                Question::Packages(platform, by)
+            }
             Operation::Run(command) if command.network == Network::Default => {
                 let (platform, by) = askers.next(step, id)?;
                 Question::Command(platform, by)

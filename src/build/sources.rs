@@ -12,6 +12,7 @@ use super::error::Cause;
 use super::evaluate::{Evaluation, locked, single};
 use super::missing::explained;
 use super::outputs::Output;
+use super::policed;
 use super::questions::git_question;
 use crate::canon::event::{Outcome, Work};
 use crate::canon::{Digest, EntryPath, Epoch, TreeDigest};
@@ -21,8 +22,9 @@ use crate::inputs::pins::Unheld;
 use crate::inputs::{Context, Files, Layer, Origin, Stack, git, stage};
 use crate::layer::{Meta, Tree};
 use crate::lock;
-use crate::plan::step::{KeptRef, Revision};
+use crate::plan::step::{GitExtras, KeptRef, MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Selection, Step, step_key};
+use crate::policy::File;
 use crate::step::{Change, pack};
 use crate::store::RecordKind;
 
@@ -42,6 +44,7 @@ impl Evaluation<'_> {
             events,
             epoch,
             pins,
+            policy,
             ..
         } = self.settings;
         let work = events.start(&step.name);
@@ -53,8 +56,14 @@ impl Evaluation<'_> {
             Some(_) => None,
             None => pins.file(url)?,
         };
-        let digest = sha256.map(|digest| (digest, By::Recipe));
+        let by = match policy.is_empty() {
+            true => By::Recipe,
+            false => By::Policy,
+        };
+        let digest = sha256.map(|digest| (digest, by));
         let digest = digest.or(held.as_ref().map(|file| (&file.sha256, By::Lock)));
+        let proposed = pins.proposed().file(url);
+        let digest = digest.or(proposed.as_ref().map(|digest| (digest, By::Provenance)));
         let is_cached = digest.is_some_and(|(digest, _)| store.blob(digest).is_some());
         let wanted = Wanted {
             url,
@@ -63,6 +72,11 @@ impl Evaluation<'_> {
             offline: pins.is_offline(),
         };
         let Fetched { blob, modified } = http::fetch(wanted, store, events)?;
+        let asked = File {
+            url: url.to_owned(),
+            sha256: sha256.copied(),
+        };
+        policy.resolved_file(&asked, file_name, blob.digest)?;
         let modified = held.map_or(modified, |file| file.modified);
         let file = lock::File {
             sha256: blob.digest,
@@ -246,6 +260,32 @@ impl Evaluation<'_> {
         Ok(files)
     }
 
+    /// What a name of a commit means today; once in a build.
+    fn resolved(&self, url: &str, wanted: &MovingRef) -> Result<Resolved, Cause> {
+        let mut commits = locked(&self.commits);
+        Ok(match commits.entry((url.to_owned(), wanted.clone())) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(place) => {
+                let remote = self.remote(url)?;
+                let resolved = git::resolve(&remote, wanted, &self.settings.store)?;
+                place.insert(resolved).clone()
+            }
+        })
+    }
+
+    /// What a provenance says that a name of a commit meant. It doesn't say what the ref itself
+    /// was, which `.git` is to have.
+    fn proposed(&self, url: &str, wanted: &MovingRef, extras: &GitExtras) -> Option<Resolved> {
+        let proposed = self.settings.pins.proposed();
+        let commit = proposed.commit(url, wanted.name.as_deref())?;
+        let mut checksum = wanted.checksum.iter();
+        let is_meant = checksum.all(|checksum| commit.starts_with(checksum.as_str()));
+        (is_meant && !extras.keep_git_dir).then(|| Resolved {
+            commit: commit.to_owned(),
+            named: None,
+        })
+    }
+
     /// A repository, and what the caller gives for it.
     fn remote<'r>(&'r self, url: &'r str) -> Result<Remote<'r>, git::Error> {
         let login = self.plan.logins.get(url);
@@ -265,7 +305,7 @@ impl Evaluation<'_> {
             url,
             revision,
             extras,
-            ..
+            selection,
         } = &mut step.operation
         else {
             return Err(Cause::Bug("a step that is no commit was asked for one"));
@@ -290,21 +330,24 @@ impl Evaluation<'_> {
                     (Some(held), Resolved { commit, named })
                 }
                 None if pins.is_offline() => return Err(Cause::Offline(name)),
-                None => {
-                    let mut commits = locked(&self.commits);
-                    let resolved = match commits.entry((url.clone(), wanted.clone())) {
-                        Entry::Occupied(known) => known.get().clone(),
-                        Entry::Vacant(place) => {
-                            let remote = self.remote(url)?;
-                            let resolved = git::resolve(&remote, wanted, &self.settings.store)?;
-                            place.insert(resolved).clone()
-                        }
-                    };
-                    (None, resolved)
-                }
+                None => match self.proposed(url, wanted, extras) {
+                    Some(resolved) => (None, resolved),
+                    None => (None, self.resolved(url, wanted)?),
+                },
             },
         };
         let Resolved { commit, named } = resolved;
+        let meaning = policed::Meaning {
+            url,
+            revision,
+            selection,
+        };
+        self.settings.policy.resolved_commit(
+            &meaning.repository(),
+            meaning.folder(),
+            extras.keep_git_dir,
+            &commit,
+        )?;
         *revision = Revision::Commit(commit.clone());
         extras.kept_ref = named.clone().filter(|_| extras.keep_git_dir);
         Ok(Pinned {

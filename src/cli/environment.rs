@@ -14,6 +14,8 @@ use super::exit::Failure;
 use crate::canon::event::Events;
 use crate::canon::{Epoch, Platform};
 use crate::inputs::base::Registries;
+use crate::inputs::debian::PackageSettings;
+use crate::plan::packages::Distribution;
 use crate::registry::{Client, Paths, Settings, proxies};
 use crate::store::Store;
 use crate::ui::progress::{self, Mode};
@@ -222,6 +224,23 @@ impl Environment {
         variable(name)?.into_string().ok()
     }
 
+    /// Where packages come from, and what time it is.
+    pub fn packages(&self) -> PackageSettings {
+        let given = [
+            (Distribution::Debian, "CAIRN_DEBIAN_MIRROR"),
+            (Distribution::Ubuntu, "CAIRN_UBUNTU_MIRROR"),
+        ];
+        let given = given.into_iter().filter_map(|(of, name)| {
+            let mirror = self.variable(name).filter(|value| !value.is_empty())?;
+            Some((of, mirror))
+        });
+        PackageSettings {
+            mirrors: given.collect(),
+            host: super::apt::archives(),
+            now: now(),
+        }
+    }
+
     /// The store's place, for people.
     pub fn store_name(&self) -> String {
         self.store
@@ -238,6 +257,15 @@ impl Environment {
 )]
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a signature says of the time is compared with it, and nothing else"
+)]
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
 }
 
 #[expect(

@@ -4,7 +4,7 @@
 //!
 //! What a recipe or the command line names and is to be read – the recipe itself, a folder, a file
 //! of a context, commit, image or stage, a URL, a name in a registry – and isn't there or isn't
-//! given, can't be had: 3. Whatever is there and not what its digest says is 4, also where it was
+//! given, or that a source policy denies, can't be had: 3. Whatever is there and not what its digest says is 4, also where it was
 //! a blob of the store. All else that goes wrong is 1.
 
 use std::ops::Range;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::flags::ContextValue;
+use super::policies;
 use crate::build::{self, error::Cause};
 use crate::canon::event::Events;
 use crate::canon::login::redacted;
@@ -22,6 +23,7 @@ use crate::layer::codec::{Expansion, decompress};
 use crate::layer::scan::{Purpose, scan};
 use crate::layer::{Entry, Kind, Meta, Tree, read};
 use crate::plan::step::Revision;
+use crate::policy::{File, Policy, Repository};
 use crate::step::run::CommandSettings;
 use crate::store::Store;
 
@@ -45,23 +47,72 @@ pub struct Kept {
 /// Largest recipe, in bytes.
 const LARGEST_RECIPE: u64 = 16 << 20;
 
-/// Fetches what `value`, as `text` names it, means; nothing for a folder. `commands` has what
-/// servers are shown.
+/// What BuildKit calls the file that a context is fetched as.
+const CONTEXT_FILE: &str = "context";
+
+/// What is to be fetched.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// What it is.
+    pub value: &'a ContextValue,
+    /// As the arguments have it.
+    pub text: &'a str,
+}
+
+/// What `policy` puts in place of a context that is fetched.
+pub fn policed(value: ContextValue, policy: &Policy) -> Result<ContextValue, Failure> {
+    Ok(match value {
+        ContextValue::Git(mut git) => {
+            let (asked, keeps) = (repository(&git), git.keep_git_dir.unwrap_or(false));
+            let given = policy.repository(&asked, git.folder.as_deref(), keeps);
+            let given = given.map_err(policies::refused)?;
+            git.login = git.login.filter(|_| given.url == asked.url);
+            (git.url, git.name, git.checksum) = (given.url, given.name, given.checksum);
+            ContextValue::Git(git)
+        }
+        ContextValue::Http(Http { url, login }) => {
+            let asked = File { url, sha256: None };
+            let given = policy
+                .file(&asked, CONTEXT_FILE)
+                .map_err(policies::refused)?;
+            if given.sha256.is_some() {
+                let message = format!("`{}` is the context, and no policy can pin that", asked.url);
+                let problem = Problem::new(message).hint("fetch and check it before the build");
+                return Err(Failure::message(Code::Unavailable, problem));
+            }
+            let login = login.filter(|_| given.url == asked.url);
+            let url = given.url;
+            ContextValue::Http(Http { url, login })
+        }
+        other => other,
+    })
+}
+
+fn repository(git: &Git) -> Repository {
+    Repository {
+        url: git.url.clone(),
+        name: git.name.clone(),
+        checksum: git.checksum.clone(),
+    }
+}
+
+/// Fetches what is asked for; nothing for a folder. `commands` has what servers are shown.
 pub fn fetch(
-    value: &ContextValue,
-    text: &str,
+    asked: Asked<'_>,
     environment: &Environment,
     commands: &CommandSettings,
+    policy: &Policy,
     events: &Events,
 ) -> Result<Option<Fetched>, Failure> {
-    let text = redacted(text);
+    let text = redacted(asked.text);
     let fetcher = Fetcher {
         store: environment.store()?,
         text: &text,
         access: commands.access(),
+        policy,
         events,
     };
-    match value {
+    match asked.value {
         ContextValue::Folder(_) => Ok(None),
         ContextValue::Git(git) => {
             let kept = fetcher.git(git, environment)?;
@@ -91,6 +142,7 @@ struct Fetcher<'a> {
     store: Store,
     text: &'a str,
     access: Access<'a>,
+    policy: &'a Policy,
     events: &'a Events,
 }
 
@@ -127,6 +179,10 @@ impl Fetcher<'_> {
                 resolved.commit
             }
         };
+        let (asked, keeps) = (repository(git), extras.keep_git_dir);
+        let folder = git.folder.as_deref();
+        let judged = self.policy.resolved_commit(&asked, folder, keeps, &commit);
+        judged.map_err(policies::refused)?;
         self.events.note(format!("`{}` is {commit}", self.text));
         let checkout = git::check_out(&remote, &commit, &extras, &self.store).map_err(failed)?;
         let times = extras.commit_times.then_some(checkout.time);

@@ -7,18 +7,20 @@ use super::arguments;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::exported::put;
-use super::locked::{self, asked, listed};
+use super::locked::{self, asked, listed, questions};
 use super::recipe::{self, Planned};
 use super::wanted::reference;
-use super::{commands, inputs, interrupt, moved, print, writable};
-use crate::build::questions::{Question, questions};
+use super::{commands, inputs, interrupt, moved, policies, print, writable};
+use crate::build::questions::Question;
 use crate::build::{Settings, resolve};
 use crate::canon::Problem;
 use crate::inputs::Pins;
 use crate::inputs::pins::Unheld;
 use crate::lock::difference::difference;
-use crate::lock::{Asked, EpochFrom, Lock, LockedEpoch, OfPlatform, Record, write};
+use crate::lock::provenance::{self, Provenance};
+use crate::lock::{Asked, EpochFrom, Lock, LockedEpoch, OfPlatform, PackageSet, Record, write};
 use crate::plan::{Plan, StepId};
+use crate::policy;
 
 /// What is done with a lock.
 enum Doing {
@@ -64,7 +66,15 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
         let problem = Problem::new("there is no lock").hint("`cairn lock` makes one");
         return Err(Failure::message(Code::Failed, problem));
     }
-    let before = before.unwrap_or_default();
+    let mut before = before.unwrap_or_default();
+    let provenance = match &arguments.import_provenance {
+        Some(file) => provenance(file, environment)?,
+        None => Provenance::default(),
+    };
+    if let (None, Some(seconds)) = (&before.epoch, provenance.epoch) {
+        let from = EpochFrom::Given;
+        before.epoch = Some(LockedEpoch { seconds, from });
+    }
     let held = match &doing {
         Doing::Add | Doing::Check => before.clone(),
         Doing::Update(names) | Doing::Diff(names) => without(&before, names)?,
@@ -78,7 +88,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
             instant: environment.now(),
         },
     };
-    let pins = Pins::new(Some(held), unheld, false);
+    let pins = Pins::new(Some(held), unheld, false).proposing(provenance);
     let mut settings = Settings {
         no_cache_filter: arguments.commands.no_cache_filter.clone(),
         ..recipe.settings(environment, commands, pins, events())?
@@ -92,8 +102,9 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     } = recipe.plan(&settings.bases())?;
     settings.known = known;
     if matches!(doing, Doing::Check) {
-        return check(&plan, &before, &path);
+        return check(&plan, &before, &path, &settings);
     }
+    tell_besides(&plan, &settings)?;
     let is_kept = arguments.vendor.is_some() || arguments.push.is_some();
     let missing = missing(&plan, &settings, is_kept)?;
     resolve(&plan, &settings, &missing).map_err(|error| Failure::build(error, source))?;
@@ -132,7 +143,57 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     }
     drop(settings);
     print::to_stderr(&words);
+    match &arguments.write_policy {
+        Some(file) => write_policy(&after, file, environment),
+        None => Ok(()),
+    }
+}
+
+/// Reads a provenance.
+fn provenance(file: &Path, environment: &Environment) -> Result<Provenance, Failure> {
+    let failed = |reason: String| {
+        let shown = file.display();
+        Failure::new(
+            Code::Unavailable,
+            NoProvenance(format!("`{shown}`: {reason}")),
+        )
+    };
+    let text = policies::text(&environment.absolute(file), provenance::LARGEST).map_err(failed)?;
+    provenance::read(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// A provenance that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("can't use the provenance {0}")]
+struct NoProvenance(String);
+
+/// Says what the provenance names that the recipe doesn't ask for.
+fn tell_besides(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
+    let asked = asked(plan, settings)?;
+    let (mut images, mut refs, mut urls) = (Vec::new(), Vec::new(), Vec::new());
+    for question in &asked {
+        match question {
+            Question::Image(..) => images.push(question.name()),
+            Question::Git(name) => refs.push(name.as_str()),
+            Question::Http(url, _) => urls.push(url.as_str()),
+            Question::Command(..) | Question::Packages(..) => {}
+        }
+    }
+    let besides = settings.pins.proposed().besides(&images, &refs, &urls);
+    for name in besides {
+        let message = format!("the provenance names `{name}`, and the recipe doesn't ask for it");
+        settings.events.warn(message);
+    }
     Ok(())
+}
+
+/// Writes the source policy that says to BuildKit what the lock says; `-` is standard output.
+fn write_policy(lock: &Lock, file: &Path, environment: &Environment) -> Result<(), Failure> {
+    let text = policy::write::write(lock).map_err(|error| Failure::new(Code::Failed, error))?;
+    match file.as_os_str() == "-" {
+        true => print::to_stdout(&text),
+        false => put(&environment.absolute(file), &text),
+    }
 }
 
 /// The steps that ask what the lock doesn't hold; also those whose answers are to be brought into
@@ -140,7 +201,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
 fn missing(plan: &Plan, settings: &Settings, all: bool) -> Result<Vec<StepId>, Failure> {
     let none = Lock::default();
     let held = settings.pins.held().unwrap_or(&none);
-    let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
+    let asked = questions(plan, settings)?;
     let is_wanted = |question: &Question| match question {
         Question::Command(..) => !question.is_held(held),
         _ => all || !question.is_held(held),
@@ -221,11 +282,13 @@ fn after(plan: &Plan, before: &Lock, settings: &Settings, is_whole: bool) -> Res
         },
         false => before.clone(),
     };
-    let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
+    let asked = questions(plan, settings)?;
     let platforms: BTreeSet<_> = asked
         .iter()
         .filter_map(|(_, question)| match question {
-            Question::Image(platform, _) | Question::Command(platform, _) => Some(platform),
+            Question::Image(platform, _)
+            | Question::Packages(platform, _)
+            | Question::Command(platform, _) => Some(platform),
             Question::Git(_) | Question::Http(..) => None,
         })
         .collect();
@@ -245,25 +308,30 @@ fn after(plan: &Plan, before: &Lock, settings: &Settings, is_whole: bool) -> Res
     Ok(after)
 }
 
-/// Has commands that fetched the same as before keep their record: nothing has moved then, and
+/// Has steps that were answered the same as before keep their answer: nothing has moved then, and
 /// their clock doesn't either.
 fn keep_same(before: &Lock, after: &mut Lock) {
     for (platform, of) in &mut after.platforms {
-        let old = before.platforms.get(platform).into_iter();
-        let old: Vec<_> = old.flat_map(|of| &of.commands).collect();
-        for asked in &mut of.commands {
-            let same =
-                |old: &&&Asked<Record>| old.by == asked.by && old.answer.is_same(&asked.answer);
-            if let Some(old) = old.iter().find(same) {
-                asked.answer = old.answer.clone();
-            }
+        if let Some(old) = before.platforms.get(platform) {
+            keep(&old.commands, &mut of.commands, Record::is_same);
+            keep(&old.packages, &mut of.packages, PackageSet::is_same);
+        }
+    }
+}
+
+fn keep<T: Clone>(old: &[Asked<T>], new: &mut [Asked<T>], is_same: impl Fn(&T, &T) -> bool) {
+    for asked in new {
+        let mut old = old.iter();
+        let same = |old: &&Asked<T>| old.by == asked.by && is_same(&old.answer, &asked.answer);
+        if let Some(old) = old.find(same) {
+            asked.answer = old.answer.clone();
         }
     }
 }
 
 /// Fails where the lock isn't what the recipe asks for.
-fn check(plan: &Plan, lock: &Lock, path: &Path) -> Result<(), Failure> {
-    let asked = asked(plan)?;
+fn check(plan: &Plan, lock: &Lock, path: &Path, settings: &Settings) -> Result<(), Failure> {
+    let asked = asked(plan, settings)?;
     let missing: Vec<_> = asked
         .iter()
         .filter(|question| !question.is_held(lock))

@@ -9,13 +9,13 @@ use super::arguments::Locking;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::recipe::Recipe;
-use crate::build::Settings;
-use crate::build::questions::{Question, questions};
+use crate::build::questions::Question;
+use crate::build::{self, Settings};
 use crate::canon::{Epoch, Problem, Source};
 use crate::inputs::Pins;
 use crate::inputs::pins::Unheld;
 use crate::lock::{self, Lock};
-use crate::plan::Plan;
+use crate::plan::{Plan, StepId};
 
 /// Names that one message tells.
 const TOLD: usize = 5;
@@ -123,7 +123,7 @@ pub fn epoch(recipe: &Recipe, pins: &Pins, environment: &Environment) -> Result<
 
 /// Says what of `plan` nothing pins; an error where it has to be pinned.
 pub fn tell(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
-    let asked = asked(plan)?;
+    let asked = asked(plan, settings)?;
     let none = Lock::default();
     let lock = settings.pins.held();
     let loose: Vec<_> = asked
@@ -155,21 +155,27 @@ pub fn tell(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
         }
         (_, Some(_)) => {
             let events = &settings.events;
-            events.warn(format!("not in the lock: {names} (`cairn lock` adds it)"));
+            events.note(format!("not in the lock: {names} (`cairn lock` adds it)"));
             Ok(())
         }
         (_, None) => {
             let events = &settings.events;
-            events.warn(format!("not pinned: {names} (`cairn lock` pins it)"));
+            events.note(format!("not pinned: {names} (`cairn lock` pins it)"));
             Ok(())
         }
     }
 }
 
+/// What `plan` asks, and which step.
+pub fn questions(plan: &Plan, settings: &Settings) -> Result<Vec<(StepId, Question)>, Failure> {
+    let asked = build::questions(plan, settings);
+    asked.map_err(|error| Failure::new(error.kind().into(), error))
+}
+
 /// What `plan` asks.
-pub fn asked(plan: &Plan) -> Result<Vec<Question>, Failure> {
-    let asked = questions(plan).map_err(|error| Failure::new(Code::Failed, error))?;
-    Ok(asked.into_iter().map(|(_, question)| question).collect())
+pub fn asked(plan: &Plan, settings: &Settings) -> Result<Vec<Question>, Failure> {
+    let asked = questions(plan, settings)?.into_iter();
+    Ok(asked.map(|(_, question)| question).collect())
 }
 
 /// The names of questions, and for commands what is meant.

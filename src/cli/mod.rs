@@ -3,6 +3,7 @@
 //! In: arguments, the environment, the working directory: this room alone reads them. Out: the
 //! result on standard output, everything else on standard error, an exit code (`exit::Code`).
 
+mod apt;
 mod arguments;
 mod build;
 mod caches;
@@ -31,6 +32,7 @@ mod no_recipe;
 mod opened;
 mod output;
 mod plan;
+mod policies;
 mod print;
 mod progress;
 mod recipe;

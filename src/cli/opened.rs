@@ -11,13 +11,17 @@ use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::fetched::{self, Fetched, Kept};
 use super::flags::ContextValue;
-use super::no_recipe;
+use super::{no_recipe, policies};
 use crate::build::ignore_file::IgnoreFile;
 use crate::canon::event::Events;
 use crate::canon::login::redacted;
 use crate::canon::{Problem, Source, truth};
 use crate::frontend::{dockerfile, toml};
+use crate::policy::{Input, Policy};
 use crate::step::run::CommandSettings;
+
+/// What a source policy calls the folder of a recipe, as BuildKit does.
+const RECIPE: &str = "dockerfile";
 
 /// What a recipe is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +49,12 @@ pub struct Opened {
 }
 
 /// Finds the recipe and its context. `events` are asked for where something has to be fetched;
-/// `commands` has what servers are shown then.
+/// `commands` has what servers are shown then. What `policy` denies is not read.
 pub fn open(
     arguments: &Recipe,
     environment: &Environment,
     commands: &CommandSettings,
+    policy: &Policy,
     events: impl FnOnce() -> Events,
 ) -> Result<Opened, Failure> {
     let mut value = ContextValue::new(&arguments.context).map_err(|message| {
@@ -69,9 +74,20 @@ pub fn open(
             "put the recipe into the context, or name a file",
         ));
     }
+    if let ContextValue::Folder(_) | ContextValue::Stdin = &value {
+        let recipe = policy.permits(&Input::local(RECIPE));
+        recipe.map_err(policies::refused)?;
+    }
     let fetched = match &value {
         ContextValue::Folder(_) => None,
-        _ => fetched::fetch(&value, &arguments.context, environment, commands, &events())?,
+        _ => {
+            let value = fetched::policed(value.clone(), policy)?;
+            let asked = fetched::Asked {
+                value: &value,
+                text: &arguments.context,
+            };
+            fetched::fetch(asked, environment, commands, policy, &events())?
+        }
     };
     match (fetched, value) {
         // What a server has by one address is the recipe, whatever name is given.

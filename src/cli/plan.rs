@@ -1,12 +1,11 @@
 //! `cairn plan` and `cairn schema`.
 
-use super::arguments::Plan;
+use super::arguments::{Locking, Plan};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::recipe::Recipe;
-use super::{print, recipe};
+use super::{locked, print, recipe};
 use crate::frontend::toml;
-use crate::inputs::Pins;
 use crate::inputs::base::Bases;
 use crate::layer::codec::Expansion;
 use crate::plan::print as plan_print;
@@ -46,14 +45,16 @@ pub(super) fn planned(
     };
     let events = environment.events(Mode::Quiet);
     let (store, registries) = (environment.store()?, environment.registries(&events, false));
-    let folder = recipe.folder.clone();
+    let pins = locked::pins(&recipe, &Locking::default(), environment)?;
+    let (folder, policy) = (recipe.folder.clone(), recipe.policy.clone());
     let bases = Bases {
         store: &store,
         registries: &registries,
         folder: &folder,
         pull: false,
         limit: Expansion::default(),
-        pins: &Pins::default(),
+        pins: &pins,
+        policy: &policy,
         events: &events,
     };
     Ok(recipe.plan(&bases)?.plan)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::arguments::{self, Network};
 use super::check::Warnings;
@@ -11,9 +12,10 @@ use super::fetched::Kept;
 use super::flags;
 use super::locked;
 use super::opened::{self, Language, Opened};
-use crate::build::Settings;
+use super::policies;
 use crate::build::bases::{self, Known, Unplanned};
 use crate::build::ignore_file::IgnoreFile;
+use crate::build::{Settings, policed};
 use crate::canon::event::Events;
 use crate::canon::{Epoch, Platform, Problem, Source};
 use crate::frontend::dockerfile::{self, Bases, build_argument, syntax::Dockerfile};
@@ -22,6 +24,7 @@ use crate::inputs::{self, Pins};
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
 use crate::plan::{self, Plan};
+use crate::policy::Policy;
 use crate::step::run::CommandSettings;
 
 /// A recipe that was read.
@@ -36,6 +39,10 @@ pub struct Recipe {
     pub lock: Option<PathBuf>,
     pub source: Source,
     kept: Option<Kept>,
+    /// Which inputs it may have.
+    pub policy: Arc<Policy>,
+    /// Whether its context was had from a server.
+    is_fetched: bool,
     pub options: Options,
     content: Content,
 }
@@ -67,6 +74,7 @@ pub fn read(
     commands: &CommandSettings,
     events: impl FnOnce() -> Events,
 ) -> Result<Recipe, Failure> {
+    let policy = policies::read(arguments.source_policy_file.as_deref(), environment)?;
     let Opened {
         language,
         source,
@@ -75,7 +83,7 @@ pub fn read(
         ignore_file,
         lock,
         kept,
-    } = opened::open(arguments, environment, commands, events)?;
+    } = opened::open(arguments, environment, commands, &policy, events)?;
     if let (Language::Toml, Some(flag)) = (language, arguments.dockerfile.given()) {
         return Err(Failure::usage(
             format!(
@@ -110,6 +118,8 @@ pub fn read(
             lock,
             source,
             kept,
+            policy: Arc::new(policy),
+            is_fetched: arguments.is_fetched() && arguments.context != "-",
             options,
             content,
         }),
@@ -241,8 +251,10 @@ impl Recipe {
             no_cache: false,
             no_cache_filter: Vec::new(),
             commands,
+            packages: environment.packages(),
             on_failure: None,
             pins,
+            policy: Arc::clone(&self.policy),
             search_path: environment.search_path.clone(),
             events,
         })
@@ -291,7 +303,10 @@ impl Recipe {
     /// Its plan, or what is wrong with it; itself where images have to be looked up for that.
     pub fn plan_alone(self) -> Result<Result<Plan, Failure>, Box<Recipe>> {
         let file = match self.content {
-            Content::Toml(plan) => return Ok(Ok(*plan)),
+            Content::Toml(plan) => {
+                let plan = policed::plan(&self.policy, *plan, self.is_fetched, |_| {});
+                return Ok(plan.map_err(|error| Failure::build(error, self.source)));
+            }
             Content::Dockerfile(ref file) => file,
         };
         let known = Bases::new();
@@ -300,7 +315,12 @@ impl Recipe {
             Ok(_) => return Err(Box::new(self)),
             Err(problems) => Err(problems),
         };
-        Ok(planned.map_err(|problems| Failure::recipe(problems, self.source)))
+        let plan = match planned {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(Err(Failure::recipe(problems, self.source))),
+        };
+        let plan = policed::plan(&self.policy, plan, self.is_fetched, |_| {});
+        Ok(plan.map_err(|error| Failure::build(error, self.source)))
     }
 
     /// Its plan; what a Dockerfile begins with is looked up in `bases`.
@@ -310,14 +330,23 @@ impl Recipe {
             Content::Dockerfile(file) => bases::plan(file, &self.options, bases),
         };
         match planned {
-            Ok((plan, known)) => Ok(Planned {
-                warnings: Warnings::of_build(&self, &known),
-                remarks: self.remarks(&known),
-                plan,
-                source: self.source,
-                known,
-                kept: self.kept,
-            }),
+            Ok((plan, known)) => {
+                let (warnings, remarks) = (Warnings::of_build(&self, &known), self.remarks(&known));
+                let (source, policy) = (self.source, self.policy);
+                let tell = |text| bases.events.note(text);
+                let plan = match policed::plan(&policy, plan, self.is_fetched, tell) {
+                    Ok(plan) => plan,
+                    Err(error) => return Err(Failure::build(error, source)),
+                };
+                Ok(Planned {
+                    warnings,
+                    remarks,
+                    plan,
+                    source,
+                    known: policed::known(&policy, known),
+                    kept: self.kept,
+                })
+            }
             Err(Unplanned::Problems(problems)) => Err(Failure::recipe(problems, self.source)),
             Err(Unplanned::Base(error)) => {
                 let slips = Warnings::of_all(&self, &Known::new()).slips();

@@ -13,6 +13,7 @@ use crate::canon::{Digest, Platform, Reference};
 use crate::layer::codec::Expansion;
 use crate::lock;
 use crate::plan::Source;
+use crate::policy::{Input, Policy, Refusal};
 use crate::registry::{self, Client};
 use crate::store::Store;
 
@@ -40,6 +41,9 @@ pub enum Error {
     /// The lock.
     #[error(transparent)]
     NotHeld(#[from] NotHeld),
+    /// The source policy.
+    #[error(transparent)]
+    Policy(#[from] Refusal),
     /// Another image than the lock says.
     #[error(
         "`{name}` is not what the lock says\n  expected {expected}\n  got      {got}\nhint: `cairn lock --update {name}` takes what it is today"
@@ -89,12 +93,14 @@ pub struct Bases<'a> {
     pub limit: Expansion,
     /// What names are held to.
     pub pins: &'a Pins,
+    /// Which of them may be had.
+    pub policy: &'a Policy,
     /// Whoever watches.
     pub events: &'a Events,
 }
 
 impl Bases<'_> {
-    /// The image of `source` for `platform`.
+    /// The image of `source` for `platform`, or the one that the policy puts in its place.
     ///
     /// A name that the store has, because it was built or pulled by that name, is taken from
     /// there; any other is asked for at its registry each time, as a tag may have moved. What has
@@ -102,11 +108,24 @@ impl Bases<'_> {
     pub fn get(&self, source: &Source, platform: &Platform) -> Result<BaseImage, Error> {
         match source {
             Source::Registry(reference) => {
+                let reference = &self.policy.image(reference)?;
                 let held = self.pins.image(reference, platform)?;
+                if let Some(held) = &held {
+                    self.policy.resolved_image(reference, held.named())?;
+                }
                 let (descriptor, image) = match held {
                     Some(held) => self.held(reference, platform, &held)?,
-                    None => self.named(reference, platform)?,
+                    None => {
+                        let proposed = self.pins.proposed().image(reference, platform);
+                        let digest = proposed.or(reference.digest);
+                        let meant = Reference {
+                            digest,
+                            ..reference.clone()
+                        };
+                        self.named(&meant, platform)?
+                    }
                 };
+                self.policy.resolved_image(reference, descriptor)?;
                 let manifest = image.descriptor.digest;
                 let index = (descriptor != manifest).then_some(descriptor);
                 let found = lock::Image { index, manifest };
@@ -114,6 +133,8 @@ impl Bases<'_> {
                 Ok(image)
             }
             Source::Layout { path, name } => {
+                let asked = Input::layout(path, name.as_deref());
+                self.policy.permits(&asked)?;
                 let descriptor = layout::import(
                     &self.folder.join(path),
                     name.as_deref(),

@@ -61,15 +61,21 @@ pub const BRING: &str = "`cairn pull --inputs` or a build without `--offline` br
 pub enum By {
     /// The recipe.
     Recipe,
+    /// The recipe, or a source policy that changes what it says.
+    Policy,
     /// The lock.
     Lock,
+    /// A provenance that the lock begins with.
+    Provenance,
 }
 
 impl By {
     fn way_out(self, url: &str) -> String {
         match self {
             By::Recipe => "put their digest into the recipe".to_owned(),
+            By::Policy => "put their digest where it stands".to_owned(),
             By::Lock => format!("take them into the lock: `cairn lock --update {url}`"),
+            By::Provenance => "lock it without the provenance".to_owned(),
         }
     }
 }
@@ -78,7 +84,9 @@ impl std::fmt::Display for By {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             By::Recipe => "the recipe",
+            By::Policy => "the recipe or the source policy",
             By::Lock => "the lock",
+            By::Provenance => "the provenance",
         })
     }
 }
@@ -177,7 +185,8 @@ pub(super) fn moved_repository(url: &str, authorization: &Authorization) -> Opti
     (response.status().is_success() && place != url).then(|| place.to_owned())
 }
 
-fn client() -> reqwest::ClientBuilder {
+/// A client as all that is fetched here has it.
+pub(super) fn client() -> reqwest::ClientBuilder {
     // A second installation is refused, and the first serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

@@ -8,6 +8,7 @@ pub mod access;
 pub mod base;
 pub mod beneath;
 pub mod context;
+pub mod debian;
 pub mod files;
 pub mod git;
 pub mod host_file;

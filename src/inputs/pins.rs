@@ -6,6 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::canon::{Platform, Reference};
+use crate::lock::provenance::Provenance;
 use crate::lock::{Asked, Asker, Commit, File, Image, Lock, OfPlatform, PackageSet, Record};
 
 /// What is done about a name that the lock doesn't hold.
@@ -42,6 +43,7 @@ pub struct Pins {
     held: Option<Lock>,
     unheld: Unheld,
     offline: bool,
+    proposed: Provenance,
     found: Mutex<Lock>,
 }
 
@@ -52,8 +54,19 @@ impl Pins {
             held,
             unheld,
             offline,
+            proposed: Provenance::default(),
             found: Mutex::default(),
         }
+    }
+
+    /// The same, where names that aren't held mean what `proposed` says, as far as it does.
+    pub fn proposing(self, proposed: Provenance) -> Pins {
+        Pins { proposed, ..self }
+    }
+
+    /// What names that aren't held are to mean.
+    pub fn proposed(&self) -> &Provenance {
+        &self.proposed
     }
 
     /// The lock.

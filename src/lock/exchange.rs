@@ -67,10 +67,14 @@ pub struct Request {
     pub sent: Option<Body>,
 }
 
+/// The status of no answer: the server could not be reached or broke off, each time that it was
+/// asked, and the command went on all the same.
+pub const NO_ANSWER: u16 = 0;
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Response {
-    /// 200, …
+    /// 200, …; [`NO_ANSWER`].
     pub status: u16,
     /// Header fields that matter, by lower-case name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

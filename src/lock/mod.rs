@@ -8,6 +8,7 @@ pub mod difference;
 pub mod exchange;
 pub mod package;
 pub mod package_url;
+pub mod provenance;
 pub mod read;
 pub mod seal;
 pub mod write;
@@ -15,7 +16,7 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
-pub use exchange::{Body, Exchange, Record, Request, Response};
+pub use exchange::{Body, Exchange, NO_ANSWER, Record, Request, Response};
 pub use package::{Package, PackageSet, Release};
 
 use std::collections::BTreeMap;
@@ -147,4 +148,12 @@ pub fn git_name(url: &str, name: Option<&str>, submodules: bool, git_dir: bool) 
     let submodules = if submodules { "+submodules" } else { "" };
     let git_dir = if git_dir { "+git-dir" } else { "" };
     format!("{url}#{}{submodules}{git_dir}", name.unwrap_or("HEAD"))
+}
+
+/// URL and ref of what [`git_name`] makes; no ref is the server's `HEAD`.
+pub fn git_parts(name: &str) -> (&str, Option<&str>) {
+    let (url, name) = name.rsplit_once('#').unwrap_or((name, "HEAD"));
+    let name = name.strip_suffix("+git-dir").unwrap_or(name);
+    let name = name.strip_suffix("+submodules").unwrap_or(name);
+    (url, Some(name).filter(|name| *name != "HEAD"))
 }

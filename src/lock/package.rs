@@ -19,6 +19,13 @@ pub struct PackageSet {
     pub packages: Vec<Package>,
 }
 
+impl PackageSet {
+    /// Whether the same packages were solved, whatever list they stood in.
+    pub fn is_same(&self, other: &PackageSet) -> bool {
+        self.packages == other.packages
+    }
+}
+
 /// A signed list of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,4 +54,7 @@ pub struct Package {
     pub sha256: Digest,
     /// Bytes.
     pub size: u64,
+    /// Whether it is there for others alone: nobody asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
 }

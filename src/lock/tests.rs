@@ -46,6 +46,7 @@ fn full() -> Lock {
         url: "http://example.org/curl.deb".to_owned(),
         sha256: digest("deb"),
         size: 3,
+        automatic: true,
     };
     let release = Release {
         url: "http://example.org/InRelease".to_owned(),

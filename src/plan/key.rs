@@ -18,8 +18,8 @@
 //!
 //! Names, stages and places in the recipe don't enter: they change no byte of a layer.
 //!
-//! The keys of `context`, and of an `image` without a digest, name a question and not its answer
-//! ([`Operation::is_decided_by_key`]).
+//! The keys of `context`, of an `image` without a digest, and of `packages` that aren't solved, name
+//! a question and not its answer ([`Operation::is_decided_by_key`]).
 
 use serde::Serialize;
 

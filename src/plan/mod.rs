@@ -9,6 +9,7 @@ pub mod config;
 pub mod key;
 pub mod mode;
 pub mod name;
+pub mod packages;
 pub mod print;
 pub mod step;
 
@@ -16,6 +17,7 @@ pub use command::Command;
 pub use config::ConfigChange;
 pub use key::{OutputDigest, fetching_key, step_key};
 pub use mode::Mode;
+pub use packages::Packages;
 pub use step::{Operation, Selection, Source, Step, StepId};
 
 use std::collections::BTreeMap;

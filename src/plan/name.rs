@@ -4,6 +4,7 @@
 //! recipes that say the same give the same image.
 
 use super::command::Command;
+use super::packages::{Packages, Variant};
 use super::step::{Destination, MovingRef, Revision, Source};
 use super::{Operation, Selection};
 
@@ -64,8 +65,23 @@ pub fn step(operation: &Operation, copied: &[&Operation], from: &str) -> String 
             format!("remove {}", several(&shown))
         }
         Operation::Run(command) => format!("run {}", shown_command(command)),
+        Operation::Packages(packages) => shown_packages(packages),
         Operation::Merge => "link".to_owned(),
     }
+}
+
+/// Who made them, which suite they are of, and which are asked for.
+fn shown_packages(packages: &Packages) -> String {
+    let distribution = packages.distribution.name();
+    let suites = packages
+        .archives
+        .iter()
+        .map(|archive| archive.suite.clone());
+    let mut words = vec![format!("packages {distribution}")];
+    words.extend(suites.take(1));
+    words.extend((packages.variant == Variant::Minbase).then(|| "minbase".to_owned()));
+    words.extend(Some(several(&packages.install)).filter(|text| !text.is_empty()));
+    words.join(" ")
 }
 
 /// What a step is called that puts the layer of the step called `name` over others.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Command, Mode};
+use super::{Command, Mode, Packages};
 use crate::canon::{Digest, EntryPath, Platform, Reference};
 
 /// A step of one plan: its place in [`super::Plan::steps`].
@@ -152,6 +152,8 @@ pub enum Operation {
     /// Adds a layer with what a command changes. Inputs: layers, then the sources of its mounts
     /// that have one ([`super::command::MountKind::has_input`]), layers or files, in their order.
     Run(Box<Command>),
+    /// Adds a layer with packages of a distribution, and what configuring them made. Input: layers.
+    Packages(Box<Packages>),
     /// The layers of the second over those of the first, which they do not depend on
     /// (`COPY --link`). Inputs: layers, layers.
     Merge,
@@ -292,6 +294,7 @@ impl Operation {
             Operation::Image { source, .. } => {
                 matches!(source, Source::Registry(reference) if reference.digest.is_some())
             }
+            Operation::Packages(packages) => packages.solved.is_some(),
             _ => true,
         }
     }
@@ -314,7 +317,8 @@ impl Operation {
             | Operation::File { .. }
             | Operation::Directory { .. }
             | Operation::Symlink { .. }
-            | Operation::Run(_) => true,
+            | Operation::Run(_)
+            | Operation::Packages(_) => true,
         }
     }
 

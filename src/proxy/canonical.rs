@@ -24,17 +24,21 @@ const ASKED: [&str; 8] = [
 
 /// Fields of an answer that programs go by. What differs each time (`date`, `age`, the numbers that
 /// servers give requests) is not among them, nor cookies.
-const KEPT: [&str; 24] = [
+const KEPT: [&str; 31] = [
     "accept-ranges",
     "allow",
     "api-version",
     "cache-control",
+    "content-digest",
     "content-disposition",
     "content-encoding",
     "content-language",
     "content-location",
+    "content-md5",
     "content-range",
     "content-type",
+    "dav",
+    "digest",
     "docker-content-digest",
     "docker-distribution-api-version",
     "etag",
@@ -43,17 +47,20 @@ const KEPT: [&str; 24] = [
     "link",
     "location",
     "pragma",
+    "repr-digest",
     "retry-after",
     "vary",
     "www-authenticate",
+    "x-goog-hash",
+    "x-next-page",
     "x-pypi-last-serial",
     "x-repo-commit",
     "x-total-count",
 ];
 
 /// Further ones by how their names begin: checksums of Maven's repositories and of large files,
-/// gRPC's status.
-const KEPT_BEGINNINGS: [&str; 3] = ["x-checksum-", "x-linked-", "grpc-"];
+/// what Subversion's servers can, gRPC's status.
+const KEPT_BEGINNINGS: [&str; 4] = ["x-checksum-", "x-linked-", "svn-", "grpc-"];
 
 /// Parameters of a query that are, or belong to, a signature or a token; by lower-case name.
 const SECRETS: [&str; 22] = [
@@ -174,6 +181,64 @@ fn clean_query(query: &str) -> String {
         !(is_secret(&name) || is_signed && SIGNED.contains(&&*name))
     });
     kept.collect::<Vec<_>>().join("&")
+}
+
+/// What stands for a secret.
+const MASKED: &str = "***";
+
+/// `url` with `***` in place of each part of its path, and of each value of its query, that `mask`
+/// changes.
+pub fn masked(url: &str, mask: &dyn Fn(&str) -> String) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let rest = url.get(start..).unwrap_or_default();
+    let start = start + rest.find(['/', '?']).unwrap_or(rest.len());
+    let (server, rest) = url.split_at(start);
+    let is_secret = |text: &str| {
+        let plain = url::form_urlencoded::parse(text.as_bytes());
+        let plain: String = plain
+            .map(|(name, value)| format!("{name}{value}"))
+            .collect();
+        mask(text) != text || mask(&plain) != plain
+    };
+    let part = |part: &str| match is_secret(part) {
+        true => MASKED.to_owned(),
+        false => part.to_owned(),
+    };
+    let parameter = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) => format!("{}={}", part(name), part(value)),
+        None => part(parameter),
+    };
+    let joined = |parts: Vec<String>, by: &str| parts.join(by);
+    let (path, query) = match rest.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (rest, None),
+    };
+    let path = joined(path.split('/').map(part).collect(), "/");
+    let query = query.map(|query| joined(query.split('&').map(parameter).collect(), "&"));
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    format!("{server}{path}{query}")
+}
+
+/// Whether a recorded URL has secrets in it.
+pub fn is_masked(url: &str) -> bool {
+    url.contains(MASKED)
+}
+
+/// Whether `url` is `recorded` but for secrets, whoever's they are.
+pub fn matches(recorded: &str, url: &str) -> bool {
+    let (mut recorded, mut url) = (recorded.split(MASKED), url);
+    let Some(rest) = recorded.next().and_then(|first| url.strip_prefix(first)) else {
+        return false;
+    };
+    url = rest;
+    for after in recorded {
+        let end = url.find(['/', '?', '&']).unwrap_or(url.len());
+        let Some(rest) = url.get(end..).and_then(|rest| rest.strip_prefix(after)) else {
+            return false;
+        };
+        url = rest;
+    }
+    url.is_empty()
 }
 
 /// The fields of a request that are recorded.
@@ -349,6 +414,32 @@ mod tests {
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(kept(&answered), expected.into());
+    }
+
+    #[test]
+    fn secrets_in_urls_are_masked_and_any_other_stands_for_them() {
+        let mask = |text: &str| text.replace("s3 cret", "***").replace("pa55", "***");
+        for (url, expected) in [
+            ("https://pa55.h/a/b?c=d", "https://pa55.h/a/b?c=d"),
+            ("https://h/tokpa55/b", "https://h/***/b"),
+            ("https://h/a?x=s3+cret&y=2", "https://h/a?x=***&y=2"),
+            ("https://h/a/s3%20cret", "https://h/a/***"),
+        ] {
+            assert_eq!(masked(url, &mask), expected);
+            assert!(matches(expected, url));
+        }
+        for (recorded, url, is_same) in [
+            ("https://h/***/b?k=***&z", "https://h/1/b?k=22&z", true),
+            ("https://h/***/b", "https://h/1/2/b", false),
+            ("https://h/***", "https://h/1", true),
+            ("https://h/***", "https://h/1?x", false),
+            ("https://h/***/b", "https://h/1/c", false),
+            ("https://h/a", "https://h/a", true),
+            ("https://h/a", "https://h/ab", false),
+        ] {
+            assert_eq!(matches(recorded, url), is_same, "{recorded} {url}");
+        }
+        assert!(is_masked("https://h/***") && !is_masked("https://h/*"));
     }
 
     #[test]

@@ -27,6 +27,8 @@ use super::{Error, Shared, names, runtime, serve};
 const SILENCE: Duration = Duration::from_secs(30);
 /// Bytes that are looked at to tell what is spoken.
 const FIRST: usize = 64;
+/// Requests that may be under way on one connection of HTTP/2.
+const MOST_STREAMS: u32 = 100;
 /// What TLS begins with: a handshake record (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 /// Bytes of the longest method.
@@ -250,12 +252,15 @@ async fn requests(shared: Arc<Shared>, stream: Box<dyn Stream>, origin: Origin) 
         .http1()
         .auto_date_header(false)
         .half_close(true)
+        // A program may come back to a connection after a long while.
+        .header_read_timeout(None)
         .title_case_headers(true)
         .timer(TokioTimer::new());
     server
         .http2()
         .auto_date_header(false)
         .adaptive_window(true)
+        .max_concurrent_streams(MOST_STREAMS)
         .timer(TokioTimer::new());
     let io = TokioIo::new(stream);
     let served = server.serve_connection_with_upgrades(io, service).await;

@@ -61,6 +61,11 @@ pub enum Error {
         /// What is wrong with it.
         source: store::Error,
     },
+    /// More requests than a record may have.
+    #[error(
+        "the command makes more than {0} requests, which no lock can hold\nhint: fetch an archive of all of it instead, or give the command the host's network: `RUN --network=host`"
+    )]
+    TooMany(usize),
     /// An answer that never came to its end.
     #[error("`{0}` doesn't come to an end, so that it can't be recorded")]
     Unfinished(String),

@@ -27,6 +27,7 @@ mod nearest;
 mod recorder;
 mod replayer;
 mod runtime;
+mod secrets;
 mod serve;
 mod spool;
 mod upstream;
@@ -52,6 +53,9 @@ use authority::Authority;
 use names::Verdict;
 use recorder::Recorder;
 use replayer::Replayer;
+
+/// Gives a text with `***` in place of what the caller's secrets hold.
+pub type Mask = Arc<dyn Fn(&str) -> String + Send + Sync>;
 
 /// Where the answers come from.
 #[derive(Debug, Clone)]
@@ -86,6 +90,7 @@ struct Shared {
     date: http::HeaderValue,
     /// Addresses of the step's `/etc/hosts`, by name.
     hosts: BTreeMap<String, IpAddr>,
+    mask: Mask,
     reach: Reach,
     store: Store,
     answers: Answers,
@@ -114,13 +119,15 @@ struct Trouble {
 const MOST_NOTES: usize = 20;
 
 impl Proxy {
-    /// Starts it; `hosts` are the names of the step's `/etc/hosts` ([`crate::sandbox::Request`]).
+    /// Starts it; `hosts` are the names of the step's `/etc/hosts` ([`crate::sandbox::Request`]),
+    /// and `mask` hides secrets that stand in URLs.
     ///
     /// # Errors
     /// Where the machine gives no randomness, pipe or temporary folder.
     pub fn start(
         source: Source,
         hosts: &[(String, String)],
+        mask: Mask,
         store: &Store,
     ) -> Result<Proxy, Error> {
         let reach = Reach {
@@ -149,6 +156,7 @@ impl Proxy {
                 authority: Authority::new(instant)?,
                 date: serve::date(instant),
                 hosts: hosts.collect(),
+                mask,
                 reach,
                 store: store.clone(),
                 answers,

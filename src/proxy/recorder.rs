@@ -1,10 +1,10 @@
 //! Recording: requests go to the world, and what comes is kept.
 //!
 //! In: requests. Out: answers as they come, and at the end a [`Record`], whose bodies are in the store.
-//! What a server breaks off, or never says, isn't recorded; what a program doesn't read to its end
-//! is, whole.
+//! What a server breaks off, or never says, isn't recorded but as no answer, where the command went
+//! on without; what a program doesn't read to its end is, whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::body::{Body, Sink, pieces};
 use super::names::Verdict;
+use super::secrets::{self, LARGEST};
 use super::serve::{Asked, Broken, not_modified, response};
 use super::upstream::{Upstream, cause};
 use super::{Error, Shared, canonical, dial, runtime};
@@ -32,6 +33,11 @@ use crate::store::{Batch, BatchWriter, Store};
 const SILENCE: Duration = Duration::from_secs(120);
 /// How long answers may take to their end after the step has ended.
 const REST: Duration = Duration::from_secs(300);
+
+/// Requests that a record may have.
+pub const MOST_REQUESTS: usize = 200_000;
+/// Names that a step may ask for; there are no others.
+const MOST_NAMES: usize = 10_000;
 
 /// The fields of an answer that the program gets as they are, though the record has less of them,
 /// or nothing.
@@ -58,6 +64,8 @@ struct State {
     asked: u64,
     /// With the number of each request.
     exchanges: Vec<(u64, Exchange)>,
+    /// Requests that got no answer, or not all of it.
+    failed: Vec<(u64, lock::Request)>,
     names: BTreeMap<String, Verdict>,
     /// The URLs of answers on their way, by the number of the request.
     begun: BTreeMap<u64, String>,
@@ -90,6 +98,9 @@ impl Recorder {
         if let Some(known) = self.state().names.get(name) {
             return *known;
         }
+        if self.state().names.len() >= MOST_NAMES {
+            return Verdict::Missing;
+        }
         let exists = self.upstream.is_proxied(name)
             || dial::resolve(name, 0)
                 .await
@@ -112,10 +123,19 @@ impl Recorder {
             state.asked += 1;
             state.asked
         };
+        if number > MOST_REQUESTS as u64 {
+            shared.fail(Error::TooMany(MOST_REQUESTS));
+            return Err(Broken);
+        }
         let (answer, answered) = oneshot::channel();
         let shared = Arc::clone(shared);
         // By itself: that a program doesn't wait for it makes it no other answer.
-        runtime::spawn(async move { self.exchange(&shared, number, asked, answer).await });
+        runtime::spawn(async move {
+            tokio::select! {
+                () = shared.over.cancelled() => {}
+                () = self.exchange(&shared, number, asked, answer) => {}
+            }
+        });
         answered.await.map_err(|_| Broken)
     }
 
@@ -131,6 +151,8 @@ impl Recorder {
         let failed = |cause: String| {
             let (method, url) = (&asked.method, &asked.request.url);
             shared.note(format!("{method} {url}: {cause}"));
+            let failed = (number, asked.request.clone());
+            self.state().failed.push(failed);
         };
         let came = match self.send(&asked).await {
             Ok(came) => came,
@@ -139,6 +161,9 @@ impl Recorder {
         let _begun = Begun::new(self, number, &asked.request.url);
         let (parts, body) = came.into_parts();
         let mut kept = canonical::kept(&parts.headers);
+        for value in kept.values_mut() {
+            *value = (shared.mask)(value);
+        }
         let is_head = asked.method == Method::HEAD;
         if is_head {
             let is_size = |name: &str| name == header::CONTENT_LENGTH.as_str();
@@ -163,7 +188,12 @@ impl Recorder {
         copy_whole(&parts.headers, given.headers_mut());
         // A program that is gone wants no answer.
         let _ = answer.send(given);
-        match self.body(body, &sink).await {
+        let is_looked_at = !kept.contains_key("content-encoding")
+            && kept
+                .get("content-type")
+                .is_some_and(|kind| secrets::is_looked_at(kind));
+        let looked_at = is_looked_at.then_some(&*asked.request.url);
+        match self.body(body, looked_at, &sink).await {
             Ok((body, trailers)) => {
                 let response = lock::Response {
                     status,
@@ -172,7 +202,7 @@ impl Recorder {
                     trailers: canonical::fields(&trailers, |_| true),
                 };
                 let exchange = Exchange {
-                    request: asked.request,
+                    request: asked.request.clone(),
                     response,
                 };
                 self.state().exchanges.push((number, exchange));
@@ -212,15 +242,18 @@ impl Recorder {
         }
     }
 
-    /// Takes a body to its end, for the store and for the program, as long as that is there.
+    /// Takes a body to its end, for the store and for the program, as long as that is there. What
+    /// `looked_at` names, and is small, gets into the store without tokens.
     async fn body(
         &self,
         mut body: Incoming,
+        looked_at: Option<&str>,
         sink: &Sink,
     ) -> Result<(Option<lock::Body>, HeaderMap), Broke> {
         let mut writer: Option<BatchWriter> = None;
         let mut trailers = HeaderMap::new();
         let mut held = Bytes::new();
+        let mut small = looked_at.map(|url| (url, Vec::new()));
         loop {
             let frame = match timeout(SILENCE, body.frame()).await {
                 Ok(None) => break,
@@ -232,9 +265,13 @@ impl Recorder {
                 Ok(data) => {
                     let writer = match &mut writer {
                         Some(writer) => writer,
-                        None => writer.insert(self.batch.begin()?),
+                        None => writer.insert(self.batch.begin()),
                     };
                     writer.add(&data)?;
+                    small = small.filter(|(_, small)| small.len() + data.len() <= LARGEST);
+                    if let Some((_, small)) = &mut small {
+                        small.extend_from_slice(&data);
+                    }
                     // The last piece goes out after the whole is on disk: what a program has taken
                     // whole is recorded.
                     let before = std::mem::replace(&mut held, data);
@@ -248,6 +285,10 @@ impl Recorder {
                     }
                 }
             }
+        }
+        let clean = small.and_then(|(url, small)| secrets::removed(url, &small));
+        if let Some(clean) = clean {
+            writer.insert(self.batch.begin()).add(&clean)?;
         }
         let body = match writer {
             None => None,
@@ -281,14 +322,35 @@ impl Recorder {
         Ok(Record {
             instant: self.instant,
             names: names.map(|(name, _)| name).collect(),
-            exchanges: in_order(std::mem::take(&mut state.exchanges)),
+            exchanges: in_order(
+                std::mem::take(&mut state.exchanges),
+                std::mem::take(&mut state.failed),
+            ),
         })
     }
 }
 
 /// Exchanges as records have them. Of equal ones after each other the last is enough where nothing
-/// else follows: it is given again and again.
-fn in_order(mut exchanges: Vec<(u64, Exchange)>) -> Vec<Exchange> {
+/// else follows: it is given again and again. Of requests that `failed` those are there that never
+/// got an answer: the command went on without, and must be let to.
+fn in_order(
+    mut exchanges: Vec<(u64, Exchange)>,
+    failed: Vec<(u64, lock::Request)>,
+) -> Vec<Exchange> {
+    let answered: BTreeSet<_> = exchanges.iter().map(|(_, it)| it.request.clone()).collect();
+    let failed = failed
+        .into_iter()
+        .filter(|(_, request)| !answered.contains(request));
+    let none = lock::Response {
+        status: lock::NO_ANSWER,
+        headers: BTreeMap::new(),
+        body: None,
+        trailers: BTreeMap::new(),
+    };
+    exchanges.extend(failed.map(|(number, request)| {
+        let response = none.clone();
+        (number, Exchange { request, response })
+    }));
     exchanges.sort_by(|(a, one), (b, other)| (&one.request, a).cmp(&(&other.request, b)));
     let mut ordered: Vec<Exchange> = Vec::new();
     let mut exchanges = exchanges
@@ -362,5 +424,59 @@ impl Drop for Begun<'_> {
         if state.begun.is_empty() {
             state.done = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(url: &str) -> lock::Request {
+        lock::Request {
+            url: url.to_owned(),
+            method: "GET".to_owned(),
+            asked: BTreeMap::new(),
+            sent: None,
+        }
+    }
+
+    #[test]
+    fn records_are_sorted_and_hold_what_differs_in_the_order_of_asking() {
+        let exchange = |(number, url, status)| {
+            let response = lock::Response {
+                status,
+                headers: BTreeMap::new(),
+                body: None,
+                trailers: BTreeMap::new(),
+            };
+            let request = request(url);
+            (number, Exchange { request, response })
+        };
+        // As they came to their ends.
+        let came = [
+            (7, "b", 200),
+            (5, "b", 202),
+            (1, "b", 202),
+            (8, "b", 200),
+            (9, "b", 200),
+            (3, "a", 200),
+            (6, "b", 200),
+            (2, "b", 200),
+        ];
+        let failed = [(4, "c"), (10, "a"), (11, "c")].map(|(n, url)| (n, request(url)));
+        let ordered = in_order(came.map(exchange).to_vec(), failed.to_vec());
+        let told: Vec<_> = ordered
+            .iter()
+            .map(|it| (&*it.request.url, it.response.status))
+            .collect();
+        let expected = [
+            ("a", 200),
+            ("b", 202),
+            ("b", 200),
+            ("b", 202),
+            ("b", 200),
+            ("c", lock::NO_ANSWER),
+        ];
+        assert_eq!(told, expected);
     }
 }

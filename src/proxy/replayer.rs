@@ -17,7 +17,7 @@ use super::conditional::{Span, Wanted, wanted};
 use super::names::Verdict;
 use super::nearest::nearest;
 use super::serve::{Asked, Broken, header_map, not_modified, refusal, response};
-use super::{Error, Shared, names};
+use super::{Error, Shared, canonical, names};
 use crate::canon::Digest;
 use crate::canon::digest::Hasher;
 use crate::lock::{self, Record};
@@ -32,6 +32,8 @@ const PIECE: usize = 128 << 10;
 pub struct Replayer {
     names: BTreeSet<String>,
     answers: BTreeMap<lock::Request, Vec<Arc<lock::Response>>>,
+    /// URLs that have secrets in them.
+    masked: BTreeSet<String>,
     /// How often each request was made.
     made: Mutex<BTreeMap<lock::Request, usize>>,
     /// Blobs that were checked whole, for their parts.
@@ -56,7 +58,10 @@ impl Replayer {
             let of_request = answers.entry(exchange.request).or_default();
             of_request.push(Arc::new(exchange.response));
         }
+        let urls = answers.keys().map(|request: &lock::Request| &request.url);
+        let masked = urls.filter(|url| canonical::is_masked(url)).cloned();
         Replayer {
+            masked: masked.collect(),
             names: record
                 .names
                 .iter()
@@ -97,6 +102,9 @@ impl Replayer {
         let recorded = match &found {
             Found::Same(recorded) | Found::Head(recorded) | Found::Part(recorded, _) => recorded,
         };
+        if recorded.status == lock::NO_ANSWER {
+            return Err(Broken);
+        }
         let is_read = matches!(asked.method, Method::GET | Method::HEAD);
         if is_read && recorded.status == 200 && asked.conditions.hold(&recorded.headers) {
             return Ok(not_modified(&recorded.headers));
@@ -114,6 +122,18 @@ impl Replayer {
     }
 
     fn find(&self, request: &lock::Request) -> Option<Found> {
+        self.find_by(request).or_else(|| {
+            // With another secret in its URL, or none.
+            let is_same = |url: &&String| canonical::matches(url, &request.url);
+            let url = self.masked.iter().find(is_same)?.clone();
+            self.find_by(&lock::Request {
+                url,
+                ..request.clone()
+            })
+        })
+    }
+
+    fn find_by(&self, request: &lock::Request) -> Option<Found> {
         if let Some(same) = self.next(request) {
             return Some(Found::Same(same));
         }

@@ -164,6 +164,7 @@ async fn understand(
         to,
     } = place;
     let url = canonical::url(is_tls, &host, port, path);
+    let url = canonical::masked(&url, &*shared.mask);
     let mut headers = parts.headers;
     if let Some(protocol) = other_conversation(&headers) {
         shared.fail(Error::Upgrade { url, protocol });
@@ -243,7 +244,12 @@ fn connect(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
         name: Some(host),
         is_tls: false,
     };
+    let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
+        let text = "cairn: there are too many connections\n";
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, text);
+    };
     runtime::spawn(async move {
+        let _place = place;
         let over = shared.over.clone();
         let served = async {
             if let Ok(upgraded) = hyper::upgrade::on(request).await {
@@ -297,7 +303,7 @@ pub fn not_modified(fields: &BTreeMap<String, String>) -> Response<Body> {
 pub fn header_map(fields: &BTreeMap<String, String>) -> HeaderMap {
     let fields = fields.iter().filter_map(|(name, value)| {
         let name = HeaderName::try_from(name.as_str()).ok()?;
-        Some((name, HeaderValue::try_from(value.as_str()).ok()?))
+        Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
     });
     fields.collect()
 }

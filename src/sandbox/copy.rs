@@ -9,6 +9,7 @@
 //! what a command leaves must not depend on which of the two it ran on.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -55,8 +56,8 @@ pub(super) fn prepare(request: &Request) -> Result<Table, Error> {
     Ok(copied)
 }
 
-/// Copies what is seen of `lowers` (the lowest first) into `into`, an empty folder, whose own
-/// metadata stays. `links` are the owners that the layers can't say; `copied` gets those that the
+/// Copies what is seen of `lowers` (the lowest first) into `into`, whose own metadata stays; what is
+/// there already is over them. `links` are the owners that the layers can't say; `copied` gets those that the
 /// copies can't.
 fn copy(lowers: &[PathBuf], links: &Table, into: &Path, copied: &mut Table) -> Result<(), Error> {
     let opened = |folder: &Path| {
@@ -100,6 +101,24 @@ struct Seen {
     directories: Vec<usize>,
     /// Whether nothing of lower ones is seen.
     is_closed: bool,
+    /// Whether a directory is there already, over all of them.
+    is_there: bool,
+}
+
+impl Seen {
+    /// Nothing yet, below what `into` has of that name.
+    fn over(into: &OwnedFd, name: &[u8]) -> io::Result<Seen> {
+        let kind = match rustix::fs::statat(into, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Some(FileType::from_raw_mode(stat.st_mode)),
+            Err(Errno::NOENT) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Seen {
+            directories: Vec::new(),
+            is_closed: kind.is_some_and(|kind| kind != FileType::Directory),
+            is_there: kind == Some(FileType::Directory),
+        })
+    }
 }
 
 struct Copying<'a> {
@@ -134,7 +153,10 @@ impl Copying<'_> {
         for &layer in &directory.layers {
             let from = open(&self.layers[layer], &directory.path)?;
             for name in folder::names(&from)?.into_keys() {
-                let seen = names.entry(name.clone()).or_default();
+                let seen = match names.entry(name.clone()) {
+                    Entry::Occupied(seen) => seen.into_mut(),
+                    Entry::Vacant(place) => place.insert(Seen::over(&into, &name)?),
+                };
                 if seen.is_closed {
                     continue;
                 }
@@ -146,7 +168,10 @@ impl Copying<'_> {
                 }
                 seen.is_closed = true;
                 // A directory over a file hides it.
-                if seen.directories.is_empty() && !marks::is_whiteout(&from, &name, &stat)? {
+                if seen.directories.is_empty()
+                    && !seen.is_there
+                    && !marks::is_whiteout(&from, &name, &stat)?
+                {
                     make_object(&from, &into, &name, &stat)?;
                     self.copy_meta(&from, &into, &name, &stat)?;
                     self.count += 1;
@@ -158,11 +183,13 @@ impl Copying<'_> {
             let Some(&highest) = seen.directories.first() else {
                 continue;
             };
-            rustix::fs::mkdirat(&into, &*name, Mode::RWXU)?;
+            let name_there = EntryPath::new(&name).map_err(io::Error::other)?;
+            let path = directory.path.join(&name_there).map_err(io::Error::other)?;
+            if !seen.is_there {
+                rustix::fs::mkdirat(&into, &*name, Mode::RWXU)?;
+                self.directories.push((path.clone(), highest));
+            }
             self.count += 1;
-            let name = EntryPath::new(&name).map_err(io::Error::other)?;
-            let path = directory.path.join(&name).map_err(io::Error::other)?;
-            self.directories.push((path.clone(), highest));
             let layers = seen.directories;
             below.push(Directory { path, layers });
         }

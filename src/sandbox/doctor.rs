@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::groups::{self, Group};
 use super::{
-    Error, Exit, Identity, Limits, Network, Request, Session, SessionSettings, Wanted, Ways,
-    identity, ways,
+    ClockWay, Error, Exit, Identity, Limits, Network, Request, Session, SessionSettings, Wanted,
+    Ways, identity, ways,
 };
 
 /// How well something goes.
@@ -81,7 +81,7 @@ impl Finding {
 const KERNEL: (u32, u32) = (5, 11);
 
 /// What needs a command that runs.
-const RUNS: [&str; 2] = ["system call notification", "network"];
+const RUNS: [&str; 3] = ["system call notification", "clock", "network"];
 /// What needs a user namespace beside these.
 const INSIDE: [&str; 5] = ["users", "proc", "host name", "overlay", "commands"];
 
@@ -115,6 +115,7 @@ pub fn examine(folder: &Path, settings: &SessionSettings) -> Vec<Finding> {
                     findings.push(Finding::new(name, State::Good, "one ran on a layer"));
                     let notification = place("notification");
                     findings.push(notified(settings, session.identity(), &notification));
+                    findings.push(clock(&session, &place("clock")));
                     findings.push(network(&session, &place("network")));
                 }
                 Err(error) => {
@@ -246,6 +247,32 @@ fn notified(settings: &SessionSettings, identity: Identity, place: &Path) -> Fin
             };
             Finding::failed(name, state, &error)
         }
+    }
+}
+
+/// A command with a clock of its own.
+fn clock(session: &Session, place: &Path) -> Finding {
+    let name = "clock";
+    let request = Request {
+        clock: Some(0),
+        ..Request::default()
+    };
+    let tried = session.clock_way().and_then(|way| {
+        attempt(session, place, request)?;
+        Ok(way)
+    });
+    match tried {
+        Ok(ClockWay::Rewritten) => {
+            let found = "commands read one of their own without a system call";
+            Finding::new(name, State::Good, found)
+        }
+        Ok(ClockWay::Hidden) => {
+            let found = "cairn answers each read of it, as nobody may change a program's vDSO here";
+            let remedy = "on x86_64, boot without `proc_mem.force_override=never`";
+            Finding::new(name, State::Slower, found).remedy(remedy)
+        }
+        // Commands run, but those that need a clock of their own.
+        Err(error) => Finding::failed(name, State::Slower, &error),
     }
 }
 

@@ -11,8 +11,9 @@ use rustix::process::{Resource, Rlimit};
 use super::error::{Doing as _, Error};
 use super::groups::{self, Held};
 use super::identity;
+use super::outcome::Limit;
 use super::request::Request;
-use super::session::{Identity, Limit};
+use super::session::Identity;
 
 /// Those of the request's limits that hold for each process or user alone; an error if one can't
 /// be held even so.

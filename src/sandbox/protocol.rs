@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Told;
 use super::notify::Links;
 use super::session::{Identity, Wanted};
-use super::{NoOverlay, Outcome, Request, Ways, wire};
+use super::{ClockWay, NoOverlay, Outcome, Request, Ways, wire};
 use crate::canon::EntryPath;
 
 /// What the agent is asked first.
@@ -50,6 +50,8 @@ pub(super) enum Operation {
     Measure(#[serde(with = "wire::host_path")] PathBuf),
     /// The answer is an [`Overlay`].
     TryOverlay(#[serde(with = "wire::host_path")] PathBuf),
+    /// The answer is a [`Clock`].
+    TryClock,
 }
 
 /// How a run ended, and owners that the upper folder's files can't say.
@@ -57,6 +59,9 @@ pub(super) type Ended = Result<(Outcome, Links), Told>;
 
 /// Why no overlay can be mounted in an empty folder; none where one can.
 pub(super) type Overlay = Result<Option<NoOverlay>, Told>;
+
+/// How a command's clock can be set.
+pub(super) type Clock = Result<ClockWay, Told>;
 
 /// What the first process of a step tells its worker.
 #[derive(Debug, Serialize, Deserialize)]

@@ -16,8 +16,8 @@ pub struct Request {
     /// Folders as [`super::Session::unpack`] makes them, the lowest first; never written to.
     #[serde(with = "wire::host_paths")]
     pub lowers: Vec<PathBuf>,
-    /// Where what the command writes goes: an empty folder, or one of an earlier run on the same
-    /// `lowers`. Holds whole copies only, whiteouts as 0:0 devices and `user.overlay.*`
+    /// Where what the command writes goes: an empty folder, one that [`super::Session::unpack`] filled
+    /// over `lowers`, or one of an earlier run on the same `lowers`. Holds whole copies only, whiteouts as 0:0 devices and `user.overlay.*`
     /// attributes.
     #[serde(with = "wire::host_path")]
     pub upper: PathBuf,
@@ -61,6 +61,9 @@ pub struct Request {
     /// Devices of the host that are there under the same path, if the caller's user may use them.
     #[serde(with = "wire::host_paths")]
     pub devices: Vec<PathBuf>,
+    /// The instant at which its clock begins, in seconds since 1970: from there every program has a
+    /// time of day of the step's own, the same in every run. The machine's, if there is none.
+    pub clock: Option<i64>,
     /// How it is done on this machine: the session sets it.
     pub ways: Ways,
 }

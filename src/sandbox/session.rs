@@ -18,10 +18,12 @@ use super::error::{Doing as _, Told};
 use super::network::Interceptor;
 use super::network::carried::Carried;
 use super::notify::Links;
-use super::protocol::{Ended, Hello, Operation, Overlay, Ready};
+use super::protocol::{Clock, Ended, Hello, Operation, Overlay, Ready};
 use super::pump::{self, Output};
 use super::sockets::Relay;
-use super::{Error, Found, Layers, NoOverlay, Request, Security, Ways, agent, ways};
+use super::{
+    ClockWay, Error, Found, Layers, NoOverlay, Outcome, Request, Security, Ways, agent, ways,
+};
 use crate::canon::EntryPath;
 
 /// How a session is made.
@@ -78,44 +80,6 @@ pub enum Stream {
     Error,
 }
 
-/// How a command ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Exit {
-    /// By itself: 0 is success.
-    Code(i32),
-    /// By that signal.
-    Signal(i32),
-    /// It was ended as its time was over.
-    TimedOut,
-    /// The kernel ended it, as it took more memory than it may.
-    OutOfMemory,
-}
-
-/// One of [`super::Limits`] that control groups hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Limit {
-    /// Of memory.
-    Memory,
-    /// Of processes.
-    Processes,
-}
-
-/// What came of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// How the command ended.
-    pub exit: Exit,
-    /// Paths in the upper folder that stand there only because something was mounted on them;
-    /// neither they nor the times of the directories that hold them are the command's.
-    #[serde(with = "super::wire::entry_paths")]
-    pub stubs: Vec<EntryPath>,
-    /// Whether the upper folder holds all of the layers: the kernel had no overlay for us, so they
-    /// were copied there.
-    pub is_copy: bool,
-    /// Limits that held for each process or user alone, as no control group could be made.
-    pub loose: Vec<Limit>,
-}
-
 /// One user namespace, with the process that keeps it. Whoever drops it ends all that runs there.
 #[derive(Debug)]
 pub struct Session {
@@ -133,6 +97,8 @@ pub struct Session {
     turn: Mutex<()>,
     /// Upper folders that hold a copy of their layers.
     copies: Mutex<BTreeSet<PathBuf>>,
+    /// How a command's clock is set, once that was tried.
+    clock: Mutex<Option<ClockWay>>,
 }
 
 /// The agent's process, and the socket that it lives by.
@@ -191,6 +157,7 @@ impl Session {
             overlays: Mutex::default(),
             turn: Mutex::default(),
             copies: Mutex::default(),
+            clock: Mutex::default(),
         })
     }
 
@@ -216,7 +183,20 @@ impl Session {
         Ok(tried)
     }
 
-    /// How it does things on this machine, but for the layers.
+    /// How a command is made to read a clock of its own. It is tried once.
+    pub fn clock_way(&self) -> Result<ClockWay, Error> {
+        let mut known = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = *known {
+            return Ok(known);
+        }
+        let channel = self.ask(&Operation::TryClock, &[])?;
+        let tried = channel.receive_plain::<Clock>();
+        let tried = tried.map_err(|_| Error::Ended)?.map_err(Error::from)?;
+        *known = Some(tried);
+        Ok(tried)
+    }
+
+    /// How it does things on this machine, but for the layers and the clock.
     pub fn ways(&self) -> Ways {
         self.ways
     }
@@ -239,8 +219,15 @@ impl Session {
             Some(_) if copies.insert(request.upper.clone()) => Layers::Copied,
             Some(_) => Layers::There,
         };
+        let clock = match request.clock {
+            // What a caller asks for who knows better, as tests do.
+            Some(_) if request.ways.clock == ClockWay::Hidden => ClockWay::Hidden,
+            Some(_) => self.clock_way()?,
+            None => ClockWay::default(),
+        };
         let ways = Ways {
             layers,
+            clock,
             ..self.ways
         };
         Ok(Request {

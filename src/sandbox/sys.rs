@@ -1,5 +1,5 @@
-//! System calls that rustix has no safe form of: with those of networks (`sys_network`) and of
-//! notification (`sys_notify`) the only unsafe code of the house.
+//! System calls that rustix has no safe form of: with those of networks (`sys_network`), of
+//! notification (`sys_notify`) and of clocks (`sys_trace`) the only unsafe code of the house.
 //!
 //! In: plain values. Out: what the kernel gives, as owned descriptors and errors. Each function
 //! is safe to call; why is said where `unsafe` stands. [`Alone`] is the proof that makes `fork`

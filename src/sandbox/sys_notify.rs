@@ -96,6 +96,21 @@ pub fn install(program: &[Word]) -> Result<OwnedFd, Errno> {
     last()
 }
 
+/// Whether the kernel lets a call wait whatever signals come, once it was received. It looks at the
+/// flags first, and at the program, which is none, then (seccomp(2)).
+pub fn waits_for_answers() -> bool {
+    // SAFETY: the kernel checks the address, which is none.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER | WAIT_KILLABLE,
+            std::ptr::null::<libc::sock_fprog>(),
+        )
+    };
+    result == -1 && last::<()>() == Err(Errno::FAULT)
+}
+
 /// The next call that waits; none if it ended meanwhile.
 pub fn receive(listener: BorrowedFd<'_>) -> Result<Option<Notification>, Errno> {
     const { assert!(size_of::<libc::seccomp_notif>() == 0x50) }

@@ -12,6 +12,7 @@ use rustix::process::WaitOptions;
 use rustix::thread::UnshareFlags;
 use serde::{Deserialize, Serialize};
 
+use super::clock::ClockWay;
 use super::error::{Doing as _, Error};
 use super::folder;
 use super::root::make_directory;
@@ -27,6 +28,8 @@ pub struct Ways {
     pub shares_proc: bool,
     /// Whether the kernel keeps the host name from being set, so that cairn answers who asks.
     pub answers_host_name: bool,
+    /// How a command reads a clock of its own.
+    pub clock: ClockWay,
 }
 
 /// How a command gets its layers.
@@ -58,6 +61,7 @@ pub(super) fn find(alone: &Alone) -> std::io::Result<Ways> {
         layers: Layers::default(),
         shares_proc: code & NO_PROC != 0,
         answers_host_name: code & NO_HOST_NAME != 0,
+        clock: ClockWay::default(),
     })
 }
 

@@ -22,12 +22,13 @@ use super::init::{self, Ends, Streams};
 use super::limits;
 use super::network::Ports;
 use super::notify::{Answers, Links, Supervisor};
-use super::protocol::{Ended, Operation, Overlay, Report};
+use super::outcome::{Exit, Outcome};
+use super::protocol::{self, Ended, Operation, Overlay, Report};
 use super::request::Network;
-use super::session::{Exit, Identity, Outcome};
+use super::session::Identity;
 use super::sys::{self, Alone, Forked};
 use super::watchdog::Watchdog;
-use super::{Layers, Request, copy, list, unpack, ways};
+use super::{Layers, Request, clock, copy, list, unpack, ways};
 use crate::canon::EntryPath;
 
 /// Most entries of one answer to `List`.
@@ -76,6 +77,10 @@ pub(super) fn serve(alone: &Alone, channel: &Channel, identity: Identity) -> io:
         Operation::Remove(folder) => channel.send(&told(folder::remove(&folder)), &[]),
         Operation::TryOverlay(folder) => {
             let tried: Overlay = ways::try_overlay(&folder).map_err(Told::from);
+            channel.send(&tried, &[])
+        }
+        Operation::TryClock => {
+            let tried: protocol::Clock = clock::attempt(alone).map_err(Told::from);
             channel.send(&tried, &[])
         }
     }
@@ -147,6 +152,7 @@ fn run(
         control,
         sockets,
     } = given;
+    let clock = clock::of(request)?;
     let links = copy::prepare(request)?;
     let agent = rustix::process::getppid();
     let cairn = agent.and_then(groups::parent).ok_or(Error::Ended)?;
@@ -188,6 +194,7 @@ fn run(
         Err(error) => (links, Err(error)),
     };
     let mut answers = Answers::new(request, identity, links);
+    answers.tell_time_by(clock);
     let left = carried.map_or(Ok(()), |(wiring, ports)| {
         answers.connect_by(ports);
         wiring.leave()
@@ -261,6 +268,10 @@ fn run(
     drop((supervisor, handlers));
     let is_out_of_memory = group.is_out_of_memory();
     drop(group);
+    let (links, unset) = answers.into_kept();
+    if let Some(error) = unset {
+        return Err(error);
+    }
     let exit = match (heard.failed, heard.exit) {
         (Some(told), _) => return Err(Error::from(told)),
         (None, Some(Exit::Code(0))) => Exit::Code(0),
@@ -277,7 +288,7 @@ fn run(
         is_copy: request.ways.layers != Layers::Mounted,
         loose,
     };
-    Ok((outcome, answers.into_links()))
+    Ok((outcome, links))
 }
 
 fn hear(report: &Channel, channel: &Channel, heard: &mut Heard) -> io::Result<()> {

@@ -41,6 +41,9 @@ pub struct Circumstances<'a> {
     pub began: (i64, u32),
     /// When it had ended, by the same clock.
     pub ended: (i64, u32),
+    /// When it began by a clock of its own, in seconds since 1970, if it had one: of that, too, no time
+    /// from there on was set, for as long as the command took.
+    pub clock: Option<i64>,
     /// What was made to mount something on, and the directories above that.
     pub stubs: &'a [EntryPath],
     /// Whether the upper directory holds all of the layers below, too.
@@ -282,7 +285,16 @@ impl Differ<'_> {
         let first = seconds.saturating_sub(i64::from(nanoseconds < TICK));
         let (seconds, nanoseconds) = self.circumstances.ended;
         let last = seconds.saturating_add(i64::from(nanoseconds >= LAST_TICK));
-        !(first..=last).contains(&found.mtime.0)
+        let is_own = self.circumstances.clock.is_some_and(|clock| {
+            let took = self
+                .circumstances
+                .ended
+                .0
+                .saturating_sub(self.circumstances.began.0);
+            // It ends within a second.
+            (clock..=clock.saturating_add(took).saturating_add(1)).contains(&found.mtime.0)
+        });
+        !is_own && !(first..=last).contains(&found.mtime.0)
     }
 
     fn meta(&self, found: &Found, below: Option<&Node>) -> Meta {

@@ -155,6 +155,7 @@ proptest! {
                 epoch: "100".parse().unwrap(),
                 began: BEGAN,
                 ended: ENDED,
+                clock: None,
                 stubs: &[],
                 is_copy,
             };

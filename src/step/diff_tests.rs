@@ -12,6 +12,7 @@ type Time = (i64, u32);
 
 const BEGAN: Time = (1_000, 500);
 const ENDED: Time = (2_000, 500);
+const CLOCK: i64 = 50_000;
 const EPOCH: &str = "7";
 
 fn path(text: &str) -> EntryPath {
@@ -84,6 +85,7 @@ fn shown_of(base: &Rootfs, upper: &[(Found, &str)], stubs: &[&str], is_copy: boo
         epoch: EPOCH.parse().unwrap(),
         began: BEGAN,
         ended: ENDED,
+        clock: Some(CLOCK),
         stubs: &stubs,
         is_copy,
     };
@@ -173,6 +175,11 @@ fn a_time_set_to_the_present_second_is_the_epoch() {
     assert_eq!(set(BEGAN.0 - 2), ["f 0600 998 new"]);
     assert_eq!(set(ENDED.0), ["f 0600 7 new"]);
     assert_eq!(set(ENDED.0 + 1), ["f 0600 2001 new"]);
+    // By the command's own clock.
+    assert_eq!(set(CLOCK - 1), ["f 0600 49999 new"]);
+    assert_eq!(set(CLOCK), ["f 0600 7 new"]);
+    assert_eq!(set(CLOCK + 1_001), ["f 0600 7 new"]);
+    assert_eq!(set(CLOCK + 1_002), ["f 0600 51002 new"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod draft;
 pub mod owner;
 pub mod pack;
+pub mod packages;
 pub mod place;
 pub mod run;
 pub mod unpack;

@@ -31,10 +31,19 @@ struct State {
     ended: BTreeMap<Digest, u64>,
 }
 
+/// Bytes that are held in memory: most blobs are smaller, and need no file while they come.
+const SMALL: usize = 64 << 10;
+
+/// How many are synced each by itself: of more, all that the file system has yet to write is sooner
+/// written.
+const FEW: usize = 50;
+
 /// One blob of a batch. Dropped unfinished, it leaves nothing.
 pub struct BatchWriter {
     batch: Arc<Inner>,
-    file: File,
+    held: Vec<u8>,
+    /// None while it is held.
+    file: Option<File>,
     path: PathBuf,
     hasher: Hasher,
     size: u64,
@@ -56,22 +65,22 @@ impl Store {
 
 impl Batch {
     /// Begins a blob.
-    pub fn begin(&self) -> Result<BatchWriter, Error> {
+    pub fn begin(&self) -> BatchWriter {
         let number = {
             let mut state = self.0.state();
             state.begun += 1;
             state.begun
         };
         let path = self.0.folder.path().join(number.to_string());
-        let file = File::create_new(&path).map_err(io_error("write", &path))?;
-        Ok(BatchWriter {
+        BatchWriter {
             batch: Arc::clone(&self.0),
-            file,
+            held: Vec::new(),
+            file: None,
             path,
             hasher: Hasher::new(),
             size: 0,
             is_done: false,
-        })
+        }
     }
 
     /// Puts the blobs that are finished into the store.
@@ -82,8 +91,13 @@ impl Batch {
             return Ok(());
         }
         let folder = self.0.folder.path();
-        let all = File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-        all.map_err(io_error("sync", folder))?;
+        let synced = match ended.len() <= FEW {
+            true => ended.keys().try_for_each(|digest| {
+                File::open(folder.join(digest.hex())).and_then(|file| file.sync_data())
+            }),
+            false => File::open(folder).and_then(|folder| Ok(rustix::fs::syncfs(folder)?)),
+        };
+        synced.map_err(io_error("sync", folder))?;
         for digest in ended.keys() {
             let to = self.0.store.root().join("blobs/sha256").join(digest.hex());
             let from = folder.join(digest.hex());
@@ -93,30 +107,37 @@ impl Batch {
     }
 }
 
-impl Write for BatchWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 impl BatchWriter {
     /// Takes bytes.
     pub fn add(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.write_all(bytes)
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        if self.file.is_none() && self.held.len() + bytes.len() <= SMALL {
+            self.held.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.write(bytes)
             .map_err(|error| io_error("write", &self.path)(error))
+    }
+
+    /// Writes what is held, and `bytes`.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(File::create_new(&self.path)?),
+        };
+        file.write_all(&std::mem::take(&mut self.held))?;
+        file.write_all(bytes)
     }
 
     /// Ends the blob: its digest and size.
     #[expect(clippy::disallowed_methods, reason = "within a temporary folder")]
     pub fn finish(mut self) -> Result<(Digest, u64), Error> {
         let digest = self.hasher.clone().finish();
+        if self.file.is_none() {
+            let written = self.write(&[]);
+            written.map_err(|error| io_error("write", &self.path)(error))?;
+        }
         let to = self.batch.folder.path().join(digest.hex());
         let mut state = self.batch.state();
         std::fs::rename(&self.path, &to).map_err(io_error("write", &to))?;
@@ -135,7 +156,7 @@ impl Inner {
 
 impl Drop for BatchWriter {
     fn drop(&mut self) {
-        if !self.is_done {
+        if self.file.is_some() && !self.is_done {
             // It goes with the folder if not now.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -150,21 +171,41 @@ mod tests {
     fn blobs_of_a_batch_are_there_once_it_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        for is_kept in [false, true] {
+        for (is_kept, many) in [(false, 0), (true, 0), (true, 60)] {
             let batch = store.write_blobs().unwrap();
             for _ in 0..2 {
-                let mut writer = batch.begin().unwrap();
-                writer.write_all(b"abc").unwrap();
+                let mut writer = batch.begin();
+                writer.add(b"abc").unwrap();
                 assert_eq!(writer.finish().unwrap(), (Digest::of(b"abc"), 3));
             }
-            batch.begin().unwrap().write_all(b"half").unwrap();
-            assert_eq!(store.blob(&Digest::of(b"abc")), None);
+            batch.begin().add(b"half").unwrap();
+            for number in 0..many {
+                let mut writer = batch.begin();
+                writer.add(&[number]).unwrap();
+                writer.finish().unwrap();
+            }
+            let large = vec![b'x'; SMALL];
+            let mut writer = batch.begin();
+            writer.add(b"1").unwrap();
+            writer.add(&large).unwrap();
+            writer.add(b"2").unwrap();
+            let (digest, size) = writer.finish().unwrap();
+            assert_eq!(digest, Digest::of(&[b"1", &large[..], b"2"].concat()));
+            assert_eq!(size, SMALL as u64 + 2);
+            let mut half = batch.begin();
+            half.add(&large).unwrap();
+            half.add(&large).unwrap();
+            drop(half);
             if is_kept {
                 batch.keep().unwrap();
             }
+            for digest in [digest, Digest::of(b"abc")] {
+                assert_eq!(store.checked_blob(&digest).is_some(), is_kept);
+            }
+            let last = store.checked_blob(&Digest::of(&[59]));
+            assert_eq!(last.is_some(), many > 0);
         }
         assert_eq!(&*store.read(&Digest::of(b"abc"), 3).unwrap(), b"abc");
         assert_eq!(store.blob(&Digest::of(b"half")), None);
-        assert!(store.checked_blob(&Digest::of(b"abc")).is_some());
     }
 }

@@ -201,9 +201,14 @@ fn commands_run_in_a_container_of_podman() {
         &digest,
         is_copied,
     );
+    let user = ["--user", "1000"];
+    let output = podman_run(&podman, &image, &user, DOCTOR).output().unwrap();
+    let (out, err) = said(&output);
+    assert!(out.contains("good     clock: "), "{out}{err}");
     let output = podman_run(&podman, &image, &[], DOCTOR).output().unwrap();
     let (out, err) = said(&output);
     assert!(output.status.success(), "{out}{err}");
+    assert!(out.contains("good     clock: "), "{out}");
     for (name, way_out) in [
         ("proc", "`--security-opt unmask=ALL`"),
         ("host name", "`--security-opt seccomp=unconfined`"),

@@ -14,17 +14,19 @@ const TABLE: &str = "
     sandbox: canon layer
     image: canon layer
     lock: canon
-    frontend: canon plan
+    policy: canon lock
+    packages: canon
+    frontend: canon plan packages
     store: canon layer image
     registry: canon image store
     proxy: canon sandbox lock store
-    inputs: canon plan layer image lock store registry
-    step: canon plan layer sandbox image lock store proxy inputs
+    inputs: canon plan layer image lock policy packages store registry
+    step: canon plan layer sandbox image lock packages store proxy inputs
     keep: canon layer image lock store inputs step
-    build: canon plan frontend layer sandbox image lock store registry proxy inputs step
+    build: canon plan frontend layer sandbox image lock policy packages store registry proxy inputs step
     export: canon plan layer image store registry inputs
     ui: canon
-    cli: canon plan layer sandbox image lock frontend store registry inputs step keep build export ui
+    cli: canon plan layer sandbox image lock policy packages frontend store registry inputs step keep build export ui
 ";
 
 /// Most lines of one file, tests included.

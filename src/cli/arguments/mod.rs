@@ -217,6 +217,14 @@ pub struct Lock {
     /// Change nothing; say what `--update` would change
     #[arg(long, conflicts_with = "check")]
     pub diff: bool,
+    /// What the lock doesn't hold was what this provenance of buildx says: the file of
+    /// `--metadata-file`, or a statement of in-toto
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "diff"])]
+    pub import_provenance: Option<PathBuf>,
+    /// Also write the source policy by which BuildKit takes what the lock says; `-` is standard
+    /// output
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "diff"])]
+    pub write_policy: Option<PathBuf>,
     /// The lock [default: cairn.lock beside the recipe; of a recipe with a name of its own, that
     /// name and `.lock`]
     #[arg(long, value_name = "FILE")]

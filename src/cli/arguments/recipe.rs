@@ -37,6 +37,10 @@ pub struct Recipe {
     /// An annotation of the manifest, or with `index:` before it of the index of several
     #[arg(long, value_name = "KEY=VALUE", value_parser = flags::annotation)]
     pub annotation: Vec<Annotation>,
+    /// Which inputs may be had, and what is taken in place of some: the JSON of a BuildKit source
+    /// policy [default: $EXPERIMENTAL_BUILDKIT_SOURCE_POLICY]
+    #[arg(long, value_name = "FILE")]
+    pub source_policy_file: Option<PathBuf>,
     #[command(flatten, next_help_heading = "Dockerfiles")]
     pub dockerfile: Dockerfile,
 }

@@ -176,7 +176,10 @@ impl Planner<'_> {
                 true => self.layers(&Layers::Scratch, stage, &step.span)?,
             };
             let inputs = std::iter::once(below).chain(files).collect();
-            let operation = step.operation.clone();
+            let mut operation = step.operation.clone();
+            if let Operation::Packages(packages) = &mut operation {
+                packages.platform = self.platform.clone();
+            }
             let name = step.name.clone();
             let made = self.add(operation, inputs, name.clone(), stage, &step.span);
             top = match step.is_linked {

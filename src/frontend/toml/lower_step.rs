@@ -9,7 +9,7 @@ use super::draft::{Files, Layers, Step};
 use super::field::{At, Field, Keyed, List};
 use super::recipe::{Base, Origin};
 use super::step::{Copy, Git, Http, Unpack, Verb};
-use super::{address, lower_run, pattern, value};
+use super::{address, lower_packages, lower_run, pattern, value};
 use crate::canon::{Problem, Reference};
 use crate::frontend::suggest;
 use crate::plan::name::{self, OWN_CONTEXT};
@@ -71,6 +71,7 @@ impl Lowering<'_> {
             Verb::Http(_) => "http",
             Verb::Git(_) => "git",
             Verb::Run(_) => "run",
+            Verb::Packages(_) => "packages",
         };
         match verb {
             Verb::Copy(copy) => self.copy(copy),
@@ -78,6 +79,7 @@ impl Lowering<'_> {
             Verb::Http(http) => self.http(http),
             Verb::Git(git) => self.git(git),
             Verb::Run(run) => lower_run::lower(self.checker, &self.owner, run),
+            Verb::Packages(packages) => lower_packages::lower(self.checker, &self.owner, packages),
             Verb::File(file) => {
                 let path = self.required("path", &file.path, value::absolute_name);
                 let ownership = self.ownership(&file.mode, &file.owner);

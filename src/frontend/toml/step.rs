@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::field::{At, Field, List};
+use super::packages::Packages;
 use super::recipe::Origin;
 use super::run::Run;
 
@@ -32,6 +33,8 @@ pub enum Verb {
     Git(Git),
     /// Runs a command in the sandbox.
     Run(Run),
+    /// Installs packages of a distribution, as its own tools would.
+    Packages(Packages),
 }
 
 /// Copies files and folders, as Docker's `COPY` does: of a folder, what it holds is copied.

@@ -11,6 +11,8 @@ use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
 use super::{Answering, Handler as _, deny};
+use crate::sandbox::clock::Clock;
+use crate::sandbox::error::Error as SandboxError;
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::request::Network;
 use crate::sandbox::{Identity, Request, Security, etc};
@@ -36,6 +38,9 @@ pub(in crate::sandbox) fn filter_for(
     if request.ways.answers_host_name {
         rules.extend(HostName::rules());
     }
+    if request.clock.is_some() {
+        rules.extend(Clock::rules());
+    }
     filter::program(&rules, programs)
 }
 
@@ -46,6 +51,7 @@ pub(in crate::sandbox) struct Answers {
     attributes: Attributes,
     connects: Option<Connects>,
     host_name: Option<HostName>,
+    clock: Option<Clock>,
 }
 
 #[derive(Debug)]
@@ -74,7 +80,13 @@ impl Answers {
                 .ways
                 .answers_host_name
                 .then(|| HostName(etc::hostname(request).to_owned())),
+            clock: None,
         }
+    }
+
+    /// Lets the step's programs read such a clock.
+    pub(in crate::sandbox) fn tell_time_by(&mut self, clock: Option<Clock>) {
+        self.clock = clock;
     }
 
     /// Lets the step's connections be made through `ports`.
@@ -93,14 +105,17 @@ impl Answers {
         ];
         handlers.extend(self.connects.as_mut().map(Answering::by));
         handlers.extend(self.host_name.as_mut().map(Answering::by));
+        // Last, as it must see every exec that the kernel carries out.
+        handlers.extend(self.clock.as_mut().map(Answering::by));
         handlers
     }
 
-    /// What the step gave away of what can't say so itself.
-    pub(in crate::sandbox) fn into_links(self) -> Links {
-        match self.owners {
+    /// What the step gave away of what can't say so itself; and why it had to end, if it had to.
+    pub(in crate::sandbox) fn into_kept(self) -> (Links, Option<SandboxError>) {
+        let links = match self.owners {
             Owners::Real(_) => Links::new(),
             Owners::Emulated(ownership) => ownership.into_table().into_iter().collect(),
-        }
+        };
+        (links, self.clock.and_then(Clock::into_failure))
     }
 }

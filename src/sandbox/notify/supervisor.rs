@@ -26,6 +26,11 @@ pub enum Answer {
     /// Nothing: the kernel carries the call out. If several handlers want a call, the next is
     /// asked first.
     Continue,
+    /// As [`Answer::Continue`], but no other handler is asked, and this one sees what comes of it
+    /// ([`Handler::follow`]).
+    Follow,
+    /// Nothing: no process may run on.
+    End,
     /// It succeeds with this.
     Value(i64),
     /// It fails with this.
@@ -55,6 +60,15 @@ pub trait Handler {
 
     /// The answer to a call that they hand over.
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer;
+
+    /// Sees what comes of a call that was answered with [`Answer::Follow`], and that the kernel now
+    /// carries out.
+    ///
+    /// # Errors
+    /// No process may run on.
+    fn follow(&mut self, _caller: &Caller<'_>) -> Result<(), Errno> {
+        Ok(())
+    }
 }
 
 /// Whoever lends a handler has what it kept when all is over.
@@ -65,6 +79,10 @@ impl<H: Handler> Handler for &mut H {
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
         H::answer(self, call, caller)
+    }
+
+    fn follow(&mut self, caller: &Caller<'_>) -> Result<(), Errno> {
+        H::follow(self, caller)
     }
 }
 
@@ -95,6 +113,11 @@ impl Caller<'_> {
     /// The thread's number, as this process sees it.
     pub fn pid(&self) -> u32 {
         self.notification.pid
+    }
+
+    /// Whether the call is one of a program of 32 bits.
+    pub fn is_of_32_bits(&self) -> bool {
+        self.notification.architecture != ARCHITECTURE
     }
 
     /// An argument as it is; 0 if there is none such.
@@ -283,6 +306,7 @@ impl<'a> Supervisor<'a> {
             notification,
         };
         let mut answer = Answer::Continue;
+        let mut follower = None;
         if let Some((call, wanted)) = self
             .by_number
             .get(&(notification.architecture, notification.number))
@@ -290,12 +314,19 @@ impl<'a> Supervisor<'a> {
             for at in wanted {
                 answer = self.handlers[*at].handler.answer(*call, &caller);
                 if !matches!(answer, Answer::Continue) {
+                    follower = Some(*at);
                     break;
                 }
             }
         }
         let reply = match answer {
             Answer::Continue => Reply::Continue,
+            Answer::Follow => {
+                sys_notify::reply(listener, notification.id, Reply::Continue)?;
+                let follower = follower.and_then(|at| self.handlers.get_mut(at));
+                return follower.map_or(Ok(()), |it| it.handler.follow(&caller));
+            }
+            Answer::End => return Err(Errno::CANCELED),
             Answer::Value(value) => Reply::Value(value),
             Answer::Fail(error) => Reply::Error(error),
             Answer::Descriptor {

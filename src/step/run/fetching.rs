@@ -5,8 +5,10 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::authority::{self, Authority, Placed};
+use super::mask::Mask;
 use super::sources::{Kept, unpack_pick};
 use super::{Error, Runner};
 use crate::canon::EntryPath;
@@ -31,6 +33,21 @@ pub enum Fetching<'a> {
     Replayed(&'a Record),
 }
 
+/// Bytes of a secret that is kept out of records: a shorter one may be an everyday word.
+const SHORTEST_SECRET: usize = 8;
+
+impl Fetching<'_> {
+    /// What the command's clock begins at, in seconds since 1970: the time of its record, so that
+    /// certificates and lists that hold for a while hold whenever it is replayed.
+    pub(super) fn instant(&self) -> Option<i64> {
+        match self {
+            Fetching::Forwarded => None,
+            Fetching::Recorded { instant } => Some(*instant),
+            Fetching::Replayed(record) => Some(record.instant),
+        }
+    }
+}
+
 impl Runner<'_> {
     /// The proxy that `command` talks to.
     pub(super) fn proxy(
@@ -44,14 +61,25 @@ impl Runner<'_> {
         let source = match fetching {
             Fetching::Forwarded => return Ok(None),
             Fetching::Recorded { instant } => {
-                // A recipe's own proxies lead on, too: inside, they lead to ours.
-                let all = command.env.iter().chain(&self.settings.proxies);
-                let proxies = all.cloned().collect();
+                // The caller's alone: a recipe might name a service of the host's.
+                let proxies = self.settings.proxies.clone();
                 proxy::Source::World { instant, proxies }
             }
             Fetching::Replayed(record) => proxy::Source::Record(record.clone()),
         };
-        Ok(Some(Proxy::start(source, &command.hosts, self.store)?))
+        let secrets = self.settings.secrets.values();
+        let long = secrets.filter(|secret| secret.trim_ascii().len() >= SHORTEST_SECRET);
+        let secrets = Mask::new(long.map(Vec::as_slice));
+        let mask: proxy::Mask = Arc::new(move |text| {
+            let masked = secrets.apply(text.as_bytes());
+            String::from_utf8_lossy(&masked).into_owned()
+        });
+        Ok(Some(Proxy::start(
+            source,
+            &command.hosts,
+            mask,
+            self.store,
+        )?))
     }
 
     /// What becomes of the caches of `command`: what is in one must neither keep a record from being

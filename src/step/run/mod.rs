@@ -64,8 +64,6 @@ pub struct Runner<'a> {
     /// Whether layers are copied for each command.
     copies: AtomicBool,
     opening: Mutex<()>,
-    /// Whether it was said that commands reach the network.
-    has_told: AtomicBool,
     /// Whether it was said that limits are loose.
     has_told_loose: AtomicBool,
 }
@@ -76,6 +74,15 @@ pub enum Input<'a> {
     Layers(&'a Stack),
     /// One source of files.
     Files(&'a Files),
+}
+
+/// What a command runs on.
+struct Ground<'a> {
+    /// What was made of the layers already.
+    made: Option<&'a Change>,
+    below: &'a Stack,
+    /// The sources of its mounts.
+    inputs: &'a [Input<'a>],
 }
 
 /// What came of a command.
@@ -141,7 +148,6 @@ impl<'a> Runner<'a> {
             session: OnceLock::new(),
             copies: AtomicBool::new(false),
             opening: Mutex::new(()),
-            has_told: AtomicBool::new(false),
             has_told_loose: AtomicBool::new(false),
         }
     }
@@ -194,9 +200,48 @@ impl<'a> Runner<'a> {
         key: &StepKey,
         work: &Work,
     ) -> Result<Ran, Error> {
+        let ground = Ground {
+            made: None,
+            below,
+            inputs,
+        };
+        self.run_over(&ground, command, fetching, key, work)
+    }
+
+    /// Runs `command`, which mounts nothing, where `change` was made to the layers `below` already:
+    /// what is given back is both.
+    pub fn run_in(
+        &self,
+        change: &Change,
+        command: &Command,
+        below: &Stack,
+        key: &StepKey,
+        work: &Work,
+    ) -> Result<Ran, Error> {
+        let ground = Ground {
+            made: Some(change),
+            below,
+            inputs: &[],
+        };
+        self.run_over(&ground, command, Fetching::Forwarded, key, work)
+    }
+
+    fn run_over(
+        &self,
+        ground: &Ground<'_>,
+        command: &Command,
+        fetching: Fetching<'_>,
+        key: &StepKey,
+        work: &Work,
+    ) -> Result<Ran, Error> {
+        let Ground {
+            made,
+            below,
+            inputs,
+        } = *ground;
         let devices = devices::there(command, self.events)?;
         self.check(command, &devices)?;
-        self.tell(command, fetching, &devices);
+        self.tell(command, &devices);
         let session = self.session()?;
         let lowers = self.lowers(below)?;
         let rootfs = below.rootfs(self.store, self.expansion)?;
@@ -209,10 +254,10 @@ impl<'a> Runner<'a> {
         for path in [&upper, &work_folder] {
             crate::store::make_root(path)?;
         }
-        let made = upper.metadata();
-        let made = made.map_err(crate::store::io_error("read", &upper))?;
+        let empty = upper.metadata();
+        let empty = empty.map_err(crate::store::io_error("read", &upper))?;
         // The whole second: who copies a time often drops what is below seconds, as useradd does.
-        let began = (made.mtime(), 0);
+        let began = (empty.mtime(), 0);
         let mut left = Left {
             session: session.clone(),
             folder: folder.clone(),
@@ -221,6 +266,9 @@ impl<'a> Runner<'a> {
             cleaned: BTreeMap::new(),
             _held: held,
         };
+        if let Some(Change { tree, origins }) = made {
+            sources::unpack_tree(&session, tree, origins, &left.upper, &lowers)?;
+        }
         let request = self.request(command, &rootfs, &lowers, &mounts.env)?;
         let mut request = Request {
             devices,
@@ -228,12 +276,14 @@ impl<'a> Runner<'a> {
             upper,
             work: work_folder,
             mounts: mounts.mounts,
+            clock: proxy.as_ref().and_then(|_| fetching.instant()),
             ..request
         };
         let placed = match self.authority(command, proxy.as_ref()) {
             Some(authority) => Some(self.place(&authority, &rootfs, &folder, &mut request)?),
             None => None,
         };
+        let clock = request.clock;
         let outcome = self.command(&session, &request, proxy.as_ref(), key, work);
         if let Err(Error::Failed { .. }) = &outcome
             && let Some(on_failure) = self.on_failure
@@ -257,6 +307,7 @@ impl<'a> Runner<'a> {
             epoch: self.epoch,
             began,
             ended,
+            clock,
             stubs: &outcome.stubs,
             is_copy: outcome.is_copy,
         };

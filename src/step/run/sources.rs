@@ -405,6 +405,17 @@ pub(super) fn unpack_pick(
     }
     let (entries, origins): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
     let tree = Tree::new(entries).map_err(crate::step::Error::from)?;
+    unpack_tree(session, &tree, &origins, &absolute(folder)?, &[])
+}
+
+/// Unpacks a table into `folder`, which is over `lowers`.
+pub(super) fn unpack_tree(
+    session: &Session,
+    tree: &Tree,
+    contents: &dyn pack::Contents,
+    folder: &Path,
+    lowers: &[PathBuf],
+) -> Result<(), Error> {
     let piped = |source| Error::Sandbox(crate::sandbox::Error::Start(source));
     let (mut reader, writer) = io::pipe().map_err(piped)?;
     std::thread::scope(|scope| {
@@ -417,10 +428,10 @@ pub(super) fn unpack_pick(
                 moved: &|_| {},
             };
             let mut writer = io::BufWriter::with_capacity(256 << 10, writer);
-            pack(&tree, &origins, &packing, &mut writer)?;
+            pack(tree, contents, &packing, &mut writer)?;
             writer.flush().map_err(pack::Error::Write)
         });
-        let unpacked = session.unpack(&mut reader, &absolute(folder)?, &[]);
+        let unpacked = session.unpack(&mut reader, folder, lowers);
         drop(reader);
         let packed = packed.join().unwrap_or(Err(pack::Error::Lost));
         // Where unpacking failed, that nobody read the tar is no news.

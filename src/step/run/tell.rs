@@ -4,15 +4,15 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
+use super::Runner;
 use super::error::Error;
 use super::sources::absolute;
-use super::{Fetching, Runner};
 use crate::plan::{Command, command};
 use crate::sandbox::{Limit, Outcome, Session, group_remedy};
 
 impl Runner<'_> {
     /// Says what makes the result depend on more than the recipe.
-    pub(super) fn tell(&self, command: &Command, fetching: Fetching<'_>, devices: &[PathBuf]) {
+    pub(super) fn tell(&self, command: &Command, devices: &[PathBuf]) {
         let line = command.arguments.join(" ");
         let impure = [
             (
@@ -27,13 +27,6 @@ impl Runner<'_> {
         ];
         for (_, what) in impure.into_iter().filter(|(is_so, _)| *is_so) {
             self.events.warn(format!("a command {what}: `{line}`"));
-        }
-        let is_open = matches!(fetching, Fetching::Forwarded);
-        let has_network = command.network == command::Network::Default && is_open;
-        if has_network && !self.has_told.swap(true, Ordering::Relaxed) {
-            self.events.note(
-                "commands reach the network (`--network none` keeps them off it): what they fetch may differ from build to build",
-            );
         }
     }
 

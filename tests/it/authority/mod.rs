@@ -5,5 +5,30 @@
 //! without an authority.
 
 mod layers;
+mod small;
 mod tools;
 mod workshop;
+
+use cairn::sandbox::Wanted;
+
+use workshop::{Signer, Site, Systems};
+
+/// One test, as making the systems takes longer than the rest.
+#[test]
+fn debian_trusts_an_authority_that_no_layer_holds() {
+    let Some(systems) = Systems::new() else {
+        return;
+    };
+    let signer = Signer::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut site = Site::new(&systems, "tools.tar", Wanted::Best);
+            tools::check(&mut site, &signer);
+            layers::check(&mut site, &signer);
+        });
+        for identity in [Wanted::Best, Wanted::Single] {
+            let mut site = Site::new(&systems, "slim.tar", identity);
+            layers::check_without_bundle(&mut site, &signer);
+        }
+    });
+}

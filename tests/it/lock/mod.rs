@@ -2,6 +2,8 @@
 
 mod kept;
 mod names;
+mod policy;
+mod provenance;
 mod tools;
 
 use std::path::{Path, PathBuf};

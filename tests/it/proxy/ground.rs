@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
 use cairn::lock::Record;
-use cairn::proxy::{Error, Proxy, Source};
+use cairn::proxy::{Error, Mask, Proxy, Source};
 use cairn::sandbox::network::Interceptor;
 use cairn::sandbox::network::address::GATE_V4;
 use cairn::step::run::Authority;
@@ -20,6 +20,11 @@ use crate::support::temp;
 
 /// 2026-01-02T03:04:05Z.
 pub const INSTANT: i64 = 1_767_323_045;
+
+/// Hides the one secret that a caller has: `wh1sper`.
+fn mask() -> Mask {
+    Arc::new(|text| text.replace("wh1sper", "***"))
+}
 
 /// A request as a server of the test got it.
 #[derive(Debug, Clone, Default)]
@@ -138,7 +143,7 @@ impl Ground {
 
     pub fn inside(&self, source: Source) -> Inside<'_> {
         let hosts = [("world.test".to_owned(), "host-gateway".to_owned())];
-        let proxy = Proxy::start(source, &hosts, &self.store).unwrap();
+        let proxy = Proxy::start(source, &hosts, mask(), &self.store).unwrap();
         let authority = self.folder.path().join("authority.pem");
         let certificate = Authority::new(proxy.certificate().to_vec()).unwrap();
         std::fs::write(&authority, certificate.pem()).unwrap();
@@ -161,11 +166,8 @@ impl Ground {
             proxies: Vec::new(),
         });
         commands(&inside);
-        let finished = inside.proxy.finish();
-        finished
-            .unwrap_or_else(|error| panic!("{error}"))
-            .record
-            .unwrap()
+        let record = inside.finish();
+        record.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Replays `record`, whole.
@@ -234,6 +236,11 @@ impl Inside<'_> {
     pub fn curl_fails(&self, arguments: &[&str]) -> i32 {
         let all = [&["-sS", "--max-time", "60"], arguments].concat();
         self.run("curl", &all).status.code().unwrap()
+    }
+
+    /// What was recorded.
+    pub fn finish(self) -> Result<Record, Error> {
+        Ok(self.proxy.finish()?.record.unwrap())
     }
 
     pub fn notes(&self) -> Vec<String> {

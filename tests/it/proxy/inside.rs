@@ -49,7 +49,7 @@ impl Ground {
         let root = folder.path().join("root");
         std::fs::create_dir_all(root.join("bin")).unwrap();
         for name in [
-            "sh", "cat", "wget", "nslookup", "nc", "ls", "head", "sleep", "tar",
+            "sh", "cat", "wget", "nslookup", "nc", "ls", "head", "sleep", "sort", "tar",
         ] {
             std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
         }
@@ -252,14 +252,16 @@ fn names_lead_to_the_record_and_to_nothing_else() {
     let record = written(&ground.store, &urls);
     let fetch = urls.map(|url| format!("curl -sS {url}; "));
     let text = format!(
-        "{} curl -sS http://other.example/; nslookup pkg.example | tail -n 4; true",
+        "{} curl -sS --http2-prior-knowledge http://pkg.example/a; curl -sS --http2 http://pkg.example/a; \
+         curl -sS http://other.example/; nslookup pkg.example | tail -n 4; true",
         fetch.concat()
     );
     let said = ground.replay(&networked(&text), &record);
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[..3], urls);
+    assert_eq!(lines[3..5], [urls[0]; 2]);
     assert!(
-        lines[3].contains("Could not resolve host: other.example"),
+        lines[5].contains("Could not resolve host: other.example"),
         "{said}"
     );
     assert!(said.contains("198.1"), "{said}");
@@ -337,4 +339,18 @@ fn caches_feed_no_record_and_are_kept_by_record() {
     // One without a network has that of all.
     let (said, _) = ground.run(&cached(Network::None), Fetching::Replayed(&record));
     assert_eq!(wrote(&said), 2);
+}
+
+#[test]
+fn names_are_recorded_that_there_are_outside() {
+    let Some(ground) = Ground::new(&[]) else {
+        return;
+    };
+    // The one name that every machine has without asking another.
+    let text = "nslookup -type=a LocalHost. | tail -n 2; nslookup -type=a nobody.invalid; nslookup -type=aaaa localhost; true";
+    let (said, record) = ground.record(&networked(text));
+    assert_eq!(record.names, ["localhost"], "{said}");
+    assert!(said.contains("198.1"), "{said}");
+    assert!(said.contains("can't find nobody.invalid"), "{said}");
+    assert_eq!(ground.replay(&networked(text), &record), said);
 }

@@ -2,6 +2,8 @@
 
 mod ground;
 mod inside;
+mod tools;
+mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -95,6 +97,8 @@ fn a_request_that_was_not_recorded_ends_the_step_and_names_the_nearest() {
              hint: `cairn lock --update` records anew what is fetched"
         )
     );
+    let text = told(&[&world.url("/x-1.0.tar?key-of-mine=wh1sper")]);
+    assert!(text.contains("?key-of-mine=***`"), "{text}");
     let text = told(&["-d", "body", &world.url("/other")]);
     assert!(text.contains("another method"), "{text}");
     let text = told(&["-H", "Accept: a/b", &world.url("/other")]);
@@ -158,6 +162,10 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
             "Set-Cookie: session=c0ffee; Path=/\r\nLocation: /private?token=5ec7e7&page=2\r\n",
             "",
         ),
+        "GET /token" => ok(
+            "Content-Type: application/json\r\n",
+            r#"{"token":"70ken-00"}"#,
+        ),
         _ => ok("", "what it gave"),
     });
     let (login, direct) = (
@@ -169,6 +177,10 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
         let cookies = ["-b", "", "-L", &login];
         assert_eq!(inside.curl(&[&user[..], &cookies].concat()), "what it gave");
         assert_eq!(inside.curl(&["-b", "mine=c00k1e", &direct]), "what it gave");
+        let own = world.url("/of/wh1sper/x?mine=wh1sper&y=1");
+        assert_eq!(inside.curl(&[&own]), "what it gave");
+        let token = inside.curl(&[&world.url("/token")]);
+        assert_eq!(token, r#"{"token":"70ken-00"}"#);
     });
     let asked = world.got.lock().unwrap().clone();
     let header = |got: &Got, name: &str| got.header(name).map(str::to_owned);
@@ -188,6 +200,7 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
         "5ec7e7",
         "5167ed",
         "c00k1e",
+        "wh1sper",
     ];
     for secret in secrets {
         assert!(!text.contains(secret), "{secret} in {text}");
@@ -195,6 +208,10 @@ fn what_proves_who_asked_gets_to_the_server_and_nowhere_else() {
     assert!(text.contains("/private?page=2"), "{text}");
     // Who has another, or none, gets what they gave.
     ground.replay(&record, |inside| {
+        let own = world.url("/of/another/x?mine=one&y=1");
+        assert_eq!(inside.curl(&[&own]), "what it gave");
+        let token = inside.curl(&[&world.url("/token")]);
+        assert_eq!(token, r#"{"token":"removed-by-cairn"}"#);
         assert_eq!(inside.curl(&["-L", &login]), "what it gave");
         let other = world.url("/private?X-Amz-Signature=0");
         assert_eq!(inside.curl(&[&other]), "what it gave");
@@ -286,7 +303,7 @@ fn parts_heads_and_what_a_program_has_already_come_from_the_whole() {
 }
 
 #[test]
-fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
+fn what_a_server_breaks_off_is_broken_for_the_program_each_time() {
     if !require("curl") {
         return;
     }
@@ -299,7 +316,8 @@ fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
         _ => Vec::new(),
     });
     let free = crate::support::free_port();
-    let record = ground.record(|inside| {
+    let nobody = format!("http://world.test:{free}/");
+    let fetch = |inside: &ground::Inside| {
         for (path, codes) in [
             ("/short", &[18, 52][..]),
             ("/cut", &[18, 52, 56]),
@@ -308,15 +326,22 @@ fn what_a_server_breaks_off_is_broken_for_the_program_and_not_recorded() {
             let code = inside.curl_fails(&[&world.url(path)]);
             assert!(codes.contains(&code), "{path}: {code}");
         }
-        let nobody = format!("http://world.test:{free}/");
         assert_eq!(inside.curl_fails(&[&nobody]), 52);
+    };
+    let record = ground.record(|inside| {
+        fetch(inside);
         let notes = inside.notes().join("\n");
-        assert!(
-            notes.contains(&nobody) && notes.contains("refused"),
-            "{notes}"
-        );
+        let is_told = notes.contains(&nobody) && notes.contains("refused");
+        assert!(is_told, "{notes}");
     });
-    assert_eq!(record.exchanges, []);
+    let status = record.exchanges.iter().map(|it| it.response.status);
+    assert_eq!(status.collect::<Vec<_>>(), [cairn::lock::NO_ANSWER; 4]);
+    ground.replay(&record, |inside| {
+        for url in ["/short", "/cut", "/silent"].map(|path| world.url(path)) {
+            assert_eq!(inside.curl_fails(&[&url]), 52);
+        }
+        assert_eq!(inside.curl_fails(&[&nobody]), 52);
+    });
 }
 
 #[test]

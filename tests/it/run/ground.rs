@@ -94,8 +94,10 @@ impl Ground {
                 },
                 ..CommandSettings::default()
             },
+            packages: Default::default(),
             on_failure: None,
             pins: Pins::default(),
+            policy: Default::default(),
             search_path: Default::default(),
             events: Events::new(move |event| ears.lock().unwrap().push(event)),
         };

@@ -2,6 +2,7 @@
 
 pub mod ground;
 mod network;
+mod packages;
 
 use std::sync::{Arc, Mutex};
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cairn::canon::EntryPath;
 use cairn::sandbox::{Exit, Found, Outcome, Request, Session, SessionSettings, Stream, Wanted};
 
 use crate::support::programs::make_tries;
@@ -10,6 +11,10 @@ use crate::support::{require, temp};
 /// What busybox is in the root.
 const TOOLS: &str = "sh ls cat id mkdir rm touch true sleep hostname mv ln chown chmod mknod mount \
     umount unshare kill ps stat readlink head wc echo dd setpriv grep ip chroot tail env mkfifo";
+
+pub fn path(text: &str) -> EntryPath {
+    EntryPath::new(text.as_bytes()).unwrap()
+}
 
 fn open_to_all(folders: &[&Path], owner: u32) {
     for folder in folders {

@@ -1,5 +1,6 @@
 //! The sandbox: what a command sees, how it ends, and that nothing is left of it.
 
+mod clock;
 mod ending;
 mod ground;
 mod hostile;

@@ -1,5 +1,6 @@
 //! What whole-program tests share: the program itself, folders, ports, other people's tools.
 
+pub mod archive;
 pub mod based;
 pub mod bases;
 pub mod engines;

@@ -34,16 +34,35 @@ pub fn program(name: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// Makes a program of a C source that lies here.
+pub fn make(source: &str, at: &Path, arguments: &[&str]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support");
+    let mut cc = Command::new("cc");
+    run(cc
+        .args(arguments)
+        .arg("-o")
+        .arg(at)
+        .arg(folder.join(source)));
+}
+
 /// Makes the program of `tries.c`, which makes system calls one at a time.
 pub fn make_tries(at: &Path) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/tries.c");
-    let mut cc = Command::new("cc");
-    run(cc.args(["-static", "-pthread", "-o"]).arg(at).arg(source));
+    make("tries.c", at, &["-static", "-pthread"]);
 }
 
 /// Makes the program of `narrow.c`, of 32 bits; not where the compiler makes none.
 pub fn make_narrow(at: &Path, defined: &[String]) -> bool {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/narrow.c");
+    make_of_32_bits("narrow.c", at, defined)
+}
+
+/// Makes the program of `narrow_hours.c`, as [`make_narrow`] does.
+pub fn make_narrow_hours(at: &Path) -> bool {
+    make_of_32_bits("narrow_hours.c", at, &[])
+}
+
+fn make_of_32_bits(source: &str, at: &Path, defined: &[String]) -> bool {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support");
+    let source = folder.join(source);
     let alone = "-m32 -nostdlib -static -ffreestanding -fno-pic -no-pie -fno-stack-protector -O1 \
                  -s -Wl,-N,--build-id=none -o";
     let mut cc = Command::new("cc");

@@ -21,6 +21,7 @@ mod shell;
 mod style;
 #[cfg(test)]
 mod tests;
+mod unlocked;
 mod variable;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,7 +5,7 @@
 
 use super::commands::{self, Placed};
 use super::rule::*;
-use super::{CheckInput, Finding, download, find, package};
+use super::{CheckInput, Finding, download, find, package, unlocked};
 use crate::frontend::dockerfile::expand::Expander;
 use crate::frontend::dockerfile::mount;
 use crate::frontend::dockerfile::syntax::*;
@@ -57,6 +57,7 @@ pub(super) fn check(file: &Dockerfile, input: &CheckInput<'_>, findings: &mut Ve
                     let placed = commands::of(run, node, input.text);
                     download::run(&placed, findings);
                     package::run(&placed, findings);
+                    unlocked::run(&placed, input.text, findings);
                     ambient(&placed, findings);
                 }
                 _ => {}

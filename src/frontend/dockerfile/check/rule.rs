@@ -149,6 +149,8 @@ rules! {
         "cargo installs named versions, locked"
     UNPINNED_COMPOSER "UnpinnedComposer" Note own
         "composer installs what a lock file says"
+    UNLOCKED_INSTALL "UnlockedInstall" Note own
+        "package managers keep to their lock files"
     CLOCK_IN_RUN "ClockInRun" Warning own
         "no time of the build in what it makes"
     RANDOM_IN_RUN "RandomInRun" Warning own

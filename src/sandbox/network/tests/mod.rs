@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use super::netlink::{Body, Netlink, address, kind};
-use super::{Event, Forwarder, Ports, Settings, Verdict};
+use super::{Event, Forwarder, Interceptor, Ports, Settings, Verdict};
 use crate::sandbox::sys_network as sys;
 
 mod connections;
+mod interception;
 mod names;
 
 const HOST_V4: &str = "203.0.113.5";
@@ -104,6 +105,15 @@ fn behind_a_gate<T: Send>(
     host: impl FnOnce() -> (Settings, T) + Send,
     step: impl FnOnce(&Step, T) + Send,
 ) {
+    intercepted(None, host, step);
+}
+
+/// As [`behind_a_gate`], with somebody in place of the world.
+fn intercepted<T: Send>(
+    interceptor: Option<Arc<dyn Interceptor>>,
+    host: impl FnOnce() -> (Settings, T) + Send,
+    step: impl FnOnce(&Step, T) + Send,
+) {
     let body = || {
         if !become_host() {
             return;
@@ -113,7 +123,7 @@ fn behind_a_gate<T: Send>(
         let events: Arc<Mutex<Vec<Event>>> = Arc::default();
         let told = Arc::clone(&events);
         let tell = move |event| told.lock().unwrap().push(event);
-        let (_forwarder, control) = Forwarder::start(settings, None, tell).unwrap();
+        let (_forwarder, control) = Forwarder::start(settings, interceptor, tell).unwrap();
         let (wiring, mut ports) = Ports::lay(control).unwrap();
         let (ask, asked): (_, Receiver<(SocketAddr, Sender<Verdict>)>) = channel();
         scope(|scope| {
@@ -187,5 +197,5 @@ fn all_of_it_works_for_users_without_root() {
         return;
     }
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("10 passed"), "{said}");
+    assert!(said.contains("11 passed"), "{said}");
 }

@@ -25,7 +25,7 @@ fn resolver(at: &str, answer: &'static [u8], code: u8) {
 }
 
 /// A question for `cairn.test`, and what came back.
-fn look_up(server: &str) -> Vec<u8> {
+pub fn look_up(server: &str) -> Vec<u8> {
     let any = match server.starts_with('[') {
         true => "[::]:0",
         false => "0.0.0.0:0",

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{NAME, Placed, jks, pem, pkcs12};
+use super::{NAME, Placed, edk2, jks, pem, pkcs12};
 use crate::canon::{Digest, EntryPath};
 use crate::layer::{Kind, Rootfs};
 use crate::sandbox::{Found, FoundKind};
@@ -43,6 +43,8 @@ impl Placed {
             jks::remove(bytes, &authority.der)?
         } else if bytes.first() == Some(&super::SEQUENCE) {
             pkcs12::remove(bytes, &authority.der)?
+        } else if edk2::is_one(bytes) {
+            edk2::remove(bytes, &authority.der)?
         } else {
             pem::cut(bytes, &authority.base64)
         };

@@ -11,6 +11,7 @@
 
 mod clean;
 mod der;
+mod edk2;
 mod jks;
 mod name;
 mod pem;

@@ -13,8 +13,7 @@ const ENDS: [&[u8]; 2] = [
 ];
 
 /// The text without the blocks of the certificate that is `base64` without line ends. With a block
-/// go the comments right above it, and one empty line behind it where another stands before it, as
-/// p11-kit puts them.
+/// go the comments right above it, and the empty line that p11-kit puts between blocks.
 pub(super) fn cut(text: &[u8], base64: &str) -> Vec<u8> {
     let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
     let mut kept: Vec<&[u8]> = Vec::new();
@@ -31,12 +30,14 @@ pub(super) fn cut(text: &[u8], base64: &str) -> Vec<u8> {
             continue;
         };
         at += block.len();
-        while kept.last().is_some_and(|line| line.starts_with(b"#")) {
-            kept.pop();
-        }
+        let comments = kept.iter().rev();
+        let comments = comments.take_while(|line| line.starts_with(b"#")).count();
+        kept.truncate(kept.len() - comments);
         let is_empty = |line: Option<&&[u8]>| line.is_some_and(|line| line.trim_ascii().is_empty());
         if is_empty(lines.get(at)) && (kept.is_empty() || is_empty(kept.last())) {
             at += 1;
+        } else if comments > 0 && at == lines.len() && is_empty(kept.last()) {
+            kept.pop();
         }
     }
     kept.concat()
@@ -91,6 +92,11 @@ mod tests {
                 format!("# All\n\n# A\n{OTHER}\n# Ours\n{ours}\n# B\n{OTHER}\n"),
                 format!("# All\n\n# A\n{OTHER}\n# B\n{OTHER}\n"),
             ),
+            (
+                format!("# Ours\n{ours}\n# A\n{OTHER}\n# Ours\n{ours}"),
+                format!("# A\n{OTHER}"),
+            ),
+            (format!("{OTHER}\n{ours}"), format!("{OTHER}\n")),
             (format!("# A\n{OTHER}\n"), format!("# A\n{OTHER}\n")),
             (
                 format!("-----BEGIN CERTIFICATE-----\n{OTHER}"),

@@ -365,10 +365,11 @@ fn refused(error: crate::canon::path::Error) -> Error {
     Error::Path(EntryPath::root(), error)
 }
 
-/// Puts a block behind all others.
+/// Puts a block behind all others. Different bundles stay different: one whose last line has no
+/// end gets a comment, too.
 fn append(bundle: &mut Vec<u8>, pem: &str) {
     if !bundle.is_empty() && !bundle.ends_with(b"\n") {
-        bundle.push(b'\n');
+        bundle.extend(b"\n#\n");
     }
     bundle.extend(pem.as_bytes());
 }

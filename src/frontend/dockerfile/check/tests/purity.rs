@@ -128,6 +128,72 @@ fn downloads() {
 }
 
 #[test]
+fn package_managers_that_do_not_keep_to_their_lock_files() {
+    must_find_in_run(
+        "UnlockedInstall",
+        &[
+            ("pip install -r requirements.txt", &["requirements.txt"]),
+            (
+                "pip3 install --no-cache-dir --requirement=a.txt",
+                &["--requirement=a.txt"],
+            ),
+            ("python3 -m pip install -ra.txt", &["-ra.txt"]),
+            (
+                "uv pip install -r a.txt && uv sync --no-dev",
+                &["a.txt", "sync"],
+            ),
+            ("pip install --require-hashes -r a.txt", &[]),
+            ("PIP_REQUIRE_HASHES=1 pip install -r a.txt", &[]),
+            ("pip install --no-index -f wheels -r a.txt", &[]),
+            ("pip install -r dir/pylock.web.toml", &[]),
+            ("pip install flask .", &[]),
+            ("pip wheel -r a.txt; pip --version; pip install -r", &[]),
+            ("uv sync --locked; uv sync --frozen; uv run x", &[]),
+            (
+                "poetry install; pipenv sync; pipenv install --deploy; pipenv install x",
+                &[],
+            ),
+            ("pipenv install --system", &["install"]),
+            ("bundle install --jobs 4", &["install"]),
+            ("bundle check || bundle", &["bundle"]),
+            ("bundle install --deployment; bundle exec rake", &[]),
+            (
+                "bundle config set --local frozen true && bundle install",
+                &[],
+            ),
+            ("bundle --version", &[]),
+            ("cargo build --release", &["build"]),
+            ("cargo +nightly build -p a", &["build"]),
+            ("cargo install --path .", &["install"]),
+            (
+                "cargo build --locked; cargo b --frozen; cargo fetch; cargo chef cook",
+                &[],
+            ),
+            ("cargo install --locked --path .; cargo install a", &[]),
+            ("echo pip install -r a.txt", &[]),
+        ],
+    );
+    must_find(
+        "UnlockedInstall",
+        &[
+            (
+                "FROM a\nENV BUNDLE_DEPLOYMENT=1\nFROM b\nRUN bundle install",
+                &[],
+            ),
+            (
+                "FROM a\nRUN bundle config frozen 1\nRUN bundle install",
+                &[],
+            ),
+            ("FROM a\nENV UV_LOCKED=1\nRUN uv sync", &[]),
+            (
+                "FROM a\nRUN [\"bundle\", \"install\"]",
+                &["\"bundle\", \"install\""],
+            ),
+        ],
+    );
+}
+
+#[test]
 fn packages() {
     must_find_in_run(
         "UnpinnedApt",

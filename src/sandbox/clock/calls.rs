@@ -1,0 +1,411 @@
+//! The calls that the clock needs to see: who executes something, who reads a clock, who waits by one.
+//!
+//! In: a step's calls. Out: answers. A process that reads the clock in its own memory keeps there what
+//! it read last, and a call of the same process goes on from that; of the others it is kept here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash as _, Hasher as _};
+
+use rustix::io::Errno;
+use rustix::time::{ClockId, Timespec};
+
+use super::exec::{self, Followed};
+use super::own::Own;
+use super::pace::{PATIENCE, Pace, TICK, aged, slept};
+use super::vdso::Patch;
+use super::{ClockWay, SECOND, waits};
+use crate::sandbox::notify::call::Call;
+use crate::sandbox::notify::filter::{Action, Is, Rule};
+use crate::sandbox::notify::{Answer, Caller, Handler};
+use crate::sandbox::{Error, sys_trace};
+
+/// The clocks that tell the time of day, by their numbers (clock_gettime(2)): `CLOCK_REALTIME`,
+/// `_COARSE`, `_ALARM`, `CLOCK_TAI`.
+const TIMES_OF_DAY: [u32; 4] = [0, 5, 8, 11];
+/// What arch_prctl(2) does to put another vDSO into a process (`ARCH_MAP_VDSO_X32`, `_32`, `_64`).
+const OTHER_VDSOS: [u32; 3] = [0x2001, 0x2002, 0x2003];
+/// Most processes that something is kept of here.
+const PROCESSES: usize = 4096;
+/// Most waits that are looked after.
+const WAITS: usize = 1024;
+
+/// The clock of one step.
+#[derive(Debug)]
+pub struct Clock {
+    pace: Pace,
+    /// None where it is hidden from programs how to read a clock without a call.
+    patch: Option<Patch>,
+    followed: Option<Followed>,
+    /// By their processes.
+    kept: BTreeMap<u32, Kept>,
+    /// Deadlines that were moved to the machine's clock: nanoseconds since 1970.
+    pub(super) moved: BTreeSet<i64>,
+    /// By when they end (monotonic).
+    waits: BTreeMap<i64, Wait>,
+    failed: Option<Error>,
+}
+
+/// What is kept of a process here.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    /// What it read last, if it doesn't keep that itself; 0 if nothing.
+    read: i64,
+    /// Since when it runs (monotonic), if it doesn't keep that itself.
+    begin: i64,
+    /// Until when it sleeps (monotonic), which has passed on its clock already.
+    slept: i64,
+}
+
+/// A wait that the kernel carries out.
+#[derive(Debug)]
+struct Wait {
+    process: u32,
+    /// Who waits; none where that is a timer.
+    thread: Option<u32>,
+    /// What the clock says when it ends.
+    time: i64,
+}
+
+/// The clock of a process.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    process: u32,
+    /// Where it is in the process itself, if it is.
+    own: Option<Own>,
+    /// What was read last; 0 if nothing.
+    read: i64,
+    /// Since when it runs (monotonic).
+    begin: i64,
+}
+
+/// Nanoseconds of a clock of the machine.
+pub(super) fn machine(clock: ClockId) -> i64 {
+    nanoseconds(&rustix::time::clock_gettime(clock))
+}
+
+/// The monotonic clock now.
+pub(super) fn monotonic() -> i64 {
+    machine(ClockId::Monotonic)
+}
+
+pub(super) fn nanoseconds(time: &Timespec) -> i64 {
+    time.tv_sec
+        .saturating_mul(SECOND)
+        .saturating_add(time.tv_nsec)
+}
+
+impl Clock {
+    /// A clock that begins so many seconds after 1970, for programs that are made to read it in such a
+    /// way.
+    pub fn new(seconds: i64, way: ClockWay) -> Result<Clock, Error> {
+        let pace = Pace::new(seconds).ok_or_else(|| {
+            Error::Refused(format!(
+                "a step's clock can't begin {seconds} seconds after 1970: it may be from 0 to 6060000000"
+            ))
+        })?;
+        let patch = match way {
+            ClockWay::Hidden => None,
+            ClockWay::Rewritten => patch(),
+        };
+        Ok(Clock {
+            pace,
+            patch,
+            followed: None,
+            kept: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            waits: BTreeMap::new(),
+            failed: None,
+        })
+    }
+
+    /// Why the step had to end, if it had to.
+    pub fn into_failure(self) -> Option<Error> {
+        self.failed
+    }
+
+    fn execute(&mut self, caller: &Caller<'_>) -> Answer {
+        let process = || number(caller.status("Tgid")?);
+        match Followed::new(caller.pid(), process) {
+            Ok(followed) => {
+                self.followed = Some(followed);
+                Answer::Follow
+            }
+            // Killed meanwhile: nobody hears the answer.
+            Err(_) if caller.check().is_err() => Answer::Continue,
+            Err(error) => {
+                self.fail(caller.pid(), error);
+                Answer::End
+            }
+        }
+    }
+
+    fn fail(&mut self, process: u32, error: Errno) {
+        let name = std::fs::read_to_string(format!("/proc/{process}/comm"));
+        let name = name.unwrap_or_default();
+        let name = match name.trim_end() {
+            "" => "a process that executes something".to_owned(),
+            name => format!("the process `{name}`"),
+        };
+        self.failed = Some(Error::Unsupported {
+            what: format!("set the clock of {name}"),
+            cause: std::io::Error::from(error).to_string(),
+            hint: "let no debugger or tracer of yours follow the step's processes, and see what `cairn doctor` says".to_owned(),
+        });
+    }
+
+    /// What is kept of the caller's process, by its number.
+    fn kept(&mut self, process: u32) -> &mut Kept {
+        if self.kept.len() >= PROCESSES && !self.kept.contains_key(&process) {
+            let is_there = |process: &u32| rustix::fs::stat(format!("/proc/{process}")).is_ok();
+            self.kept.retain(|process, _| is_there(process));
+        }
+        self.kept.entry(process).or_insert_with(|| Kept {
+            read: 0,
+            begin: monotonic(),
+            slept: 0,
+        })
+    }
+
+    /// The caller's clock.
+    fn view(&mut self, caller: &Caller<'_>) -> Result<View, Errno> {
+        let process = number(caller.status("Tgid")?)?;
+        let own = self.patch.as_ref().filter(|_| !caller.is_of_32_bits());
+        let own = own.and_then(|patch| Own::of(patch, caller.pid()));
+        let Kept { read, begin, .. } = *self.kept(process);
+        let view = match own {
+            None => View {
+                process,
+                own: None,
+                read,
+                begin,
+            },
+            Some(own) => View {
+                process,
+                own: Some(own),
+                read: match load(caller, own.cell.read)? {
+                    0 => read,
+                    read => read,
+                },
+                begin: own.cell.begin,
+            },
+        };
+        caller.check()?;
+        Ok(view)
+    }
+
+    /// The caller's process has read so much. It goes on by itself, unless it waits for what only
+    /// cairn sees.
+    fn keep(&mut self, caller: &Caller<'_>, view: &View, read: i64) -> Result<(), Errno> {
+        let waits = self.waits.values().any(|wait| wait.process == view.process);
+        let (own, here) = match view.own {
+            Some(_) if !waits => (read, 0),
+            _ => (0, read),
+        };
+        if let Some(it) = view.own {
+            caller.write(it.cell.read, &own.to_le_bytes())?;
+        }
+        let kept = self.kept(view.process);
+        (kept.read, kept.begin) = (here, view.begin);
+        Ok(())
+    }
+
+    fn read(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
+        // Who reads waits no more.
+        self.waits
+            .retain(|_, wait| wait.thread != Some(caller.pid()));
+        let view = self.view(caller)?;
+        let monotonic = monotonic();
+        let next = match view.read {
+            0 => self.pace.first(monotonic, command(view.process)),
+            read => read.saturating_add(TICK),
+        };
+        self.keep(caller, &view, next)?;
+        Ok(next.saturating_add(aged(monotonic - view.begin)))
+    }
+
+    /// Notes that the caller's process waits until its clock says so much, and gives how long that is.
+    pub(super) fn begin_wait(
+        &mut self,
+        caller: &Caller<'_>,
+        time: i64,
+        is_call: bool,
+    ) -> Result<i64, Errno> {
+        let view = self.view(caller)?;
+        let monotonic = monotonic();
+        let age = monotonic - view.begin;
+        let now = match view.read {
+            0 => self.pace.now(monotonic),
+            read => read,
+        };
+        let left = time.saturating_sub(now.saturating_add(aged(age)));
+        self.waits
+            .retain(|_, wait| wait.thread != Some(caller.pid()));
+        // What takes longer is past the time from which on real time passes.
+        if left > 0 && left.saturating_add(age) < PATIENCE && self.waits.len() < WAITS {
+            let wait = Wait {
+                process: view.process,
+                thread: is_call.then_some(caller.pid()),
+                time,
+            };
+            // Of two that end in the same nanosecond one ends in the next.
+            let mut end = monotonic.saturating_add(left);
+            while self.waits.contains_key(&end) {
+                end = end.saturating_add(1);
+            }
+            self.waits.insert(end, wait);
+            self.keep(caller, &view, now)?;
+        }
+        Ok(left)
+    }
+
+    /// What has ended of waits, has passed for who waited.
+    fn end_waits(&mut self) {
+        let monotonic = monotonic();
+        while let Some(wait) = self.waits.first_entry()
+            && *wait.key() <= monotonic
+        {
+            let Wait { process, time, .. } = wait.remove();
+            let kept = self.kept(process);
+            kept.read = kept.read.max(time);
+        }
+    }
+
+    /// The caller's process sleeps for so long.
+    pub(super) fn sleep(&mut self, caller: &Caller<'_>, duration: i64) -> Result<(), Errno> {
+        let monotonic = monotonic();
+        self.pace.sleep(monotonic, duration);
+        let view = self.view(caller)?;
+        let kept = self.kept(view.process);
+        // Of what it slept before a signal came, all has passed on its clock.
+        let more = duration
+            .saturating_sub((kept.slept - monotonic).max(0))
+            .max(0);
+        kept.slept = kept.slept.max(monotonic.saturating_add(duration));
+        let (read, begin) = slept(view.read, view.begin, monotonic, more);
+        // Where nobody may write there who doesn't follow the process, it sees that it has slept only
+        // when it sees real time.
+        let is_set = |own: Own| own.set_begin(caller.pid(), begin);
+        if begin == view.begin || !view.own.is_none_or(is_set) {
+            return Ok(());
+        }
+        self.keep(caller, &View { begin, ..view }, read)
+    }
+
+    /// Tells the caller the time, in the form that its call has.
+    fn tell(&mut self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
+        let time = self.read(caller)?;
+        let (seconds, rest) = (time / SECOND, time % SECOND);
+        let is_narrow = caller.is_of_32_bits();
+        let pair = |rest: i64, is_narrow| match is_narrow {
+            // As the kernel does it, which such programs will not outlive.
+            true => [(seconds as i32).to_le_bytes(), (rest as i32).to_le_bytes()].concat(),
+            false => [seconds.to_le_bytes(), rest.to_le_bytes()].concat(),
+        };
+        match call {
+            Call::Time => {
+                let bytes = pair(0, is_narrow);
+                if caller.argument(0) != 0 {
+                    caller.write(caller.argument(0), &bytes[..bytes.len() / 2])?;
+                }
+                return Ok(Answer::Value(seconds));
+            }
+            Call::Gettimeofday => {
+                if caller.argument(0) != 0 {
+                    caller.write(caller.argument(0), &pair(rest / 1000, is_narrow))?;
+                }
+                if caller.argument(1) != 0 {
+                    caller.write(caller.argument(1), &[0; 8])?;
+                }
+            }
+            Call::ClockGettime64 => caller.write(caller.argument(1), &pair(rest, false))?,
+            _ => caller.write(caller.argument(1), &pair(rest, is_narrow))?,
+        }
+        Ok(Answer::Value(0))
+    }
+}
+
+impl Handler for Clock {
+    fn rules() -> Vec<Rule> {
+        let deny = Action::Deny(libc::EPERM);
+        let notify = Action::Notify;
+        let of_day = || Is::OneOf(TIMES_OF_DAY.to_vec());
+        let mut rules = vec![
+            Rule::always(Call::Execve, notify),
+            Rule::always(Call::Execveat, notify),
+            Rule::when(Call::ClockGettime, 0, !0, of_day(), notify),
+            Rule::when(Call::ClockGettime64, 0, !0, of_day(), notify),
+            Rule::always(Call::Gettimeofday, notify),
+            Rule::always(Call::Time, notify),
+            // A process has one tracer only, and that must be cairn when it executes something.
+            Rule::always(Call::Ptrace, deny),
+            Rule::when(
+                Call::ArchPrctl,
+                0,
+                !0,
+                Is::OneOf(OTHER_VDSOS.to_vec()),
+                deny,
+            ),
+            // What they tell of the clock is the machine's.
+            Rule::always(Call::Adjtimex, deny),
+            Rule::always(Call::ClockAdjtime, deny),
+            Rule::always(Call::ClockAdjtime64, deny),
+        ];
+        rules.extend(waits::rules());
+        rules
+    }
+
+    fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
+        self.end_waits();
+        match call {
+            Call::Execve | Call::Execveat => self.execute(caller),
+            Call::ClockGettime | Call::ClockGettime64 | Call::Gettimeofday | Call::Time => {
+                self.tell(call, caller).into()
+            }
+            _ => self.wait(call, caller).into(),
+        }
+    }
+
+    fn follow(&mut self, caller: &Caller<'_>) -> Result<(), Errno> {
+        let Some(followed) = self.followed.take() else {
+            return Ok(());
+        };
+        match followed.finish(self.patch.as_ref(), monotonic()) {
+            Ok(began) => {
+                if let Some(process) = began {
+                    self.kept.remove(&process);
+                    self.waits.retain(|_, wait| wait.process != process);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(caller.pid(), error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What makes programs read the clock on this machine, if that is known.
+pub(super) fn patch() -> Option<Patch> {
+    let (_, image) = exec::own_vdso()?;
+    Patch::new(&image, &sys_trace::code()?)
+}
+
+/// What tells the command of a process from others: its program and arguments.
+fn command(process: u32) -> u64 {
+    let line = std::fs::read(format!("/proc/{process}/cmdline"));
+    let mut hasher = std::hash::DefaultHasher::new();
+    line.unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A number that a process keeps.
+fn load(caller: &Caller<'_>, at: u64) -> Result<i64, Errno> {
+    let mut bytes = [0; 8];
+    caller.read(at, &mut bytes)?;
+    Ok(i64::from_le_bytes(bytes))
+}
+
+pub(super) fn number(text: String) -> Result<u32, Errno> {
+    text.parse().map_err(|_| Errno::SRCH)
+}

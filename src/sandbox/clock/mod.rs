@@ -1,0 +1,50 @@
+//! A step's own clock: what its programs take for the time of day.
+//!
+//! In: the instant at which the clock begins. Out: handlers for the step's supervisor, by which
+//! `CLOCK_REALTIME` and its kin begin there for every program, whatever it is linked with. Programs
+//! mostly read the clock without a system call, in the page that the kernel puts into each of them
+//! (vdso(7)): so each is stopped when it has been executed, and that page made to read this clock
+//! ([`exec`]); where that page can't be written to, it is hidden. Whoever makes the call all the same
+//! is answered ([`calls`]). How the clock runs is in [`pace`] alone. The monotonic clocks are real.
+//!
+//! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
+//! what files were changed at, `/proc/uptime` and the boot time in `/proc/stat`, a processor's own
+//! counters together with the page behind the vDSO, and the kernel's own functions in a vDSO to who
+//! looks for them past its symbols.
+
+mod calls;
+mod exec;
+mod own;
+pub mod pace;
+mod stack;
+mod trial;
+mod vdso;
+mod waits;
+
+pub(super) use calls::Clock;
+pub(super) use trial::attempt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Request};
+
+/// Nanoseconds.
+pub const SECOND: i64 = 1_000_000_000;
+
+/// How programs are made to read the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ClockWay {
+    /// In their own memory.
+    #[default]
+    Rewritten,
+    /// By system calls alone, which is slower: the kernel lets nobody write to their vDSO, or it is
+    /// not as known.
+    Hidden,
+}
+
+/// The clock of a request that has one.
+pub(super) fn of(request: &Request) -> Result<Option<Clock>, Error> {
+    let clock = request.clock;
+    let clock = clock.map(|seconds| Clock::new(seconds, request.ways.clock));
+    clock.transpose()
+}
