@@ -322,7 +322,10 @@ fn of_run(error: &step::run::Error) -> Kind {
         | Error::Proxy(proxy::Error::Blob { source: error, .. } | proxy::Error::Store(error)) => {
             of_store(error)
         }
-        Error::Proxy(proxy::Error::NotRecorded { .. }) => Kind::Unavailable,
+        Error::Proxy(proxy::Error::Checksum { .. }) => Kind::DigestMismatch,
+        Error::Proxy(proxy::Error::NotRecorded { .. } | proxy::Error::Denied(_)) => {
+            Kind::Unavailable
+        }
         Error::Pack(layer::pack::Error::Read { source, .. }) => {
             of_io(source).unwrap_or(Kind::Unavailable)
         }

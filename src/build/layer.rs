@@ -135,13 +135,16 @@ impl Evaluation<'_> {
         Ok(match (pins.record(platform, by)?, pins.unheld()) {
             (Some(record), _) => Fetching::Replayed(record),
             (None, Unheld::Recorded { instant }) => Fetching::Recorded { instant },
+            (None, _) if !self.settings.policy.is_empty() => Fetching::Judged {
+                now: self.settings.packages.now,
+            },
             (None, _) => Fetching::Forwarded,
         })
     }
 
     /// Remembers what a command fetched; the key of its result by that.
     fn put_record(&self, step: &Step, record: Record, outputs: &Outputs) -> Result<StepKey, Cause> {
-        let key = self.fetching_key(step, outputs, Some(&record))?;
+        let key = self.fetching_key(step, outputs, Some(record.digest()?))?;
         let asker = self.place_of(step).and_then(|id| self.askers.get(&id));
         if let Some((platform, by)) = asker {
             self.settings.pins.put_record(platform, by, record);
@@ -169,7 +172,7 @@ impl Evaluation<'_> {
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let fetching = self.fetching(step)?;
         let reaches_out = command.network == Network::Default;
-        if let (Fetching::Forwarded, true) =
+        if let (Fetching::Forwarded | Fetching::Judged { .. }, true) =
             (fetching, reaches_out && self.settings.pins.is_offline())
         {
             return Err(Cause::OfflineCommand(step.name.clone()));
@@ -246,22 +249,23 @@ impl Evaluation<'_> {
     }
 
     fn key(&self, step: &Step, outputs: &Outputs) -> Result<StepKey, Cause> {
-        let record = match self.fetching(step)? {
-            Fetching::Replayed(record) => Some(record),
+        let fetched = match self.fetching(step)? {
+            Fetching::Replayed(record) => Some(record.digest()?),
+            // What one policy let through another may not.
+            Fetching::Judged { .. } => self.settings.policy.digest().copied(),
             Fetching::Forwarded | Fetching::Recorded { .. } => None,
         };
-        self.fetching_key(step, outputs, record)
+        self.fetching_key(step, outputs, fetched)
     }
 
     fn fetching_key(
         &self,
         step: &Step,
         outputs: &Outputs,
-        record: Option<&Record>,
+        fetched: Option<Digest>,
     ) -> Result<StepKey, Cause> {
         let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let fetched = record.map(Record::digest).transpose()?;
         let epoch = self.settings.epoch;
         Ok(fetching_key(step, &inputs, epoch, fetched.as_ref())?)
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::canon::{Digest, Platform, json};
+use crate::canon::{Digest, Platform, json, login};
 use crate::lock::{Asked, Asker, Lock, git_name};
 use crate::plan::command::Network;
 use crate::plan::step::{GitExtras, Revision, Source};
@@ -32,6 +32,20 @@ impl Question {
             Question::Image(_, name) | Question::Git(name) | Question::Http(name, _) => name,
             Question::Command(_, by) | Question::Packages(_, by) => &by.step,
         }
+    }
+
+    /// Whether `lock` has an answer to a question of a step of that name, which was another.
+    pub fn is_known(&self, lock: &Lock) -> bool {
+        let step = match self {
+            Question::Command(_, by) | Question::Packages(_, by) => &by.step,
+            Question::Image(..) | Question::Git(_) | Question::Http(..) => return false,
+        };
+        let mut platforms = lock.platforms.values();
+        platforms.any(|of| {
+            let commands = of.commands.iter().map(|asked| &asked.by.step);
+            let packages = of.packages.iter().map(|asked| &asked.by.step);
+            commands.chain(packages).any(|known| known == step)
+        })
     }
 
     /// Whether the recipe itself says what it means.
@@ -185,7 +199,7 @@ impl<'a> Askers<'a> {
         };
         *seen += 1;
         let by = Asker {
-            step: step.name.clone(),
+            step: login::masked(&step.name),
             stage: step.stage.clone(),
             selected,
         };

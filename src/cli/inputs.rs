@@ -12,7 +12,8 @@ use crate::build;
 use crate::build::error::{Cause, Kind, of_io, of_layers, of_store};
 use crate::canon::{Digest, Problem, Reference, Source};
 use crate::export::folder;
-use crate::image::Descriptor;
+use crate::image::manifest::LARGEST_DOCUMENT;
+use crate::image::{Descriptor, Document};
 use crate::inputs::{base, layout};
 use crate::keep::{self, ARTIFACT_TYPE};
 use crate::layer::codec::Expansion;
@@ -99,11 +100,24 @@ pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> 
     print::to_stdout(&format!("{digest}\n"))
 }
 
+/// Whether what was fetched is an artifact of inputs.
+pub fn is_artifact(descriptor: &Descriptor, store: &Store) -> bool {
+    let bytes = store.read(&descriptor.digest, LARGEST_DOCUMENT).ok();
+    bytes.is_some_and(|bytes| is_artifact_text(&bytes))
+}
+
+fn is_artifact_text(bytes: &[u8]) -> bool {
+    let Ok(Document::Manifest(manifest)) = Document::parse(bytes) else {
+        return false;
+    };
+    let kind = manifest.foreign.get("artifactType");
+    kind.and_then(|kind| kind.as_str()) == Some(ARTIFACT_TYPE)
+}
+
 /// Fetches an artifact: what `name` means, or what belongs to the image that it means.
 fn fetch(name: &Reference, client: &Client, store: &Store) -> Result<Digest, Failure> {
     let resolved = client.resolve(name)?;
-    let is_artifact = String::from_utf8_lossy(&resolved.bytes).contains(ARTIFACT_TYPE);
-    let digest = match is_artifact {
+    let digest = match is_artifact_text(&resolved.bytes) {
         true => resolved.descriptor.digest,
         false => {
             let subject = &resolved.descriptor.digest;

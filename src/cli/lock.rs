@@ -57,11 +57,14 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
         writable::file(&path)?;
     }
     let is_anew = matches!(&doing, Doing::Update(names) if names.is_empty());
-    let before = match locked::read(&path, &recipe) {
+    let before = match locked::read(&path) {
         // What is made anew may be broken.
         Err(_) if is_anew => None,
         before => before?,
     };
+    if let Some(before) = &before {
+        locked::check_recipe(before, &path, &recipe)?;
+    }
     if let (Doing::Check | Doing::Diff(_), None) = (&doing, &before) {
         let problem = Problem::new("there is no lock").hint("`cairn lock` makes one");
         return Err(Failure::message(Code::Failed, problem));
@@ -223,6 +226,10 @@ fn without(lock: &Lock, names: &[String]) -> Result<Lock, Failure> {
     }
     let mut kept = lock.clone();
     for name in names {
+        if name.is_empty() {
+            let hint = "name what is to move, or give no name for everything";
+            return Err(Failure::usage("`--update` was given an empty name", hint));
+        }
         let all = all_names(lock);
         let exact = all.iter().any(|known| is_named(known, name));
         let is_meant = |known: &str| match exact {
@@ -332,6 +339,17 @@ fn keep<T: Clone>(old: &[Asked<T>], new: &mut [Asked<T>], is_same: impl Fn(&T, &
 /// Fails where the lock isn't what the recipe asks for.
 fn check(plan: &Plan, lock: &Lock, path: &Path, settings: &Settings) -> Result<(), Failure> {
     let asked = asked(plan, settings)?;
+    let held = lock.epoch.as_ref().map(|epoch| epoch.seconds);
+    if held.is_some_and(|held| held != settings.epoch.seconds()) {
+        let problem = Problem::new(format!(
+            "`{}` is stale: SOURCE_DATE_EPOCH is {}, and it says {}",
+            path.file_name().unwrap_or_default().to_string_lossy(),
+            settings.epoch.seconds(),
+            held.unwrap_or_default()
+        ));
+        let problem = problem.hint("unset it, or run `cairn lock` with it");
+        return Err(Failure::message(Code::Failed, problem));
+    }
     let missing: Vec<_> = asked
         .iter()
         .filter(|question| !question.is_held(lock))

@@ -36,7 +36,7 @@ pub fn path(
 }
 
 /// The lock at `path`, if there is one.
-pub fn read(path: &Path, recipe: &Recipe) -> Result<Option<Lock>, Failure> {
+pub fn read(path: &Path) -> Result<Option<Lock>, Failure> {
     let shown = shown(path);
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
@@ -55,17 +55,22 @@ pub fn read(path: &Path, recipe: &Recipe) -> Result<Option<Lock>, Failure> {
         };
         Failure::at(code, error.problem, source)
     })?;
-    let own = name_of(recipe);
+    Ok(Some(lock))
+}
+
+/// Refuses the lock of another recipe.
+pub fn check_recipe(lock: &Lock, path: &Path, recipe: &Recipe) -> Result<(), Failure> {
+    let (own, shown) = (name_of(recipe), shown(path));
     if lock.recipe != own {
         let message = format!(
             "`{shown}` is the lock of `{}`, and this is `{own}`",
             lock.recipe
         );
         let problem = Problem::new(message)
-            .hint("name its own with `--lockfile`, or make it anew: `cairn lock --update`");
+            .hint("name its own with `--lockfile FILE`; `cairn lock --lockfile FILE` makes it");
         return Err(Failure::message(Code::Unavailable, problem));
     }
-    Ok(Some(lock))
+    Ok(())
 }
 
 /// The file name of a recipe.
@@ -88,7 +93,14 @@ pub fn pins(
     let named = locking.lockfile.as_deref();
     let lock = match (named, &recipe.lock) {
         (None, None) => None,
-        _ => read(&path(recipe, named, environment)?, recipe)?,
+        _ => {
+            let path = path(recipe, named, environment)?;
+            let lock = read(&path)?;
+            if let Some(lock) = &lock {
+                check_recipe(lock, &path, recipe)?;
+            }
+            lock
+        }
     };
     if let (Some(named), None) = (named, &lock) {
         let problem = Problem::new(format!("there is no lock `{}`", named.display()));
@@ -133,15 +145,15 @@ pub fn tell(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
     if loose.is_empty() {
         return Ok(());
     }
+    let names = listed(&loose);
     let holds_any = asked
         .iter()
         .any(|question| question.is_held(lock.unwrap_or(&none)));
     if lock.is_some() && !holds_any {
         let problem = Problem::new("the lock holds nothing that this recipe asks for");
-        let problem = problem.hint("see whose lock it is; `cairn lock` makes this recipe's");
+        let problem = problem.hint("where it was made for other build arguments, hosts or platforms, give the same; else `cairn lock` makes this recipe's");
         return Err(Failure::message(Code::Unavailable, problem));
     }
-    let names = listed(&loose);
     match (settings.pins.unheld(), lock) {
         (Unheld::Refused, None) => {
             let problem = Problem::new(format!("not pinned, as there is no lock: {names}"));
@@ -150,7 +162,11 @@ pub fn tell(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
         }
         (Unheld::Refused, Some(_)) => {
             let problem = Problem::new(format!("the lock does not hold {names}"));
-            let problem = problem.hint("`cairn lock` adds what is missing to it");
+            let is_known = |question: &&Question| lock.is_some_and(|lock| question.is_known(lock));
+            let problem = match loose.iter().copied().any(|question| is_known(&question)) {
+                true => problem.hint("it holds a step of that name for other build arguments, hosts, base or platform: give the same, or `cairn lock` with these"),
+                false => problem.hint("`cairn lock` adds what is missing to it"),
+            };
             Err(Failure::message(Code::Unavailable, problem))
         }
         (_, Some(_)) => {

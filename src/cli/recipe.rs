@@ -250,7 +250,10 @@ impl Recipe {
             pull: false,
             no_cache: false,
             no_cache_filter: Vec::new(),
-            commands,
+            commands: CommandSettings {
+                policy: Arc::clone(&self.policy),
+                ..commands
+            },
             packages: environment.packages(),
             on_failure: None,
             pins,

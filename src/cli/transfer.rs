@@ -2,9 +2,10 @@
 
 use super::arguments::{Pull, Push};
 use super::environment::Environment;
-use super::exit::Failure;
+use super::exit::{Code, Failure};
 use super::wanted::reference;
 use super::{images, inputs, interrupt, print};
+use crate::canon::Problem;
 
 /// Sends an image to a registry.
 pub fn push(arguments: &Push, environment: &Environment) -> Result<(), Failure> {
@@ -45,6 +46,13 @@ pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> 
         .unwrap_or_else(|| environment.platform());
     let platform = (!arguments.all_platforms).then_some(&platform);
     let descriptor = registries.client()?.pull(&store, &name, platform)?;
+    if inputs::is_artifact(&descriptor, &store) {
+        let problem = Problem::new(format!(
+            "`{name}` holds the inputs of a lock, and is no image"
+        ));
+        let problem = problem.hint(format!("`cairn pull --inputs {name}` takes it for that"));
+        return Err(Failure::message(Code::Failed, problem));
+    }
     store.name_image(Some(&name), &descriptor)?;
     drop((registries, events));
     print::to_stdout(&format!("{}\n", descriptor.digest))

@@ -220,14 +220,17 @@ fn of_records(old: &Record, new: &Record) -> String {
     let added = after.keys().filter(|request| !before.contains_key(request));
     let removed = before.keys().filter(|request| !after.contains_key(request));
     let parts = [
-        ("other answers", changed.count()),
-        ("more requests", added.count()),
-        ("fewer requests", removed.count()),
+        ("other answer", changed.count()),
+        ("more request", added.count()),
+        ("fewer request", removed.count()),
     ];
     let mut said: Vec<_> = parts
         .into_iter()
         .filter(|(_, count)| *count > 0)
-        .map(|(what, count)| format!("{count} {what}"))
+        .map(|(what, count)| {
+            let plural = if count == 1 { "" } else { "s" };
+            format!("{count} {what}{plural}")
+        })
         .collect();
     if said.is_empty() {
         said.push("the same answers at another time".to_owned());

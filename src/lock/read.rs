@@ -72,21 +72,19 @@ pub fn read(source: &Source) -> Result<Lock, Box<Error>> {
         http: entries(&["http"], whole.http)?,
         ..Lock::default()
     };
-    if let Some(epoch) = whole.epoch {
-        let span = epoch.span();
-        let EpochText {
-            seconds,
-            from,
-            seal,
-        } = epoch.into_inner();
-        let epoch = LockedEpoch { seconds, from };
-        check(&seal, Seal::of(&["epoch"], &epoch), "epoch", span.clone())?;
-        if seconds.to_string().parse::<Epoch>().is_err() {
-            let problem = Problem::new("the lock's epoch is none");
-            return Err(unreadable(problem.at(span).hint(RENEW)));
-        }
-        lock.epoch = Some(epoch);
+    let span = whole.epoch.span();
+    let EpochText {
+        seconds,
+        from,
+        seal,
+    } = whole.epoch.into_inner();
+    let epoch = LockedEpoch { seconds, from };
+    check(&seal, Seal::of(&["epoch"], &epoch), "epoch", span.clone())?;
+    if seconds.to_string().parse::<Epoch>().is_err() {
+        let problem = Problem::new("the lock's epoch is none");
+        return Err(unreadable(problem.at(span).hint(RENEW)));
     }
+    lock.epoch = Some(epoch);
     for (name, of) in whole.platform {
         let platform: Platform = name.get_ref().parse().map_err(|error| {
             let problem = Problem::new(format!("the lock names no platform: {error}"));
@@ -153,7 +151,7 @@ struct Text {
     #[serde(rename = "version")]
     _version: u32,
     recipe: String,
-    epoch: Option<Spanned<EpochText>>,
+    epoch: Spanned<EpochText>,
     #[serde(default)]
     git: Entries<CommitText>,
     #[serde(default)]

@@ -13,7 +13,7 @@
 //! | `format` | `canon::format::CURRENT` | all |
 //! | `step` | every member of the [`Operation`] | all |
 //! | `inputs` | [`OutputDigest`]s in the order of [`Step::inputs`] | those with inputs |
-//! | `fetched` | the digest of the record that the lock has of what it fetches | commands that have one |
+//! | `fetched` | the digest of the record that the lock has of what it fetches; else of the source policy that judges that | commands that have one |
 //! | `epoch` | seconds since 1970 | those that write times ([`Operation::writes_times`]): all but `scratch`, `image`, `select`, `remove`, `merge` |
 //!
 //! Names, stages and places in the recipe don't enter: they change no byte of a layer.

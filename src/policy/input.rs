@@ -9,7 +9,7 @@ use super::{File, Repository};
 use crate::canon::{Digest, Reference};
 
 /// What a file must be: `sha256:…`.
-pub(super) const HTTP_CHECKSUM: &str = "http.checksum";
+pub const HTTP_CHECKSUM: &str = "http.checksum";
 /// What a file is called where it is put.
 pub(super) const HTTP_FILENAME: &str = "http.filename";
 /// What git fetches from.

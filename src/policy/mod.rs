@@ -14,8 +14,9 @@ pub mod write;
 mod tests;
 
 pub use convert::{File, Repository};
-pub use input::{Input, git_place};
+pub use input::{HTTP_CHECKSUM, Input, git_place};
 
+use crate::canon::Digest;
 use rule::{Action, Rule};
 
 /// How often one input may be converted, as in BuildKit's engine.
@@ -27,6 +28,8 @@ pub struct Policy {
     /// As messages call it.
     file: String,
     rules: Vec<Rule>,
+    /// Of its text.
+    digest: Option<Digest>,
 }
 
 /// What a policy says of an input.
@@ -106,6 +109,11 @@ impl Policy {
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Of its text; none where there is none.
+    pub fn digest(&self) -> Option<&Digest> {
+        self.digest.as_ref()
     }
 
     /// As messages call it.

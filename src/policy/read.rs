@@ -3,6 +3,7 @@
 //! In: a file's text. Out: a [`Policy`], or what is wrong with it. What cairn can't do is refused
 //! by name: a rule that is passed over in silence is none.
 
+use crate::canon::Digest;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
@@ -147,6 +148,7 @@ pub fn read(text: &str, file: &str) -> Result<Policy, String> {
     Ok(Policy {
         file: file.to_owned(),
         rules: rules.collect::<Result<_, _>>()?,
+        digest: Some(Digest::of(text.as_bytes())),
     })
 }
 

@@ -269,7 +269,7 @@ async fn requests(shared: Arc<Shared>, stream: Box<dyn Stream>, origin: Origin) 
             .downcast_ref::<hyper::Error>()
             .is_some_and(hyper::Error::is_parse);
         if is_parse && !has_asked.load(Ordering::Relaxed) {
-            let what = "what the program says first is no request";
+            let what = "what the program asks is no request by RFC 9112; a URL may need `%22` for `\"` and the like";
             shared.fail(Error::NotHttp { to: called, what });
         }
         return Err(io::Error::other(error));

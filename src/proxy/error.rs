@@ -4,6 +4,7 @@
 
 use std::io;
 
+use crate::policy::Refusal;
 use crate::store;
 
 /// Why a recorded step can't go on. Any but the first few ends the step at once.
@@ -37,6 +38,31 @@ pub enum Error {
         url: String,
         /// `websocket`, …
         protocol: String,
+    },
+    /// The source policy says no.
+    #[error(transparent)]
+    Denied(#[from] Refusal),
+    /// What the source policy has taken in its place can't be had by HTTP.
+    #[error(
+        "the source policy makes `{to}` of `{url}`, which is no address of HTTP\nhint: see who keeps the policy"
+    )]
+    Elsewhere {
+        /// What was asked for.
+        url: String,
+        /// What is to be taken.
+        to: String,
+    },
+    /// Other bytes than the source policy asks for.
+    #[error(
+        "`{url}` is not what the source policy says\n  expected {expected}\n  got      {got}\nhint: see who keeps the policy"
+    )]
+    Checksum {
+        /// What was asked for.
+        url: String,
+        /// As the policy has it.
+        expected: String,
+        /// As it is.
+        got: String,
     },
     /// A request that the record doesn't have.
     #[error(

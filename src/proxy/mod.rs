@@ -44,6 +44,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::Error;
 
 use crate::lock::Record;
+use crate::policy::Policy;
 use crate::sandbox::network::destination::{Reach, Route};
 use crate::sandbox::network::forwarder::MOST_CONNECTIONS;
 use crate::sandbox::network::interceptor::{Answer, Interceptor};
@@ -91,6 +92,7 @@ struct Shared {
     /// Addresses of the step's `/etc/hosts`, by name.
     hosts: BTreeMap<String, IpAddr>,
     mask: Mask,
+    policy: Arc<Policy>,
     reach: Reach,
     store: Store,
     answers: Answers,
@@ -128,6 +130,7 @@ impl Proxy {
         source: Source,
         hosts: &[(String, String)],
         mask: Mask,
+        policy: Arc<Policy>,
         store: &Store,
     ) -> Result<Proxy, Error> {
         let reach = Reach {
@@ -157,6 +160,7 @@ impl Proxy {
                 date: serve::date(instant),
                 hosts: hosts.collect(),
                 mask,
+                policy,
                 reach,
                 store: store.clone(),
                 answers,

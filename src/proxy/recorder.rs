@@ -195,6 +195,12 @@ impl Recorder {
         let looked_at = is_looked_at.then_some(&*asked.request.url);
         match self.body(body, looked_at, &sink).await {
             Ok((body, trailers)) => {
+                if status == 200
+                    && let Err(error) = asked.check(body.as_ref())
+                {
+                    shared.fail(error);
+                    return sink.broken(io::ErrorKind::Other.into()).await;
+                }
                 let response = lock::Response {
                     status,
                     headers: kept,

@@ -105,6 +105,12 @@ impl Replayer {
         if recorded.status == lock::NO_ANSWER {
             return Err(Broken);
         }
+        if recorded.status == 200
+            && let Err(error) = asked.check(recorded.body.as_ref())
+        {
+            shared.fail(error);
+            return Err(Broken);
+        }
         let is_read = matches!(asked.method, Method::GET | Method::HEAD);
         if is_read && recorded.status == 200 && asked.conditions.hold(&recorded.headers) {
             return Ok(not_modified(&recorded.headers));

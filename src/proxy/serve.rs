@@ -19,7 +19,9 @@ use super::conditional::Conditions;
 use super::connection::{Origin, host_of, serve_stream};
 use super::spool::{self, Spool};
 use super::{Answers, Error, Shared, canonical, names, runtime};
+use crate::canon::Digest;
 use crate::lock;
+use crate::policy::{Decision, HTTP_CHECKSUM};
 
 /// Seconds from 1970 to the end of 9999, after which dates can't be written.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -40,6 +42,8 @@ pub struct Asked {
     pub body: Spool,
     /// Where to, whatever the URL says.
     pub to: Option<SocketAddr>,
+    /// What the answer must be, as the source policy has it.
+    pub checksum: Option<String>,
 }
 
 /// The program's connection is to break: it sees what it would see of a server that fails.
@@ -177,7 +181,38 @@ async fn understand(
         (false, _) => format!("http://{host}:{port}{path}"),
     };
     let uri = uri.parse::<Uri>();
-    let uri = uri.map_err(|_| Misread::Refused("cairn: the request's URL is none\n"))?;
+    let mut uri = uri.map_err(|_| Misread::Refused("cairn: the request's URL is none\n"))?;
+    let (mut to, mut checksum) = (to, None);
+    match shared.policy.decide(&url) {
+        Decision::Allowed => {}
+        Decision::Refused(refusal) => {
+            shared.fail(refusal.into());
+            return Err(Misread::Broken);
+        }
+        Decision::Converted(input) => {
+            checksum = input.attrs.get(HTTP_CHECKSUM).cloned();
+            if input.identifier != url {
+                let other = input.identifier.parse::<Uri>().ok();
+                let is_http = |uri: &Uri| {
+                    matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+                };
+                let Some(other) = other.filter(is_http) else {
+                    let to = input.identifier;
+                    shared.fail(Error::Elsewhere { url, to });
+                    return Err(Misread::Broken);
+                };
+                // What proves who asks is for the server that the program means.
+                if other.authority() != uri.authority() {
+                    for name in [header::AUTHORIZATION, header::COOKIE] {
+                        headers.remove(name);
+                    }
+                    to = None;
+                }
+                headers.remove(header::HOST);
+                uri = other;
+            }
+        }
+    }
     let wants_trailers = headers
         .get(header::TE)
         .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
@@ -212,7 +247,23 @@ async fn understand(
         conditions,
         body: spool,
         to,
+        checksum,
     })
+}
+
+impl Asked {
+    /// Whether an answer with that body is what the source policy asks for.
+    pub fn check(&self, body: Option<&lock::Body>) -> Result<(), Error> {
+        let got = body.map_or_else(|| Digest::of(b""), |body| body.sha256);
+        match &self.checksum {
+            Some(expected) if *expected != got.to_string() => Err(Error::Checksum {
+                url: self.request.url.clone(),
+                expected: expected.clone(),
+                got: got.to_string(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The protocol that a program wants to go on in. A wish for HTTP/2 need not be granted.

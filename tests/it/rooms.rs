@@ -19,9 +19,9 @@ const TABLE: &str = "
     frontend: canon plan packages
     store: canon layer image
     registry: canon image store
-    proxy: canon sandbox lock store
+    proxy: canon sandbox lock policy store
     inputs: canon plan layer image lock policy packages store registry
-    step: canon plan layer sandbox image lock packages store proxy inputs
+    step: canon plan layer sandbox image lock policy packages store proxy inputs
     keep: canon layer image lock store inputs step
     build: canon plan frontend layer sandbox image lock policy packages store registry proxy inputs step
     export: canon plan layer image store registry inputs

@@ -29,6 +29,11 @@ pub enum Fetching<'a> {
         /// The record's instant, in seconds since 1970.
         instant: i64,
     },
+    /// To the world, as far as the source policy lets it; nothing is recorded.
+    Judged {
+        /// The present, in seconds since 1970.
+        now: i64,
+    },
     /// To a record, and nowhere else.
     Replayed(&'a Record),
 }
@@ -41,7 +46,7 @@ impl Fetching<'_> {
     /// certificates and lists that hold for a while hold whenever it is replayed.
     pub(super) fn instant(&self) -> Option<i64> {
         match self {
-            Fetching::Forwarded => None,
+            Fetching::Forwarded | Fetching::Judged { .. } => None,
             Fetching::Recorded { instant } => Some(*instant),
             Fetching::Replayed(record) => Some(record.instant),
         }
@@ -60,7 +65,7 @@ impl Runner<'_> {
         }
         let source = match fetching {
             Fetching::Forwarded => return Ok(None),
-            Fetching::Recorded { instant } => {
+            Fetching::Recorded { instant } | Fetching::Judged { now: instant } => {
                 // The caller's alone: a recipe might name a service of the host's.
                 let proxies = self.settings.proxies.clone();
                 proxy::Source::World { instant, proxies }
@@ -78,6 +83,7 @@ impl Runner<'_> {
             source,
             &command.hosts,
             mask,
+            Arc::clone(&self.settings.policy),
             self.store,
         )?))
     }
@@ -92,7 +98,7 @@ impl Runner<'_> {
     ) -> Result<Kept<'f>, Error> {
         Ok(match fetching {
             _ if command.network != Network::Default => Kept::By(None),
-            Fetching::Forwarded => Kept::By(None),
+            Fetching::Forwarded | Fetching::Judged { .. } => Kept::By(None),
             Fetching::Recorded { .. } => Kept::No(folder),
             Fetching::Replayed(record) => {
                 let digest = record.digest().map_err(crate::store::Error::from)?;

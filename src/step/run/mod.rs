@@ -298,7 +298,10 @@ impl<'a> Runner<'a> {
         self.free(mounts.caches)?;
         let outcome = outcome?;
         let record = match proxy {
-            Some(proxy) => proxy.finish()?.record,
+            Some(proxy) => {
+                let record = proxy.finish()?.record;
+                record.filter(|_| matches!(fetching, Fetching::Recorded { .. }))
+            }
             None => None,
         };
         left.found = left.session.list(&left.upper)?;

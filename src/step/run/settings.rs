@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::{Authority, Devices};
 use crate::inputs::Access;
+use crate::policy::Policy;
 use crate::sandbox::{Limits, SessionSettings};
 
 /// What the caller gives commands and lets them have. None of it is in a key.
@@ -20,6 +22,8 @@ pub struct CommandSettings {
     pub proxies: Vec<(String, String)>,
     /// Who signs for whoever ends the TLS of commands that reach the network.
     pub authority: Option<Authority>,
+    /// Which of what commands fetch they may have.
+    pub policy: Arc<Policy>,
     /// Secrets by name.
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of SSH agents by name.
@@ -52,6 +56,7 @@ impl Default for CommandSettings {
             caches: u64::MAX,
             proxies: Vec::new(),
             authority: None,
+            policy: Arc::default(),
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
             gives_host_network: false,

@@ -308,3 +308,59 @@ fn a_context_that_is_fetched_is_judged_as_what_it_is() {
     let (code, text) = world.told(&["build", &context, POLICY]);
     assert_eq!(code, Some(3), "{text}");
 }
+
+#[test]
+fn what_a_command_fetches_is_judged_too() {
+    if !require("git") || !require("busybox") {
+        return;
+    }
+    let world = World::new();
+    std::fs::copy("/bin/busybox", world.context().join("busybox")).unwrap();
+    let at = format!("http://files.test:{}", world.server.address.port());
+    let dockerfile = format!(
+        "FROM scratch\nCOPY busybox /bin/wget\nRUN [\"/bin/wget\", \"-q\", \"-O\", \"/got\", \"{at}/file\"]\n"
+    );
+    world.write("Dockerfile", &dockerfile);
+    let with = |command: &'static str| [command, POLICY, "--add-host=files.test:host-gateway"];
+    let denying = [rule("ALLOW", "*"), rule("DENY", &format!("{at}/*"))];
+    world.put_policy(&denying);
+    for command in ["build", "lock"] {
+        let (code, text) = world.told(&with(command));
+        assert_eq!(code, Some(3), "{text}");
+        assert!(
+            text.contains(&format!("`policy.json` denies `{at}/file`: rule 2")),
+            "{text}"
+        );
+    }
+    assert_eq!(world.server.seen("GET", "/file").len(), 0);
+    // Another takes its place, for a build without a lock and in a lock.
+    let other = convert(
+        &format!("{at}/file"),
+        &json!({ "identifier": format!("{at}/other") }),
+    );
+    world.put_policy(&[other]);
+    let judged = world.run(&[&with("build")[..], &["-q"]].concat());
+    world.run(&with("lock"));
+    assert_eq!(
+        world.run(&[&with("build")[..], &["-q", "--locked"]].concat()),
+        judged
+    );
+    assert_eq!(world.server.seen("GET", "/file").len(), 0);
+    assert_eq!(world.server.seen("GET", "/other").len(), 2);
+    // What is in the lock is judged, too.
+    world.put_policy(&denying);
+    let again = [&with("build")[..], &["--locked", "--no-cache"]].concat();
+    let (code, text) = world.told(&again);
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("denies"), "{text}");
+    // An answer that isn't what the policy asks for is refused.
+    let checksum = format!("sha256:{}", "0".repeat(64));
+    let checked = convert(
+        &format!("{at}/file"),
+        &json!({ "attrs": { "http.checksum": checksum } }),
+    );
+    world.put_policy(&[checked]);
+    let (code, text) = world.told(&again);
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains(&checksum), "{text}");
+}

@@ -143,7 +143,7 @@ impl Ground {
 
     pub fn inside(&self, source: Source) -> Inside<'_> {
         let hosts = [("world.test".to_owned(), "host-gateway".to_owned())];
-        let proxy = Proxy::start(source, &hosts, mask(), &self.store).unwrap();
+        let proxy = Proxy::start(source, &hosts, mask(), Default::default(), &self.store).unwrap();
         let authority = self.folder.path().join("authority.pem");
         let certificate = Authority::new(proxy.certificate().to_vec()).unwrap();
         std::fs::write(&authority, certificate.pem()).unwrap();
