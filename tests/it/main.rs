@@ -42,6 +42,7 @@ mod packages_special;
 mod proxy;
 mod readings;
 mod real;
+mod real_locked;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;

@@ -22,6 +22,7 @@ fn changes<'a>(told: [&'a str; 2]) -> Changes<'a> {
         newer: &|world| world.set(Answers::Pages(releases(&["0.9", "1.0", "1.1"]))),
         other: &World::spoil,
         said: "tool 1.0→1.0,1.1",
+        other_said: "other answer",
         asks: ("wanted", "tool-0.9.tar.gz"),
         told,
     }
@@ -89,6 +90,7 @@ fn git() {
         newer: &|_| drop(repository.commit(&[("file", "two")])),
         other: &|world| world.set(Answers::Repositories(second.clone())),
         said: "more request",
+        other_said: "other answer",
         asks: ("wanted", "other"),
         told: [
             "`POST HTTPS/repository/.git/git-upload-pack`",

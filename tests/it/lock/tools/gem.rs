@@ -87,6 +87,7 @@ fn gem() {
         newer: &|world| world.set(Answers::Pages(newer.clone())),
         other: &World::spoil,
         said: "1 package changed, hello 1.0→1.1",
+        other_said: "",
         asks: ("wanted", "extra"),
         told: [
             "`GET HTTPS/info/extra`",

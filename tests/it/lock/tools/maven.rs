@@ -79,6 +79,7 @@ fn maven() {
         newer: &|world| world.set(Answers::Pages(repository(&["1.0", "1.1"]))),
         other: &World::spoil,
         said: "example:hello 1.0→1.1",
+        other_said: "",
         asks: ("pom.xml", &project("extra")),
         told: [
             "`GET HTTPS/maven/org/example/extra/maven-metadata.xml`",

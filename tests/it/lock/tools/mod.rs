@@ -38,6 +38,8 @@ struct Changes<'a> {
     other: &'a dyn Fn(&World),
     /// What `--diff` says of the newer version.
     said: &'a str,
+    /// What it says of what is other; nothing, where the tool itself refuses that.
+    other_said: &'a str,
     /// A file below `input`, and what has the tool ask for something that it never asked for.
     asks: (&'a str, &'a str),
     /// What the failure names: what was asked and the nearest that was recorded.
@@ -129,6 +131,13 @@ impl Bench {
         digest
     }
 
+    /// What has moved since it was recorded: the exit code, and all that is said.
+    fn diff(&self) -> (Option<i32>, String) {
+        let output = self.command(&["lock", "--diff"]).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
     /// Has the command recorded, then the world changed, and checks that nothing comes of it.
     fn check(mut self, changes: &Changes<'_>) {
         let begin = Instant::now();
@@ -140,10 +149,15 @@ impl Bench {
         self.run(&["lock", "--vendor", vendor]);
         (changes.newer)(&self.world);
         assert_eq!(self.replay(&[]), digest, "{}: newer", self.tool);
-        let said = self.run(&["lock", "--diff"]);
+        let (_, said) = self.diff();
         assert!(said.contains(changes.said), "{}: {said}", self.tool);
         (changes.other)(&self.world);
         assert_eq!(self.replay(&[]), digest, "{}: other", self.tool);
+        let (code, said) = self.diff();
+        match changes.other_said {
+            "" => assert_ne!(code, Some(0), "{}: {said}", self.tool),
+            other => assert!(said.contains(other), "{}: {said}", self.tool),
+        }
         self.world.set(Answers::Failure(500));
         assert_eq!(self.replay(&[]), digest, "{}: failing", self.tool);
         self.world.end();

@@ -76,6 +76,7 @@ fn apt() {
         newer: &|world| world.set(Answers::Pages(archive(&folder, "1.1"))),
         other: &World::spoil,
         said: "2 packages changed, hello 1.0→1.1, more 1.0→1.1",
+        other_said: "",
         asks: ("wanted", "extra"),
         told: [
             "`GET HTTPS/debian/./pool/extra_1.0_all.deb`",

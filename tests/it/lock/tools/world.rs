@@ -86,14 +86,13 @@ impl World {
         *self.answers.lock().unwrap() = answers;
     }
 
-    /// Other bytes at every path.
+    /// Other bytes at every path that has some.
     pub fn spoil(&self) {
         if let Answers::Pages(pages) = &mut *self.answers.lock().unwrap() {
             for page in pages.values_mut() {
-                *page = match page {
-                    Page::Bytes(bytes) => [b"other\n", &bytes[..]].concat().into(),
-                    Page::Moved(_) => Page::Moved("/elsewhere".to_owned()),
-                };
+                if let Page::Bytes(bytes) = page {
+                    bytes.splice(..0, *b"other\n");
+                }
             }
         }
     }
