@@ -22,6 +22,7 @@ use crate::lock::Record;
 use crate::plan::command::Network;
 use crate::plan::step::Ownership;
 use crate::plan::{Command, Operation, Step, fetching_key};
+use crate::proxy::Finished;
 use crate::step::copy::{Metadata, copy};
 use crate::step::pack::Packer;
 use crate::step::run::{Fetching, Ran};
@@ -85,6 +86,8 @@ impl Evaluation<'_> {
             Err(why) => why,
         };
         events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
+        // What its result is filed under.
+        let mut filed = Some(key);
         let change = match &step.operation {
             Operation::Run(command) => {
                 self.ran(step, &key, None);
@@ -95,8 +98,14 @@ impl Evaluation<'_> {
                 };
                 self.ran(step, &key, Some(outcome));
                 let ran = ran?;
-                if let Some(record) = ran.record {
-                    key = self.put_record(step, record, outputs)?;
+                if let Some(Finished {
+                    record: Some(record),
+                    is_as_recorded,
+                }) = ran.fetched
+                {
+                    // Where a replay gives it something else, that decides what comes of it.
+                    let key = self.put_record(step, record, outputs)?;
+                    filed = Some(key).filter(|_| is_as_recorded);
                 }
                 ran.change
             }
@@ -110,7 +119,9 @@ impl Evaluation<'_> {
             true => None,
             false => Some(self.packer(&work).pack(&change, &self.slot(step)?)?),
         };
-        self.record(&key, layer.as_ref())?;
+        if let Some(key) = filed {
+            self.record(&key, layer.as_ref())?;
+        }
         work.finish(Outcome::Done);
         Ok(below.with(layer))
     }

@@ -52,7 +52,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::seal::Seal;
-use super::{Asked, Asker, Lock, VERSION};
+use super::{Asked, Asker, LARGEST, Lock, VERSION};
 use crate::canon::{Epoch, json};
 
 const HEAD: &str = "\
@@ -66,11 +66,30 @@ const FIRST: [&str; 12] = [
     "index", "commit",
 ];
 
+/// Why a lock can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A number that JSON can't hold exactly.
+    #[error(transparent)]
+    Json(#[from] json::Error),
+    /// More text than is read again.
+    #[error(
+        "the lock would be {0} bytes long, and is read only as long as it has {LARGEST}\nhint: have the commands fetch fewer files, such as an archive of all of them"
+    )]
+    TooLarge(usize),
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Error {
+        Error::Json(error.into())
+    }
+}
+
 /// The text of `lock`.
 ///
 /// # Errors
-/// For a number that JSON can't hold exactly.
-pub fn write(lock: &Lock) -> Result<String, json::Error> {
+/// Where it is none that [`super::read::read`] takes.
+pub fn write(lock: &Lock) -> Result<String, Error> {
     let mut text = format!("{HEAD}version = {VERSION}\n");
     line(&mut text, "recipe", &string(&lock.recipe));
     if let Some(epoch) = &lock.epoch {
@@ -97,7 +116,10 @@ pub fn write(lock: &Lock) -> Result<String, json::Error> {
             answer(&mut text, &place("commands"), asked)?;
         }
     }
-    Ok(text)
+    match text.len() > LARGEST {
+        true => Err(Error::TooLarge(text.len())),
+        false => Ok(text),
+    }
 }
 
 /// The seal of what an asker was answered.

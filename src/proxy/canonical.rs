@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 
+use super::credentials;
+
 /// Fields of a request that servers choose their answer by. Those of credentials, of what a client
 /// has already (conditions) and of how it is told (compression) are not among them, nor what says
 /// who asks.
@@ -62,55 +64,6 @@ const KEPT: [&str; 31] = [
 /// what Subversion's servers can, gRPC's status.
 const KEPT_BEGINNINGS: [&str; 4] = ["x-checksum-", "x-linked-", "svn-", "grpc-"];
 
-/// Parameters of a query that are, or belong to, a signature or a token; by lower-case name.
-const SECRETS: [&str; 22] = [
-    "access_token",
-    "api_key",
-    "api-key",
-    "apikey",
-    "auth",
-    "auth_token",
-    "authorization",
-    "awsaccesskeyid",
-    "googleaccessid",
-    "job_token",
-    "jwt",
-    "key",
-    "key-pair-id",
-    "password",
-    "passwd",
-    "private_token",
-    "secret",
-    "sig",
-    "signature",
-    "token",
-    "upload_token",
-    "x-api-key",
-];
-
-/// Likewise, by how their names begin: those of S3 and of Google's storage.
-const SECRET_BEGINNINGS: [&str; 3] = ["x-amz-", "x-goog-", "x-oss-"];
-
-/// Parameters that belong to a signature where there is one: Azure's, S3's older ones, CloudFront's.
-const SIGNED: [&str; 16] = [
-    "expires",
-    "policy",
-    "hash-algorithm",
-    "se",
-    "sp",
-    "sv",
-    "sr",
-    "st",
-    "spr",
-    "sip",
-    "skoid",
-    "sktid",
-    "skt",
-    "ske",
-    "sks",
-    "skv",
-];
-
 /// The URL of a request: `path` is what follows the host, with its query.
 pub fn url(is_tls: bool, host: &str, port: u16, path: &str) -> String {
     let (scheme, usual) = match is_tls {
@@ -159,28 +112,8 @@ fn without_user(before: &str) -> String {
 }
 
 fn clean_query(query: &str) -> String {
-    let name = |parameter: &str| {
-        let name = parameter.split('=').next().unwrap_or_default();
-        let name: Vec<u8> = url::form_urlencoded::parse(name.as_bytes())
-            .flat_map(|(name, _)| name.into_owned().into_bytes())
-            .collect();
-        String::from_utf8_lossy(&name).to_ascii_lowercase()
-    };
-    let is_secret = |name: &str| {
-        SECRETS.contains(&name)
-            || SECRET_BEGINNINGS
-                .iter()
-                .any(|start| name.starts_with(start))
-    };
-    let parameters: Vec<&str> = query.split('&').collect();
-    let is_signed = parameters
-        .iter()
-        .any(|parameter| matches!(&*name(parameter), "sig" | "signature" | "key-pair-id"));
-    let kept = parameters.into_iter().filter(|parameter| {
-        let name = name(parameter);
-        !(is_secret(&name) || is_signed && SIGNED.contains(&&*name))
-    });
-    kept.collect::<Vec<_>>().join("&")
+    let (others, _) = credentials::divided(query);
+    others.join("&")
 }
 
 /// What stands for a secret.

@@ -92,6 +92,21 @@ pub enum Error {
         "the command makes more than {0} requests, which no lock can hold\nhint: fetch an archive of all of it instead, or give the command the host's network: `RUN --network=host`"
     )]
     TooMany(usize),
+    /// More of URLs and fields than a record may have.
+    #[error(
+        "what the command asks for and is answered takes more than {0} bytes beside the bodies, which no lock can hold\nhint: fetch an archive of all of it instead, or give the command the host's network: `RUN --network=host`"
+    )]
+    TooLarge(usize),
+    /// Answers that only a secret tells apart.
+    #[error(
+        "`{method} {url}` is answered differently for different credentials, which no lock may hold, so that a replay could not tell whose answer is whose\nhint: ask with each in a `RUN` of its own"
+    )]
+    ByCredentials {
+        /// `GET`, …
+        method: String,
+        /// Without credentials.
+        url: String,
+    },
     /// An answer that never came to its end.
     #[error("`{0}` doesn't come to an end, so that it can't be recorded")]
     Unfinished(String),

@@ -20,10 +20,12 @@ mod body;
 mod canonical;
 mod conditional;
 mod connection;
+mod credentials;
 mod dial;
 mod error;
 mod names;
 mod nearest;
+mod recorded;
 mod recorder;
 mod replayer;
 mod runtime;
@@ -82,6 +84,9 @@ pub struct Proxy {
 pub struct Finished {
     /// What was recorded, if it was.
     pub record: Option<Record>,
+    /// Whether the step got just what a replay of that gives it: tokens, cookies and what broke off
+    /// before it came are not in records.
+    pub is_as_recorded: bool,
 }
 
 /// What the tasks of one proxy share.
@@ -200,14 +205,11 @@ impl Proxy {
 
     /// After the step has ended well: waits for what is still on its way to the store.
     pub fn finish(self) -> Result<Finished, Error> {
-        let record = match &self.shared.answers {
-            Answers::World(recorder) => Some(recorder.finish()?),
-            Answers::Record(_) => None,
+        let finished = match &self.shared.answers {
+            Answers::World(recorder) => recorder.finish()?,
+            Answers::Record(_) => Finished::default(),
         };
-        match self.failure() {
-            Some(failure) => Err(failure),
-            None => Ok(Finished { record }),
-        }
+        self.failure().map_or(Ok(finished), Err)
     }
 }
 

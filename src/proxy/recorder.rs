@@ -4,7 +4,7 @@
 //! What a server breaks off, or never says, isn't recorded but as no answer, where the command went
 //! on without; what a program doesn't read to its end is, whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -21,11 +21,12 @@ use tokio::time::timeout;
 
 use super::body::{Body, Sink, pieces};
 use super::names::Verdict;
+use super::recorded::Recorded;
 use super::secrets::{self, LARGEST};
 use super::serve::{Asked, Broken, not_modified, response};
 use super::upstream::{Upstream, cause};
-use super::{Error, Shared, canonical, dial, runtime};
-use crate::lock::{self, Exchange, Record};
+use super::{Error, Finished, Shared, canonical, dial, runtime};
+use crate::lock::{self, Record};
 use crate::sandbox::network::destination::Reach;
 use crate::store::{Batch, BatchWriter, Store};
 
@@ -34,8 +35,9 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// How long answers may take to their end after the step has ended.
 const REST: Duration = Duration::from_secs(300);
 
-/// Requests that a record may have.
-pub const MOST_REQUESTS: usize = 200_000;
+/// Bytes that are taken of an answer after the program has hung up: all of it belongs to the record,
+/// and some never end.
+const UNREAD: u64 = 4 << 30;
 /// Names that a step may ask for; there are no others.
 const MOST_NAMES: usize = 10_000;
 
@@ -60,16 +62,9 @@ pub struct Recorder {
 
 #[derive(Default)]
 struct State {
-    /// Requests so far.
-    asked: u64,
-    /// With the number of each request.
-    exchanges: Vec<(u64, Exchange)>,
-    /// Requests that got no answer, or not all of it.
-    failed: Vec<(u64, lock::Request)>,
+    recorded: Recorded,
     names: BTreeMap<String, Verdict>,
-    /// The URLs of answers on their way, by the number of the request.
-    begun: BTreeMap<u64, String>,
-    /// Told when the last of those is done.
+    /// Told when no answer is on its way any more.
     done: Option<mpsc::Sender<()>>,
 }
 
@@ -118,15 +113,11 @@ impl Recorder {
         shared: &Arc<Shared>,
         asked: Asked,
     ) -> Result<Response<Body>, Broken> {
-        let number = {
-            let mut state = self.state();
-            state.asked += 1;
-            state.asked
-        };
-        if number > MOST_REQUESTS as u64 {
-            shared.fail(Error::TooMany(MOST_REQUESTS));
-            return Err(Broken);
-        }
+        let begun = self.state().recorded.begin(&asked.request);
+        let number = begun.map_err(|error| {
+            shared.fail(error);
+            Broken
+        })?;
         let (answer, answered) = oneshot::channel();
         let shared = Arc::clone(shared);
         // By itself: that a program doesn't wait for it makes it no other answer.
@@ -151,14 +142,13 @@ impl Recorder {
         let failed = |cause: String| {
             let (method, url) = (&asked.method, &asked.request.url);
             shared.note(format!("{method} {url}: {cause}"));
-            let failed = (number, asked.request.clone());
-            self.state().failed.push(failed);
+            self.record(|recorded| recorded.fail(number));
         };
         let came = match self.send(&asked).await {
             Ok(came) => came,
             Err(error) => return failed(error),
         };
-        let _begun = Begun::new(self, number, &asked.request.url);
+        self.state().recorded.answered(number);
         let (parts, body) = came.into_parts();
         let mut kept = canonical::kept(&parts.headers);
         for value in kept.values_mut() {
@@ -185,46 +175,69 @@ impl Recorder {
                 given
             }
         };
-        copy_whole(&parts.headers, given.headers_mut());
+        let is_otherwise = copy_whole(&parts.headers, given.headers_mut());
         // A program that is gone wants no answer.
         let _ = answer.send(given);
-        let is_looked_at = !kept.contains_key("content-encoding")
-            && kept
-                .get("content-type")
-                .is_some_and(|kind| secrets::is_looked_at(kind));
-        let looked_at = is_looked_at.then_some(&*asked.request.url);
-        match self.body(body, looked_at, &sink).await {
-            Ok((body, trailers)) => {
-                if status == 200
-                    && let Err(error) = asked.check(body.as_ref())
-                {
-                    shared.fail(error);
-                    return sink.broken(io::ErrorKind::Other.into()).await;
-                }
-                let response = lock::Response {
-                    status,
-                    headers: kept,
-                    body,
-                    trailers: canonical::fields(&trailers, |_| true),
-                };
-                let exchange = Exchange {
-                    request: asked.request.clone(),
-                    response,
-                };
-                self.state().exchanges.push((number, exchange));
-                if !trailers.is_empty() {
-                    sink.trailers(trailers).await;
-                }
-            }
+        let is_post = asked.method == Method::POST;
+        let kind = kept
+            .get("content-type")
+            .filter(|_| !kept.contains_key("content-encoding"));
+        let kind = kind.and_then(|kind| secrets::kind(kind, is_post));
+        let looked_at = kind.map(|kind| (&*asked.request.url, is_post, kind));
+        let taken = match self.body(body, looked_at, &sink).await {
+            Ok(taken) => taken,
             Err(Broke::World(error)) => {
                 failed(error.to_string());
-                sink.broken(error).await;
+                // It had a part of it.
+                self.state().recorded.differs();
+                return sink.broken(error).await;
+            }
+            Err(Broke::Endless) => {
+                shared.fail(Error::Unfinished(asked.request.url.clone()));
+                return self.record(|recorded| recorded.fail(number));
             }
             Err(Broke::Store(error)) => {
                 shared.fail(error);
-                sink.broken(io::ErrorKind::Other.into()).await;
+                self.record(|recorded| recorded.fail(number));
+                return sink.broken(io::ErrorKind::Other.into()).await;
             }
+        };
+        let Taken { body, trailers, .. } = taken;
+        let response = lock::Response {
+            status,
+            headers: kept,
+            body,
+            trailers: canonical::fields(&trailers, |_| true),
+        };
+        let checked = match status {
+            200 => asked.check(body.as_ref()),
+            _ => Ok(()),
+        };
+        let ended = checked.and_then(|()| {
+            self.record(|recorded| {
+                if is_otherwise || taken.is_otherwise {
+                    recorded.differs();
+                }
+                recorded.end(number, response, asked.credentials)
+            })
+        });
+        if let Err(error) = ended {
+            shared.fail(error);
+            return sink.broken(io::ErrorKind::Other.into()).await;
         }
+        if !trailers.is_empty() {
+            sink.trailers(trailers).await;
+        }
+    }
+
+    /// Notes something that is over.
+    fn record<T>(&self, note: impl FnOnce(&mut Recorded) -> T) -> T {
+        let mut state = self.state();
+        let noted = note(&mut state.recorded);
+        if state.recorded.coming().is_none() {
+            state.done = None;
+        }
+        noted
     }
 
     /// Sends a request; once more where a connection that was kept turns out to be gone.
@@ -248,18 +261,20 @@ impl Recorder {
         }
     }
 
-    /// Takes a body to its end, for the store and for the program, as long as that is there. What
-    /// `looked_at` names, and is small, gets into the store without tokens.
+    /// Takes a body to its end, for the store and for the program, as long as that is there. What is
+    /// `looked_at` (the request's URL, whether it is a `POST`), and is small, gets into the store
+    /// without tokens.
     async fn body(
         &self,
         mut body: Incoming,
-        looked_at: Option<&str>,
+        looked_at: Option<(&str, bool, secrets::Kind)>,
         sink: &Sink,
-    ) -> Result<(Option<lock::Body>, HeaderMap), Broke> {
+    ) -> Result<Taken, Broke> {
         let mut writer: Option<BatchWriter> = None;
         let mut trailers = HeaderMap::new();
         let mut held = Bytes::new();
-        let mut small = looked_at.map(|url| (url, Vec::new()));
+        let mut small = looked_at.map(|about| (about, Vec::new()));
+        let mut unread = 0;
         loop {
             let frame = match timeout(SILENCE, body.frame()).await {
                 Ok(None) => break,
@@ -281,8 +296,12 @@ impl Recorder {
                     // The last piece goes out after the whole is on disk: what a program has taken
                     // whole is recorded.
                     let before = std::mem::replace(&mut held, data);
-                    if !before.is_empty() {
-                        sink.data(before).await;
+                    let size = before.len() as u64;
+                    if !before.is_empty() && !sink.data(before).await {
+                        unread += size;
+                    }
+                    if unread > UNREAD {
+                        return Err(Broke::Endless);
                     }
                 }
                 Err(frame) => {
@@ -292,9 +311,10 @@ impl Recorder {
                 }
             }
         }
-        let clean = small.and_then(|(url, small)| secrets::removed(url, &small));
-        if let Some(clean) = clean {
-            writer.insert(self.batch.begin()).add(&clean)?;
+        let clean = small
+            .and_then(|((url, is_post, kind), small)| secrets::removed(url, is_post, kind, &small));
+        if let Some(clean) = &clean {
+            writer.insert(self.batch.begin()).add(clean)?;
         }
         let body = match writer {
             None => None,
@@ -306,76 +326,42 @@ impl Recorder {
         if !held.is_empty() {
             sink.data(held).await;
         }
-        Ok((body, trailers))
+        Ok(Taken {
+            body,
+            trailers,
+            is_otherwise: clean.is_some(),
+        })
     }
 
-    /// Waits for what is on its way, and gives the record.
-    pub fn finish(&self) -> Result<Record, Error> {
+    /// Waits for what is on its way; gives the record, once its bodies are in the store.
+    pub fn finish(&self) -> Result<Finished, Error> {
         let (done, is_done) = mpsc::channel();
         {
             let mut state = self.state();
             // Dropped where there is nothing to wait for.
-            state.done = Some(done).filter(|_| !state.begun.is_empty());
+            state.done = Some(done).filter(|_| state.recorded.coming().is_some());
         }
         if is_done.recv_timeout(REST) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let url = self.state().begun.pop_first();
-            return Err(Error::Unfinished(url.unwrap_or_default().1));
+            let url = self.state().recorded.coming().map(str::to_owned);
+            return Err(Error::Unfinished(url.unwrap_or_default()));
         }
+        let State {
+            recorded, names, ..
+        } = std::mem::take(&mut *self.state());
+        let (exchanges, is_as_recorded) = recorded.finish()?;
         self.batch.keep()?;
-        let mut state = self.state();
-        let names = std::mem::take(&mut state.names).into_iter();
+        let names = names.into_iter();
         let names = names.filter(|(_, verdict)| *verdict == Verdict::Exists);
-        Ok(Record {
+        let record = Record {
             instant: self.instant,
             names: names.map(|(name, _)| name).collect(),
-            exchanges: in_order(
-                std::mem::take(&mut state.exchanges),
-                std::mem::take(&mut state.failed),
-            ),
+            exchanges,
+        };
+        Ok(Finished {
+            record: Some(record),
+            is_as_recorded,
         })
     }
-}
-
-/// Exchanges as records have them. Of equal ones after each other the last is enough where nothing
-/// else follows: it is given again and again. Of requests that `failed` those are there that never
-/// got an answer: the command went on without, and must be let to.
-fn in_order(
-    mut exchanges: Vec<(u64, Exchange)>,
-    failed: Vec<(u64, lock::Request)>,
-) -> Vec<Exchange> {
-    let answered: BTreeSet<_> = exchanges.iter().map(|(_, it)| it.request.clone()).collect();
-    let failed = failed
-        .into_iter()
-        .filter(|(_, request)| !answered.contains(request));
-    let none = lock::Response {
-        status: lock::NO_ANSWER,
-        headers: BTreeMap::new(),
-        body: None,
-        trailers: BTreeMap::new(),
-    };
-    exchanges.extend(failed.map(|(number, request)| {
-        let response = none.clone();
-        (number, Exchange { request, response })
-    }));
-    exchanges.sort_by(|(a, one), (b, other)| (&one.request, a).cmp(&(&other.request, b)));
-    let mut ordered: Vec<Exchange> = Vec::new();
-    let mut exchanges = exchanges
-        .into_iter()
-        .map(|(_, exchange)| exchange)
-        .peekable();
-    while let Some(exchange) = exchanges.next() {
-        let is_last = exchanges
-            .peek()
-            .is_none_or(|next| next.request != exchange.request);
-        ordered.push(exchange);
-        while let [.., before, last] = &ordered[..]
-            && is_last
-            && before == last
-        {
-            ordered.pop();
-        }
-    }
-    ordered
 }
 
 /// Whether it failed on a connection that the server had closed meanwhile.
@@ -387,7 +373,10 @@ fn is_stale(error: &ClientError) -> bool {
         })
 }
 
-fn copy_whole(came: &HeaderMap, given: &mut HeaderMap) {
+/// Gives the program what the record has less of; whether it has.
+fn copy_whole(came: &HeaderMap, given: &mut HeaderMap) -> bool {
+    let is_told = |name: &str| name != header::TRAILER.as_str();
+    let recorded = canonical::fields(given, is_told);
     for name in &WHOLE {
         if came.contains_key(name) {
             given.remove(name);
@@ -396,93 +385,27 @@ fn copy_whole(came: &HeaderMap, given: &mut HeaderMap) {
             given.append(name, value.clone());
         }
     }
+    canonical::fields(given, is_told) != recorded
+}
+
+/// An answer's body, taken to its end.
+struct Taken {
+    /// As it is in the store.
+    body: Option<lock::Body>,
+    trailers: HeaderMap,
+    /// Whether the program got another one.
+    is_otherwise: bool,
 }
 
 /// What broke a body off.
 enum Broke {
     World(io::Error),
     Store(Error),
+    Endless,
 }
 
 impl From<crate::store::Error> for Broke {
     fn from(error: crate::store::Error) -> Broke {
         Broke::Store(error.into())
-    }
-}
-
-/// An answer on its way, until this is dropped.
-struct Begun<'a> {
-    recorder: &'a Recorder,
-    number: u64,
-}
-
-impl<'a> Begun<'a> {
-    fn new(recorder: &'a Recorder, number: u64, url: &str) -> Begun<'a> {
-        recorder.state().begun.insert(number, url.to_owned());
-        Begun { recorder, number }
-    }
-}
-
-impl Drop for Begun<'_> {
-    fn drop(&mut self) {
-        let mut state = self.recorder.state();
-        state.begun.remove(&self.number);
-        if state.begun.is_empty() {
-            state.done = None;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(url: &str) -> lock::Request {
-        lock::Request {
-            url: url.to_owned(),
-            method: "GET".to_owned(),
-            asked: BTreeMap::new(),
-            sent: None,
-        }
-    }
-
-    #[test]
-    fn records_are_sorted_and_hold_what_differs_in_the_order_of_asking() {
-        let exchange = |(number, url, status)| {
-            let response = lock::Response {
-                status,
-                headers: BTreeMap::new(),
-                body: None,
-                trailers: BTreeMap::new(),
-            };
-            let request = request(url);
-            (number, Exchange { request, response })
-        };
-        // As they came to their ends.
-        let came = [
-            (7, "b", 200),
-            (5, "b", 202),
-            (1, "b", 202),
-            (8, "b", 200),
-            (9, "b", 200),
-            (3, "a", 200),
-            (6, "b", 200),
-            (2, "b", 200),
-        ];
-        let failed = [(4, "c"), (10, "a"), (11, "c")].map(|(n, url)| (n, request(url)));
-        let ordered = in_order(came.map(exchange).to_vec(), failed.to_vec());
-        let told: Vec<_> = ordered
-            .iter()
-            .map(|it| (&*it.request.url, it.response.status))
-            .collect();
-        let expected = [
-            ("a", 200),
-            ("b", 202),
-            ("b", 200),
-            ("b", 202),
-            ("b", 200),
-            ("c", lock::NO_ANSWER),
-        ];
-        assert_eq!(told, expected);
     }
 }

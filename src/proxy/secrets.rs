@@ -1,12 +1,13 @@
 //! Answers that are credentials themselves: tokens that a server gives for others.
 //!
-//! In: the body of a small answer in JSON. Out: the same without what proves who asked. Pure.
+//! In: the body of a small answer, in JSON or as a form. Out: the same without what proves who asked. Pure.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::canonical::without_secrets;
+use super::credentials;
 
 /// Bytes of the largest answer that is looked at.
 pub const LARGEST: usize = 256 << 10;
@@ -15,34 +16,62 @@ const SHORTEST: usize = 8;
 /// What stands where a token was.
 const REMOVED: &str = "removed-by-cairn";
 
-/// Members whose value is a token (OAuth 2, RFC 6749, 5.1; OpenID Connect; the header fields that
-/// servers of git's large files want).
-const TOKENS: [&str; 4] = ["access_token", "authorization", "id_token", "refresh_token"];
+/// Members whose value is a token in whatever answer (OAuth 2, RFC 6749, 5.1; OpenID Connect; the
+/// header fields that servers of git's large files want).
+const TOKENS: [&str; 5] = [
+    "access_token",
+    "authorization",
+    "authorizationtoken",
+    "id_token",
+    "refresh_token",
+];
 
-/// Whether an answer of that type is looked at.
-pub fn is_looked_at(content_type: &str) -> bool {
+/// How an answer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// JSON.
+    Json,
+    /// As forms are sent, `name=value&…`.
+    Form,
+}
+
+/// How an answer of that type is written, where it may hold tokens. Of other JSON than
+/// `application/json` those alone may that answer a `POST`.
+pub fn kind(content_type: &str, is_post: bool) -> Option<Kind> {
     let essence = content_type.split(';').next().unwrap_or_default();
-    matches!(
-        essence.trim().to_ascii_lowercase().as_str(),
-        "application/json" | "application/vnd.git-lfs+json"
-    )
+    match &*essence.trim().to_ascii_lowercase() {
+        "application/json" | "application/vnd.git-lfs+json" => Some(Kind::Json),
+        "application/x-www-form-urlencoded" => Some(Kind::Form),
+        other => (is_post && other.ends_with("+json")).then_some(Kind::Json),
+    }
 }
 
 /// `body` without tokens; none, if there are none. `url` is the request's: where it asks for a
-/// token, a member `token` is one (Docker's registries).
-pub fn removed(url: &str, body: &[u8]) -> Option<Vec<u8>> {
-    let value: Value = serde_json::from_slice(body).ok()?;
+/// token, or something is posted to it, each member of a token's name is one.
+pub fn removed(url: &str, is_post: bool, kind: Kind, body: &[u8]) -> Option<Vec<u8>> {
     let path = url.split('?').next().unwrap_or_default();
     let gives_tokens = ["/token", "/auth", "/login"]
         .iter()
         .any(|end| path.trim_end_matches('/').ends_with(end));
-    let mut found = BTreeSet::new();
     let is_token = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        TOKENS.contains(&&*name) || gives_tokens && name == "token"
+        TOKENS.contains(&&*name.to_ascii_lowercase())
+            || (gives_tokens || is_post) && credentials::is_given(name)
     };
-    collect(&value, &is_token, &mut found);
     let text = std::str::from_utf8(body).ok()?;
+    if kind == Kind::Form {
+        let clean = |parameter: &str| match parameter.split_once('=') {
+            Some((name, value)) if is_token(name) && value.len() >= SHORTEST => {
+                format!("{name}={REMOVED}")
+            }
+            _ => parameter.to_owned(),
+        };
+        let clean: Vec<String> = text.split('&').map(clean).collect();
+        let clean = clean.join("&");
+        return (clean != text).then(|| clean.into_bytes());
+    }
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let mut found = BTreeSet::new();
+    collect(&value, &is_token, &mut found);
     let mut clean = text.to_owned();
     for (secret, instead) in found {
         let (secret, instead) = (quoted(&secret)?, quoted(&instead)?);
@@ -86,8 +115,12 @@ fn collect(
 mod tests {
     use super::*;
 
+    fn text(removed: Option<Vec<u8>>) -> Option<String> {
+        removed.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
     fn removed(url: &str, body: &str) -> Option<String> {
-        super::removed(url, body.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
+        text(super::removed(url, false, Kind::Json, body.as_bytes()))
     }
 
     #[test]
@@ -122,10 +155,30 @@ mod tests {
     }
 
     #[test]
-    fn only_json_is_looked_at() {
-        assert!(is_looked_at("application/json; charset=utf-8"));
-        assert!(is_looked_at("Application/vnd.git-lfs+json"));
-        assert!(!is_looked_at("text/html"));
-        assert!(!is_looked_at("application/vnd.npm.install-v1+json"));
+    fn what_answers_a_post_may_give_any_token() {
+        let posted = |kind, body: &str| {
+            let url = "https://h/v1/session";
+            text(super::removed(url, true, kind, body.as_bytes()))
+        };
+        let body = r#"{"clientSecret":"0123456789","nextPageToken":"abcdefghijk"}"#;
+        let clean = r#"{"clientSecret":"removed-by-cairn","nextPageToken":"abcdefghijk"}"#;
+        assert_eq!(posted(Kind::Json, body).as_deref(), Some(clean));
+        assert_eq!(removed("https://h/v1/session", body), None);
+        let form = "access_token=gho_16C7e42F292c69&scope=repo&token_type=bearer";
+        let clean = "access_token=removed-by-cairn&scope=repo&token_type=bearer";
+        assert_eq!(posted(Kind::Form, form).as_deref(), Some(clean));
+        assert_eq!(posted(Kind::Form, "a=b"), None);
+    }
+
+    #[test]
+    fn json_and_forms_are_looked_at() {
+        let json = Some(Kind::Json);
+        assert_eq!(kind("application/json; charset=utf-8", false), json);
+        assert_eq!(kind("Application/vnd.git-lfs+json", false), json);
+        assert_eq!(kind("application/vnd.api+json", true), json);
+        let form = "application/x-www-form-urlencoded";
+        assert_eq!(kind(form, false), Some(Kind::Form));
+        assert_eq!(kind("text/html", true), None);
+        assert_eq!(kind("application/vnd.npm.install-v1+json", false), None);
     }
 }

@@ -18,7 +18,7 @@ use super::body::{Body, empty, full};
 use super::conditional::Conditions;
 use super::connection::{Origin, host_of, serve_stream};
 use super::spool::{self, Spool};
-use super::{Answers, Error, Shared, canonical, names, runtime};
+use super::{Answers, Error, Shared, canonical, credentials, names, runtime};
 use crate::canon::Digest;
 use crate::lock;
 use crate::policy::{Decision, HTTP_CHECKSUM};
@@ -40,6 +40,8 @@ pub struct Asked {
     pub conditions: Conditions,
     /// Its body.
     pub body: Spool,
+    /// Of what proves who asks, if anything does: it must not get to a disk.
+    pub credentials: Option<Digest>,
     /// Where to, whatever the URL says.
     pub to: Option<SocketAddr>,
     /// What the answer must be, as the source policy has it.
@@ -217,6 +219,7 @@ async fn understand(
         .get(header::TE)
         .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     canonical::strip_hop(&mut headers);
+    let credentials = credentials::digest(path, &headers);
     let conditions = Conditions::take(&mut headers);
     // Of what is compressed on its way the same bytes need not come twice.
     let identity = HeaderValue::from_static("identity");
@@ -246,6 +249,7 @@ async fn understand(
         method: parts.method,
         conditions,
         body: spool,
+        credentials,
         to,
         checksum,
     })

@@ -106,7 +106,7 @@ pub(super) fn difference(
     Ok(Ran {
         change: difference.change,
         sockets: difference.sockets,
-        record: None,
+        fetched: None,
     })
 }
 

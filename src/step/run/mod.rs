@@ -38,9 +38,8 @@ use crate::canon::{EntryPath, Epoch, StepKey};
 use crate::inputs::{Files, Stack};
 use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
-use crate::lock::Record;
 use crate::plan::{Command, command};
-use crate::proxy::Proxy;
+use crate::proxy::{Finished, Proxy};
 use crate::sandbox::{
     Exit, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
 };
@@ -92,7 +91,7 @@ pub struct Ran {
     /// Sockets that it left, which no layer can hold.
     pub sockets: Vec<EntryPath>,
     /// What it fetched, if that was to be recorded.
-    pub record: Option<Record>,
+    pub fetched: Option<Finished>,
 }
 
 /// Where a command failed: its file system as it left it.
@@ -297,13 +296,8 @@ impl<'a> Runner<'a> {
         let ended = time_of(&left.folder.join("ended"))?;
         self.free(mounts.caches)?;
         let outcome = outcome?;
-        let record = match proxy {
-            Some(proxy) => {
-                let record = proxy.finish()?.record;
-                record.filter(|_| matches!(fetching, Fetching::Recorded { .. }))
-            }
-            None => None,
-        };
+        let fetched = proxy.map(Proxy::finish).transpose()?;
+        let fetched = fetched.filter(|_| matches!(fetching, Fetching::Recorded { .. }));
         left.found = left.session.list(&left.upper)?;
         left.found.sort_by(|a, b| a.path.cmp(&b.path));
         let circumstances = Circumstances {
@@ -315,7 +309,7 @@ impl<'a> Runner<'a> {
             is_copy: outcome.is_copy,
         };
         let ran = difference(&rootfs, left, &circumstances, placed.as_ref())?;
-        Ok(Ran { record, ..ran })
+        Ok(Ran { fetched, ..ran })
     }
 
     /// Runs the command itself.

@@ -161,13 +161,17 @@ impl Ground {
 
     /// Records what `commands` fetch.
     pub fn record(&self, commands: impl FnOnce(&Inside)) -> Record {
+        let record = self.try_record(commands);
+        record.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn try_record(&self, commands: impl FnOnce(&Inside)) -> Result<Record, Error> {
         let inside = self.inside(Source::World {
             instant: INSTANT,
             proxies: Vec::new(),
         });
         commands(&inside);
-        let record = inside.finish();
-        record.unwrap_or_else(|error| panic!("{error}"))
+        inside.finish()
     }
 
     /// Replays `record`, whole.

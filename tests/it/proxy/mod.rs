@@ -6,6 +6,7 @@ mod tools;
 mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 
 use cairn::canon::Digest;
 use cairn::proxy::Error;
@@ -360,6 +361,74 @@ fn what_a_program_does_not_read_to_its_end_is_recorded_whole() {
     let body = record.exchanges[0].response.body.unwrap();
     assert_eq!((body.size, record.exchanges.len()), (20 << 20, 1));
     ground.replay(&record, fetch);
+}
+
+#[test]
+fn what_a_program_no_longer_waits_for_is_no_answer_each_time() {
+    if !require("curl") {
+        return;
+    }
+    let ground = Ground::new();
+    let (come, asked) = mpsc::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let (asked, ended) = (Mutex::new(asked), Mutex::new(ended));
+    let world = World::new(move |got| match &*got.line {
+        "GET /slow" => {
+            come.send(()).unwrap();
+            // Until the test is over.
+            let _ = ended.lock().unwrap().recv();
+            Vec::new()
+        }
+        _ => {
+            asked.lock().unwrap().recv().unwrap();
+            ok("", "it was asked")
+        }
+    });
+    let urls = ["/slow", "/wait"].map(|path| world.url(path));
+    let record = ground.record(|inside| {
+        let text = "curl -sS \"$0\" 2>/dev/null & curl -sS \"$1\"; kill $!";
+        let output = inside.run("sh", &["-c", text, &urls[0], &urls[1]]);
+        assert_eq!(output.stdout, b"it was asked");
+    });
+    drop(end);
+    let told: Vec<_> = record
+        .exchanges
+        .iter()
+        .map(|it| {
+            (
+                it.request.url.rsplit('/').next().unwrap(),
+                it.response.status,
+            )
+        })
+        .collect();
+    assert_eq!(told, [("slow", cairn::lock::NO_ANSWER), ("wait", 200)]);
+    ground.replay(&record, |inside| {
+        assert_eq!(inside.curl_fails(&[&urls[0]]), 52);
+        assert_eq!(inside.curl(&[&urls[1]]), "it was asked");
+    });
+}
+
+#[test]
+fn answers_that_only_credentials_tell_apart_are_refused() {
+    if !require("curl") {
+        return;
+    }
+    let ground = Ground::new();
+    let world = World::new(|got| ok("", got.header("x-api-key").unwrap_or("nobody")));
+    let url = world.url("/who");
+    let error = ground.try_record(|inside| {
+        for who in ["ap1key-one", "ap1key-two"] {
+            let key = format!("X-Api-Key: {who}");
+            assert_eq!(inside.curl(&["-H", &key, &url]), who);
+        }
+    });
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains(&format!("`GET {url}`")), "{text}");
+    assert!(!text.contains("ap1key"), "{text}");
+    ground.record(|inside| {
+        assert_eq!(inside.curl(&[&url]), "nobody");
+        assert_eq!(inside.curl(&["-H", "X-Api-Key: one", &url]), "one");
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::Bench;
 use super::world::Answers;
 use crate::support::programs::program;
 use crate::support::rude::{Reply, Request};
-use crate::support::temp;
+use crate::support::{run, temp};
 
 /// What the command has as a secret.
 const TOKEN: &str = "5ec7e7-of-the-command";
@@ -107,4 +107,37 @@ COPY --from=fetch /out /
     for kept in ["/inside?page=2", "/query?page=1"] {
         assert!(lock.contains(&format!("{url}{kept}\"")), "{kept}: {lock}");
     }
+}
+
+/// Tokens are one time this, another time that.
+fn token(request: &Request) -> Reply {
+    let path = &request.path;
+    Reply::new(
+        200,
+        format!("{{\"access_token\":\"{SESSION}\",\"of\":\"{path}\"}}"),
+    )
+    .with("Content-Type", "application/json")
+}
+
+#[test]
+fn a_token_that_was_given_is_in_no_image_of_the_lock() {
+    let fetch = "curl -fsS HTTPS/token -o /out/token";
+    let Some(bench) = Bench::new("token", "tools", "tools:1", fetch) else {
+        return;
+    };
+    bench.write("input/none", "");
+    bench.world.set(Answers::Custom(token));
+    let store = temp();
+    let run = |arguments: &[&str]| run(&mut bench.command_in(store.path(), arguments));
+    run(&["lock"]);
+    // What was made while it was recorded is no part of that.
+    let built = run(&["build", "-q", "--locked"]);
+    assert_eq!(run(&["build", "-q", "--locked", "--no-cache"]), built);
+    let into = format!(
+        "type=local,dest={}",
+        bench.folder.path().join("into").display()
+    );
+    run(&["build", "-q", "--locked", "-o", &into]);
+    let got = std::fs::read_to_string(bench.folder.path().join("into/token")).unwrap();
+    assert_eq!(got, r#"{"access_token":"removed-by-cairn","of":"/token"}"#);
 }
