@@ -100,9 +100,10 @@ impl Evaluation<'_> {
             epoch,
             expansion,
             events,
+            pins,
             ..
         } = self.settings;
-        let blobs = debian::fetch(&solved.set, store, events, work)?;
+        let blobs = debian::fetch(&solved.set, store, events, pins.is_offline(), work)?;
         let installer = Installer {
             store,
             runner: &self.runner,

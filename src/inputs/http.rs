@@ -41,16 +41,36 @@ pub enum Error {
         got: Digest,
     },
     /// Nothing outside is to be asked.
-    #[error(
-        "`{0}` is not in the store, and `--offline` keeps the build off the network\nhint: {BRING}"
-    )]
-    Offline(String),
+    #[error(transparent)]
+    Offline(#[from] Offline),
     /// A secret for the server.
     #[error(transparent)]
     Secret(#[from] super::access::BadSecret),
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+}
+
+/// Something that only the network could bring, in a build that may not use it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}, and `--offline` keeps the build off the network\nhint: {BRING}")]
+pub struct Offline {
+    /// What, and how it is with it in the store.
+    what: String,
+}
+
+impl Offline {
+    /// What is at `url`, which must have that digest, if one is given.
+    pub fn new(url: &str, digest: Option<&Digest>, store: &Store) -> Offline {
+        let what = match digest {
+            None => format!("`{url}` is not in the store"),
+            Some(digest) if store.blob(digest).is_some() => {
+                format!("`{url}` is damaged in the store, as its blob {digest} has other bytes")
+            }
+            Some(digest) => format!("`{url}` ({digest}) is not in the store"),
+        };
+        Offline { what }
+    }
 }
 
 /// The way out where something isn't in the store and nothing is to be fetched.
@@ -128,7 +148,8 @@ pub fn fetch(wanted: Wanted<'_>, store: &Store, events: &Events) -> Result<Fetch
     }
     let shown = url.split(['?', '#']).next().unwrap_or(url).to_owned();
     if wanted.offline {
-        return Err(Error::Offline(shown));
+        let digest = digest.map(|(digest, _)| digest);
+        return Err(Offline::new(&shown, digest, store).into());
     }
     let failed = |reason: String| Error::Fetch {
         url: shown.clone(),

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::Error;
 use crate::canon::Digest;
 use crate::canon::event::{Events, Work};
-use crate::inputs::http;
+use crate::inputs::http::{self, Offline};
 use crate::registry::retry;
 use crate::store::{Blob, Store};
 
@@ -36,6 +36,7 @@ pub struct Wanted {
 pub struct Downloader<'a> {
     store: &'a Store,
     events: &'a Events,
+    offline: bool,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
@@ -51,8 +52,13 @@ enum Failure {
 }
 
 impl<'a> Downloader<'a> {
-    /// One with connections of its own.
-    pub fn new(store: &'a Store, events: &'a Events) -> Result<Downloader<'a>, Error> {
+    /// One with connections of its own; none of them is made where everything has to be in the
+    /// store: `offline`.
+    pub fn new(
+        store: &'a Store,
+        events: &'a Events,
+        offline: bool,
+    ) -> Result<Downloader<'a>, Error> {
         let failed = |reason: String| Error::Fetch {
             url: "packages".to_owned(),
             reason,
@@ -64,6 +70,7 @@ impl<'a> Downloader<'a> {
         Ok(Downloader {
             store,
             events,
+            offline,
             client: client.map_err(|error| failed(error.to_string()))?,
             runtime: runtime.map_err(|error| failed(error.to_string()))?,
         })
@@ -99,6 +106,11 @@ impl<'a> Downloader<'a> {
                 let there = there.filter(|blob| blob.size == one.size);
                 let blob = match there {
                     Some(blob) => blob,
+                    None if self.offline => {
+                        let url = one.urls.first().map_or("", String::as_str);
+                        let digest = Some(&one.sha256);
+                        return Err(Offline::new(&shown(url), digest, self.store).into());
+                    }
                     None => {
                         self.tried(&one.urls, async |url| self.blob(url, one).await)
                             .await?

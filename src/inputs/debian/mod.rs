@@ -11,7 +11,8 @@ mod release;
 mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -101,7 +102,7 @@ impl Resolver<'_> {
         });
         let mirrors = mirrors.collect::<Result<Vec<_>, Error>>()?;
         let keyring = self.keyring(question, below)?;
-        let downloader = Downloader::new(self.store, self.events)?;
+        let downloader = Downloader::new(self.store, self.events, false)?;
         let mut opened = Vec::new();
         for (archive, mirror, instant) in mirrors {
             opened.push(self.open(&downloader, archive, mirror, instant, &keyring)?);
@@ -157,15 +158,11 @@ impl Resolver<'_> {
     fn keyring(&self, question: &Packages, below: &Below) -> Result<Keyring, Error> {
         let mut keyring = Keyring::default();
         for file in &question.keys {
-            let refuse = |reason: String| Error::Key {
+            let bytes = read_keys(self.folder, file)?;
+            keyring.add(&bytes).map_err(|reason| Error::Key {
                 file: file.clone(),
                 reason,
-            };
-            let opened = std::fs::File::open(self.folder.join(file));
-            let mut bytes = Vec::new();
-            let read = opened.and_then(|opened| opened.take(LARGEST_KEYS).read_to_end(&mut bytes));
-            read.map_err(|error| refuse(error.to_string()))?;
-            keyring.add(&bytes).map_err(refuse)?;
+            })?;
         }
         if question.keys.is_empty() {
             for (_, bytes) in &below.keys {
@@ -333,6 +330,27 @@ impl Resolver<'_> {
     }
 }
 
+/// All of a file with keys that a recipe in `folder` names.
+pub fn read_keys(folder: &Path, file: &str) -> Result<Vec<u8>, Error> {
+    let refuse = |reason: String| Error::Key {
+        file: file.to_owned(),
+        reason,
+    };
+    let failed = |error: io::Error| refuse(error.to_string());
+    let path = folder.join(file);
+    // To open a pipe would wait for whoever writes to it.
+    if !std::fs::metadata(&path).map_err(failed)?.is_file() {
+        return Err(refuse("it is no file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    let opened = File::open(path).map_err(failed)?;
+    let read = opened.take(LARGEST_KEYS + 1).read_to_end(&mut bytes);
+    match read.map_err(failed)? as u64 > LARGEST_KEYS {
+        true => Err(refuse(format!("it is larger than {LARGEST_KEYS} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
 impl Opened {
     /// For people.
     fn shown(&self) -> String {
@@ -423,11 +441,13 @@ fn key(question: &Packages, below: &Below, opened: &[Opened]) -> Result<Digest, 
     })?))
 }
 
-/// The packages of `set` in its order: from the store, or from where they were.
+/// The packages of `set` in its order: from the store, or, unless that is to be left alone
+/// (`offline`), from where they were.
 pub fn fetch(
     set: &PackageSet,
     store: &Store,
     events: &Events,
+    offline: bool,
     work: &Work,
 ) -> Result<Vec<Blob>, Error> {
     let wanted = set.packages.iter().map(|package| Wanted {
@@ -436,5 +456,5 @@ pub fn fetch(
         size: package.size,
     });
     let wanted: Vec<Wanted> = wanted.collect();
-    Downloader::new(store, events)?.blobs(&wanted, work)
+    Downloader::new(store, events, offline)?.blobs(&wanted, work)
 }
