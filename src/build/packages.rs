@@ -13,7 +13,7 @@ use crate::canon::event::{Outcome, Work};
 use crate::inputs::Stack;
 use crate::inputs::debian::{self, Resolver};
 use crate::lock::PackageSet;
-use crate::plan::packages::architecture;
+use crate::plan::packages::{Installed, architecture};
 use crate::plan::{Operation, Packages, Step};
 use crate::step::Change;
 use crate::step::packages::{Below, Installer};
@@ -43,9 +43,12 @@ impl Evaluation<'_> {
             None => self.solve(step, question, &below, &stack)?,
         };
         pins.put_packages(platform, by, set.clone());
-        let digests = set.packages.iter().map(|package| package.sha256).collect();
+        let installed = set.packages.iter().map(|package| Installed {
+            sha256: package.sha256,
+            automatic: package.automatic,
+        });
         let answered = Step {
-            operation: Operation::Packages(Box::new(question.solved(digests))),
+            operation: Operation::Packages(Box::new(question.solved(installed.collect()))),
             ..step.clone()
         };
         self.layer_of(&answered, Some(&Solved { set, below }), outputs)

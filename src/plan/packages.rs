@@ -32,7 +32,17 @@ pub struct Packages {
     /// The packages in the order in which they are installed, known once they were solved; then
     /// nothing else of the question matters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub solved: Option<Vec<Digest>>,
+    pub solved: Option<Vec<Installed>>,
+}
+
+/// A package that is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Installed {
+    /// Of its file.
+    pub sha256: Digest,
+    /// Whether it is there for others alone, which apt remembers.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
 }
 
 /// A distribution with packages of Debian's kind.
@@ -100,7 +110,7 @@ pub enum Mirror {
 
 impl Packages {
     /// What is left of the question once it is solved: the answer, and how it is installed.
-    pub fn solved(&self, packages: Vec<Digest>) -> Packages {
+    pub fn solved(&self, packages: Vec<Installed>) -> Packages {
         Packages {
             distribution: self.distribution,
             platform: self.platform.clone(),
