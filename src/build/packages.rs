@@ -11,7 +11,7 @@ use super::outputs::{Layers, Outputs};
 use crate::canon::StepKey;
 use crate::canon::event::{Outcome, Work};
 use crate::inputs::Stack;
-use crate::inputs::debian::{self, Resolver};
+use crate::inputs::debian::Resolver;
 use crate::lock::PackageSet;
 use crate::plan::packages::{Installed, architecture};
 use crate::plan::{Operation, Packages, Step};
@@ -54,6 +54,27 @@ impl Evaluation<'_> {
         self.layer_of(&answered, Some(&Solved { set, below }), outputs)
     }
 
+    /// What asks the archives.
+    fn resolver(&self) -> Resolver<'_> {
+        let Settings {
+            store,
+            events,
+            packages,
+            folder,
+            commands,
+            pins,
+            ..
+        } = self.settings;
+        Resolver {
+            store,
+            events,
+            folder,
+            settings: packages,
+            access: commands.access(),
+            offline: pins.is_offline(),
+        }
+    }
+
     /// What `question` comes out as over `stack`.
     fn solve(
         &self,
@@ -66,20 +87,12 @@ impl Evaluation<'_> {
             store,
             expansion,
             events,
-            packages,
-            folder,
             ..
         } = self.settings;
         let work = events.start(format!("solve {}", step.name));
         let keyring = question.distribution.keyring();
         let below = below.for_solving(keyring, stack, store, *expansion)?;
-        let resolver = Resolver {
-            store,
-            events,
-            folder,
-            settings: packages,
-        };
-        let set = resolver.resolve(question, &below, &work)?;
+        let set = self.resolver().resolve(question, &below, &work)?;
         for package in &set.packages {
             let (name, version) = (&package.name, &package.version);
             events.debug(format!("{}: {name} {version}", step.name));
@@ -103,10 +116,9 @@ impl Evaluation<'_> {
             epoch,
             expansion,
             events,
-            pins,
             ..
         } = self.settings;
-        let blobs = debian::fetch(&solved.set, store, events, pins.is_offline(), work)?;
+        let blobs = self.resolver().fetch(&solved.set, work)?;
         let installer = Installer {
             store,
             runner: &self.runner,

@@ -71,7 +71,7 @@ impl Ground {
         ground
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
@@ -80,7 +80,7 @@ impl Ground {
     }
 
     /// A step with these keys, besides suite and variant.
-    fn recipe(&self, keys: &str) {
+    pub fn recipe(&self, keys: &str) {
         self.write(
             "cairn.toml",
             &format!(

@@ -101,6 +101,8 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// An archive and its server.
 pub struct Archive {
     folder: tempfile::TempDir,
+    /// What `Authorization` has to be, if anything.
+    pub guard: Arc<Mutex<Option<String>>>,
     pub files: Arc<Mutex<Files>>,
     pub server: Rude,
 }
@@ -110,7 +112,13 @@ impl Archive {
     pub fn new() -> Archive {
         let files: Arc<Mutex<Files>> = Arc::default();
         let served = files.clone();
+        let guard = Arc::new(Mutex::new(None::<String>));
+        let guarded = guard.clone();
         let server = Rude::new(move |request, _| {
+            let wanted = guarded.lock().unwrap();
+            if wanted.is_some() && request.header("authorization") != wanted.as_deref() {
+                return Reply::new(401, "");
+            }
             let served = served.lock().unwrap();
             match served.get(request.path.trim_start_matches('/')) {
                 Some(content) => Reply::new(200, content.clone()),
@@ -119,6 +127,7 @@ impl Archive {
         });
         Archive {
             folder: temp(),
+            guard,
             files,
             server,
         }
