@@ -44,7 +44,11 @@ impl Evaluation<'_> {
         };
         pins.put_packages(platform, by, set.clone());
         let installed = set.packages.iter().map(|package| Installed {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            architecture: package.architecture.clone(),
             sha256: package.sha256,
+            size: package.size,
             automatic: package.automatic,
         });
         let answered = Step {

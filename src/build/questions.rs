@@ -10,7 +10,7 @@ use super::Error;
 use super::error::Cause;
 use crate::canon::{Digest, Platform, json, login};
 use crate::inputs::debian;
-use crate::lock::{Asked, Asker, Lock, git_name};
+use crate::lock::{Asked, Asker, Lock, git_name, git_parts};
 use crate::plan::command::Network;
 use crate::plan::step::{GitExtras, Revision, Source};
 use crate::plan::{Operation, Plan, Step, StepId};
@@ -97,18 +97,42 @@ impl Question {
         }
     }
 
-    /// Whether `lock` has the answer.
+    /// Whether `lock` has the answer; one that is not what the recipe itself says is none.
     pub fn is_held(&self, lock: &Lock) -> bool {
+        self.has_entry(lock) && !self.is_contradicted(lock)
+    }
+
+    /// Whether `lock` has another answer than the recipe itself.
+    pub fn is_contradicted(&self, lock: &Lock) -> bool {
+        let of = |platform| lock.platforms.get(platform);
+        match self {
+            Question::Image(platform, name) => {
+                let own = name.rsplit_once('@').map(|(_, digest)| digest);
+                let held = of(platform).and_then(|of| of.images.get(name));
+                let held = held.map(|held| held.named().to_string());
+                matches!((own, held), (Some(own), Some(held)) if *own != held)
+            }
+            Question::Git(name) if self.is_pinned() => {
+                let (_, own) = git_parts(name);
+                let held = lock.git.get(name).map(|held| held.commit.as_str());
+                held.is_some_and(|held| own != Some(held))
+            }
+            Question::Http(url, Some(own)) => {
+                let held = lock.http.get(url);
+                held.is_some_and(|held| held.sha256 != *own)
+            }
+            _ => false,
+        }
+    }
+
+    fn has_entry(&self, lock: &Lock) -> bool {
         let of = |platform| lock.platforms.get(platform);
         match self {
             Question::Image(platform, name) => {
                 of(platform).is_some_and(|of| of.images.contains_key(name))
             }
             Question::Git(name) => lock.git.contains_key(name),
-            Question::Http(url, digest) => lock.http.get(url).is_some_and(|file| {
-                let mut digest = digest.iter();
-                digest.all(|digest| *digest == file.sha256)
-            }),
+            Question::Http(url, _) => lock.http.contains_key(url),
             Question::Packages(platform, by) => of(platform).is_some_and(|of| {
                 let mut packages = of.packages.iter();
                 packages.any(|asked| asked.by == *by)

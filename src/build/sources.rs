@@ -52,11 +52,7 @@ impl Evaluation<'_> {
         let login = self.plan.logins.get(url);
         let authorization = self.settings.commands.access().to_file(url, login);
         let authorization = authorization.map_err(http::Error::from)?;
-        let held = match sha256 {
-            // What the recipe says needs no lock.
-            Some(_) => None,
-            None => pins.file(url)?,
-        };
+        let held = pins.file(url, sha256)?;
         let by = match policy.is_empty() {
             true => By::Recipe,
             false => By::Policy,
@@ -73,6 +69,13 @@ impl Evaluation<'_> {
             offline: pins.is_offline(),
         };
         let Fetched { blob, modified } = http::fetch(wanted, store, events)?;
+        if let Some(held) = held.filter(|held| held.size != blob.size) {
+            return Err(Cause::Other {
+                name: url.to_owned(),
+                expected: format!("{} bytes", held.size),
+                got: format!("{} bytes", blob.size),
+            });
+        }
         let asked = File {
             url: url.to_owned(),
             sha256: sha256.copied(),
@@ -320,12 +323,10 @@ impl Evaluation<'_> {
         let (held, resolved) = match revision {
             Revision::Commit(commit) => {
                 let (commit, named) = (commit.clone(), None);
-                (
-                    pins.commit(&name).ok().flatten(),
-                    Resolved { commit, named },
-                )
+                let held = pins.commit(&name, Some(&commit))?;
+                (held, Resolved { commit, named })
             }
-            Revision::Ref(wanted) => match pins.commit(&name)? {
+            Revision::Ref(wanted) => match pins.commit(&name, None)? {
                 Some(held) => {
                     let named = held
                         .named

@@ -92,6 +92,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
         },
     };
     let pins = Pins::new(Some(held), unheld, false).proposing(provenance);
+    let pins = pins.called(locked::shown(&path));
     let mut settings = Settings {
         no_cache_filter: arguments.commands.no_cache_filter.clone(),
         ..recipe.settings(environment, commands, pins, events())?
@@ -343,7 +344,7 @@ fn check(plan: &Plan, lock: &Lock, path: &Path, settings: &Settings) -> Result<(
     if held.is_some_and(|held| held != settings.epoch.seconds()) {
         let problem = Problem::new(format!(
             "`{}` is stale: SOURCE_DATE_EPOCH is {}, and it says {}",
-            path.file_name().unwrap_or_default().to_string_lossy(),
+            locked::shown(path),
             settings.epoch.seconds(),
             held.unwrap_or_default()
         ));
@@ -353,11 +354,13 @@ fn check(plan: &Plan, lock: &Lock, path: &Path, settings: &Settings) -> Result<(
     let missing: Vec<_> = asked
         .iter()
         .filter(|question| !question.is_held(lock))
+        // A digest in the recipe needs no lock that says it again; but none that says another.
+        .filter(|question| !question.is_pinned() || question.is_contradicted(lock))
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = locked::shown(path);
     let problem = Problem::new(format!("`{name}` is stale: it lacks {}", listed(&missing)));
     let problem = problem.hint("`cairn lock` adds what is missing");
     Err(Failure::message(Code::Failed, problem))

@@ -169,8 +169,15 @@ mod tests {
             solved: None,
         };
         let of = |automatic| {
-            let sha256 = Digest::of(b"deb");
-            let solved = question.solved(vec![Installed { sha256, automatic }]);
+            let text = str::to_owned;
+            let solved = question.solved(vec![Installed {
+                name: text("a"),
+                version: text("1"),
+                architecture: text("all"),
+                sha256: Digest::of(b"deb"),
+                size: 3,
+                automatic,
+            }]);
             key(Operation::Packages(Box::new(solved)))
         };
         assert_ne!(of(true), of(false));

@@ -35,11 +35,20 @@ pub struct Packages {
     pub solved: Option<Vec<Installed>>,
 }
 
-/// A package that is installed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// A package that is installed. What its file says of itself is here, too, so that an answer that
+/// says otherwise is found out, and not what came of another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Installed {
+    /// `libc6`.
+    pub name: String,
+    /// `2.36-9+deb12u10`.
+    pub version: String,
+    /// `amd64`, `all`.
+    pub architecture: String,
     /// Of its file.
     pub sha256: Digest,
+    /// Bytes of its file.
+    pub size: u64,
     /// Whether it is there for others alone, which apt remembers.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub automatic: bool,

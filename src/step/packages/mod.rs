@@ -50,7 +50,9 @@ pub enum Error {
         reason: String,
     },
     /// A package that isn't what was solved.
-    #[error("the package `{wanted}` says that it is `{got}`")]
+    #[error(
+        "the package `{wanted}` says that it is `{got}`\nhint: solve it anew: `cairn lock --update`; where there is no lock, the archive is wrong, and another mirror may not be"
+    )]
     Other {
         /// As it was solved.
         wanted: String,
