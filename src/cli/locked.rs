@@ -42,7 +42,8 @@ pub fn read(path: &Path) -> Result<Option<Lock>, Failure> {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            let problem = Problem::new(format!("can't read `{shown}`: {error}"));
+            let message = format!("can't read `{}`: {error}", path.display());
+            let problem = Problem::new(message).hint("name a file with `--lockfile`");
             return Err(Failure::message(Code::Unavailable, problem));
         }
     };

@@ -56,6 +56,10 @@ pub fn read(source: &Source) -> Result<Lock, Box<Error>> {
         let hint = "take either side (`git checkout --ours` or `--theirs`) and run `cairn lock`";
         return Err(unreadable(problem.at(at).hint(hint)));
     }
+    if text.trim().is_empty() {
+        let problem = Problem::new("the lock is empty").at(0..0);
+        return Err(unreadable(problem.hint(RENEW)));
+    }
     let version: Version = parse(text)?;
     if *version.version.get_ref() != VERSION {
         let problem = Problem::new(format!(

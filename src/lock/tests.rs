@@ -193,6 +193,9 @@ fn merges_that_stopped_and_versions_to_come_are_told() {
         refusal(&later),
         "the lock has version 2, and this cairn reads version 1"
     );
+    for empty in ["", " \n\n"] {
+        assert_eq!(refusal(empty), "the lock is empty");
+    }
     let unknown = text.replace("[epoch]\n", "[epoch]\nnew = true\n");
     assert!(refusal(&unknown).starts_with("the lock can't be read: unknown field"));
 }
