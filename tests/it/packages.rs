@@ -75,7 +75,7 @@ impl Ground {
         self.folder.path()
     }
 
-    fn write(&self, name: &str, content: &str) {
+    pub fn write(&self, name: &str, content: &str) {
         std::fs::write(self.path().join(name), content).unwrap();
     }
 
@@ -89,7 +89,7 @@ impl Ground {
         );
     }
 
-    fn build(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    pub fn build(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = cairn(&self.path().join("store"));
         command.envs(variables.iter().copied());
         command.args(["build", "--platform", "linux/amd64", "--progress", "plain"]);

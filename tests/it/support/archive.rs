@@ -101,6 +101,8 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// An archive and its server.
 pub struct Archive {
     folder: tempfile::TempDir,
+    /// How packages are compressed, as dpkg-deb calls it.
+    pub compressor: &'static str,
     /// What `Authorization` has to be, if anything.
     pub guard: Arc<Mutex<Option<String>>>,
     pub files: Arc<Mutex<Files>>,
@@ -127,6 +129,7 @@ impl Archive {
         });
         Archive {
             folder: temp(),
+            compressor: "xz",
             guard,
             files,
             server,
@@ -174,8 +177,9 @@ impl Archive {
             None => format!("{name}.deb"),
         };
         let to = self.packed().join(file);
-        let arguments = ["--root-owner-group", "--build", tree.to_str().unwrap()];
-        run(program("dpkg-deb", &arguments).arg(to));
+        let compressor = format!("-Z{}", self.compressor);
+        let arguments = ["--root-owner-group", &compressor, "--build"];
+        run(program("dpkg-deb", &arguments).arg(&tree).arg(to));
         run(&mut program("rm", &["-r", tree.to_str().unwrap()]));
     }
 
