@@ -110,6 +110,35 @@ const REFUSALS: &[Refusal] = &[
 ];
 
 #[test]
+fn endless_files_of_the_image_below_are_not_cut() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::new("never"));
+    archive.publish(&signer, "");
+    let ground = Ground::new(&archive, &signer);
+    let file = std::fs::File::create(ground.path().join("large")).unwrap();
+    file.set_len((64 << 20) + 1).unwrap();
+    for place in [
+        "/var/lib/dpkg/status",
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+    ] {
+        ground.write("cairn.toml", &format!(
+            "from = \"scratch\"\n[[steps]]\ncopy = {{ paths = [\"large\"], to = \"{place}\" }}\n\
+             [[steps]]\npackages.debian = {{ suite = \"test\", mirror = \"{}\", install = [\"app\"], variant = \"distroless\" }}\n",
+            archive.url()
+        ));
+        let (code, said) = told(ground.build(&[], &[])).unwrap_err();
+        assert_eq!(code, 1, "{said}");
+        let path = place.trim_start_matches('/');
+        assert!(
+            said.contains(&format!("{path}` of the image below is larger")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn logins_of_mirrors_are_shown_to_them_alone() {
     if !tools() {
         return;
@@ -147,6 +176,14 @@ fn logins_of_mirrors_are_shown_to_them_alone() {
             "{said}"
         );
     }
+    // A secret of the mirror's host does it, too.
+    let secret = "--secret=id=HTTP_AUTH_TOKEN_127.0.0.1,env=CAIRN_DEBIAN_MIRROR";
+    assert!(run("other", &["lock", secret], &wrong).is_err());
+    let last = archive.server.seen("GET", "InRelease").pop().unwrap();
+    assert_eq!(
+        last.header("authorization"),
+        Some(&*format!("Bearer {wrong}"))
+    );
     run("store", &["lock"], &named).unwrap();
     let lock = std::fs::read_to_string(ground.path().join("cairn.lock")).unwrap();
     assert!(
