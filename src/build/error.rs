@@ -253,6 +253,7 @@ impl Cause {
             Cause::Packages(step::packages::Error::Run(error)) | Cause::Run(error) => of_run(error),
             Cause::Packages(step::packages::Error::Layers(error)) => of_layers(error),
             Cause::Packages(step::packages::Error::Store(error)) => of_store(error),
+            Cause::Packages(step::packages::Error::Other { .. }) => Kind::DigestMismatch,
             Cause::Packages(_) => Kind::Failed,
             Cause::Git(git::Error::Folder(_))
             | Cause::Ignore(_)

@@ -19,17 +19,13 @@ mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use error::Error;
 
-use self::error::Cause;
 use self::ignore_file::IgnoreFile;
 use self::questions::Question;
-use crate::canon::digest::Hashed;
 use crate::canon::event::Events;
 use crate::canon::{Digest, Epoch, Platform};
 use crate::image::Descriptor;
@@ -140,12 +136,7 @@ impl Settings {
 
 /// Everything that `plan` asks whoever has the answers, in its order.
 pub fn questions(plan: &Plan, settings: &Settings) -> Result<Vec<(StepId, Question)>, Error> {
-    let named = |path: &str| {
-        let mut file = Hashed::new(File::open(settings.folder.join(path)).ok()?);
-        io::copy(&mut file, &mut io::sink()).ok()?;
-        Some(file.finish().0)
-    };
-    Ok(questions::questions(plan, &named).map_err(Cause::from)?)
+    questions::questions(plan, &settings.folder)
 }
 
 /// Evaluates `steps` of `plan` and what they need, and no image: what they ask is then in

@@ -11,9 +11,9 @@ use super::outputs::{Layers, Outputs};
 use crate::canon::StepKey;
 use crate::canon::event::{Outcome, Work};
 use crate::inputs::Stack;
-use crate::inputs::debian::{self, Resolver};
+use crate::inputs::debian::Resolver;
 use crate::lock::PackageSet;
-use crate::plan::packages::architecture;
+use crate::plan::packages::{Installed, architecture};
 use crate::plan::{Operation, Packages, Step};
 use crate::step::Change;
 use crate::step::packages::{Below, Installer};
@@ -43,12 +43,40 @@ impl Evaluation<'_> {
             None => self.solve(step, question, &below, &stack)?,
         };
         pins.put_packages(platform, by, set.clone());
-        let digests = set.packages.iter().map(|package| package.sha256).collect();
+        let installed = set.packages.iter().map(|package| Installed {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            architecture: package.architecture.clone(),
+            sha256: package.sha256,
+            size: package.size,
+            automatic: package.automatic,
+        });
         let answered = Step {
-            operation: Operation::Packages(Box::new(question.solved(digests))),
+            operation: Operation::Packages(Box::new(question.solved(installed.collect()))),
             ..step.clone()
         };
         self.layer_of(&answered, Some(&Solved { set, below }), outputs)
+    }
+
+    /// What asks the archives.
+    fn resolver(&self) -> Resolver<'_> {
+        let Settings {
+            store,
+            events,
+            packages,
+            folder,
+            commands,
+            pins,
+            ..
+        } = self.settings;
+        Resolver {
+            store,
+            events,
+            folder,
+            settings: packages,
+            access: commands.access(),
+            offline: pins.is_offline(),
+        }
     }
 
     /// What `question` comes out as over `stack`.
@@ -63,20 +91,12 @@ impl Evaluation<'_> {
             store,
             expansion,
             events,
-            packages,
-            folder,
             ..
         } = self.settings;
         let work = events.start(format!("solve {}", step.name));
         let keyring = question.distribution.keyring();
         let below = below.for_solving(keyring, stack, store, *expansion)?;
-        let resolver = Resolver {
-            store,
-            events,
-            folder,
-            settings: packages,
-        };
-        let set = resolver.resolve(question, &below, &work)?;
+        let set = self.resolver().resolve(question, &below, &work)?;
         for package in &set.packages {
             let (name, version) = (&package.name, &package.version);
             events.debug(format!("{}: {name} {version}", step.name));
@@ -102,7 +122,7 @@ impl Evaluation<'_> {
             events,
             ..
         } = self.settings;
-        let blobs = debian::fetch(&solved.set, store, events, work)?;
+        let blobs = self.resolver().fetch(&solved.set, work)?;
         let installer = Installer {
             store,
             runner: &self.runner,

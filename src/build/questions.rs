@@ -1,11 +1,16 @@
 //! What a plan asks the world: everything whose answer a lock holds.
 //!
-//! In: a [`Plan`]. Out: each question with its step, under the name that it has in a lock. Pure.
+//! In: a [`Plan`], the files that it names. Out: each question with its step, under the name that it
+//! has in a lock.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use super::Error;
+use super::error::Cause;
 use crate::canon::{Digest, Platform, json, login};
-use crate::lock::{Asked, Asker, Lock, git_name};
+use crate::inputs::debian;
+use crate::lock::{Asked, Asker, Lock, git_name, git_parts};
 use crate::plan::command::Network;
 use crate::plan::step::{GitExtras, Revision, Source};
 use crate::plan::{Operation, Plan, Step, StepId};
@@ -92,18 +97,42 @@ impl Question {
         }
     }
 
-    /// Whether `lock` has the answer.
+    /// Whether `lock` has the answer; one that is not what the recipe itself says is none.
     pub fn is_held(&self, lock: &Lock) -> bool {
+        self.has_entry(lock) && !self.is_contradicted(lock)
+    }
+
+    /// Whether `lock` has another answer than the recipe itself.
+    pub fn is_contradicted(&self, lock: &Lock) -> bool {
+        let of = |platform| lock.platforms.get(platform);
+        match self {
+            Question::Image(platform, name) => {
+                let own = name.rsplit_once('@').map(|(_, digest)| digest);
+                let held = of(platform).and_then(|of| of.images.get(name));
+                let held = held.map(|held| held.named().to_string());
+                matches!((own, held), (Some(own), Some(held)) if *own != held)
+            }
+            Question::Git(name) if self.is_pinned() => {
+                let (_, own) = git_parts(name);
+                let held = lock.git.get(name).map(|held| held.commit.as_str());
+                held.is_some_and(|held| own != Some(held))
+            }
+            Question::Http(url, Some(own)) => {
+                let held = lock.http.get(url);
+                held.is_some_and(|held| held.sha256 != *own)
+            }
+            _ => false,
+        }
+    }
+
+    fn has_entry(&self, lock: &Lock) -> bool {
         let of = |platform| lock.platforms.get(platform);
         match self {
             Question::Image(platform, name) => {
                 of(platform).is_some_and(|of| of.images.contains_key(name))
             }
             Question::Git(name) => lock.git.contains_key(name),
-            Question::Http(url, digest) => lock.http.get(url).is_some_and(|file| {
-                let mut digest = digest.iter();
-                digest.all(|digest| *digest == file.sha256)
-            }),
+            Question::Http(url, _) => lock.http.contains_key(url),
             Question::Packages(platform, by) => of(platform).is_some_and(|of| {
                 let mut packages = of.packages.iter();
                 packages.any(|asked| asked.by == *by)
@@ -127,11 +156,8 @@ fn take_answer<T: Clone>(by: &Asker, from: &[Asked<T>], to: &mut Vec<Asked<T>>) 
     to.extend(from.iter().find(|asked| asked.by == *by).cloned());
 }
 
-/// The digest of a file that a step names, such as its keys; none where it can't be read.
-pub type Named<'a> = dyn Fn(&str) -> Option<Digest> + 'a;
-
-/// Everything that `plan` asks, in its order.
-pub fn questions(plan: &Plan, named: &Named<'_>) -> Result<Vec<(StepId, Question)>, json::Error> {
+/// Everything that `plan` asks, in its order; `folder` is the recipe's.
+pub(super) fn questions(plan: &Plan, folder: &Path) -> Result<Vec<(StepId, Question)>, Error> {
     let mut found = Vec::new();
     let mut askers = Askers::new(plan);
     for (number, step) in plan.steps.iter().enumerate() {
@@ -149,15 +175,24 @@ pub fn questions(plan: &Plan, named: &Named<'_>) -> Result<Vec<(StepId, Question
             } => Question::Git(git_question(url, revision, extras)),
             Operation::Http { url, sha256, .. } => Question::Http(url.clone(), *sha256),
             Operation::Packages(packages) if packages.solved.is_none() => {
-                let (platform, mut by) = askers.next(step, id)?;
+                let (platform, mut by) = askers.next(step, id).map_err(Cause::from)?;
                 if !packages.keys.is_empty() {
-                    let keys: Vec<_> = packages.keys.iter().map(|key| named(key)).collect();
-                    by.selected = Digest::of(&json::to_vec(&(by.selected, keys))?);
+                    let keys = packages.keys.iter();
+                    let keys = keys.map(|file| debian::read_keys(folder, file));
+                    let keys = keys.map(|keys| keys.map(|bytes| Digest::of(&bytes)));
+                    let keys = keys.collect::<Result<Vec<_>, _>>();
+                    let keys = keys.map_err(|error| Error::Step {
+                        name: step.name.clone(),
+                        span: step.span.clone(),
+                        cause: Box::new(error.into()),
+                    })?;
+                    let selected = json::to_vec(&(by.selected, keys)).map_err(Cause::from)?;
+                    by.selected = Digest::of(&selected);
                 }
                 Question::Packages(platform, by)
             }
             Operation::Run(command) if command.network == Network::Default => {
-                let (platform, by) = askers.next(step, id)?;
+                let (platform, by) = askers.next(step, id).map_err(Cause::from)?;
                 Question::Command(platform, by)
             }
             _ => continue,

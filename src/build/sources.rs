@@ -15,17 +15,18 @@ use super::outputs::Output;
 use super::policed;
 use super::questions::git_question;
 use crate::canon::event::{Outcome, Work};
-use crate::canon::{Digest, EntryPath, Epoch, TreeDigest};
+use crate::canon::{Digest, EntryPath, Epoch, TreeDigest, json};
 use crate::inputs::git::{Remote, Resolved};
 use crate::inputs::http::{self, By, Fetched, Wanted};
 use crate::inputs::pins::Unheld;
 use crate::inputs::{Context, Files, Layer, Origin, Stack, git, stage};
-use crate::layer::{Meta, Tree};
+use crate::layer::{Codec, Meta, Tree};
 use crate::lock;
 use crate::plan::step::{GitExtras, KeptRef, MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Selection, Step, step_key};
 use crate::policy::File;
-use crate::step::{Change, pack};
+use crate::step::Change;
+use crate::step::pack::{self, Packer};
 use crate::store::RecordKind;
 
 /// Of the record of what a commit's files came out as.
@@ -51,11 +52,7 @@ impl Evaluation<'_> {
         let login = self.plan.logins.get(url);
         let authorization = self.settings.commands.access().to_file(url, login);
         let authorization = authorization.map_err(http::Error::from)?;
-        let held = match sha256 {
-            // What the recipe says needs no lock.
-            Some(_) => None,
-            None => pins.file(url)?,
-        };
+        let held = pins.file(url, sha256)?;
         let by = match policy.is_empty() {
             true => By::Recipe,
             false => By::Policy,
@@ -72,6 +69,13 @@ impl Evaluation<'_> {
             offline: pins.is_offline(),
         };
         let Fetched { blob, modified } = http::fetch(wanted, store, events)?;
+        if let Some(held) = held.filter(|held| held.size != blob.size) {
+            return Err(Cause::Other {
+                name: url.to_owned(),
+                expected: format!("{} bytes", held.size),
+                got: format!("{} bytes", blob.size),
+            });
+        }
         let asked = File {
             url: url.to_owned(),
             sha256: sha256.copied(),
@@ -112,12 +116,12 @@ impl Evaluation<'_> {
             pins,
             ..
         } = self.settings;
-        let key = step_key(step, &[], *epoch)?;
+        let key = pinned.key(*epoch)?;
         let is_recorded = matches!(pins.unheld(), Unheld::Recorded { .. });
         let is_recorded = is_recorded && pinned.held.is_none();
         if !no_cache
             && !is_recorded
-            && let Some(digest) = store.record(RecordKind::Source, &key.0, GIT_FILES)
+            && let Some(digest) = store.record(RecordKind::Source, &key, GIT_FILES)
         {
             events.start(&step.name).finish(Outcome::Cached);
             return Ok(Output::Commit(OutputDigest(digest)));
@@ -145,7 +149,7 @@ impl Evaluation<'_> {
             ..
         } = self.settings;
         let work = events.start(&pinned.step.name);
-        let key = step_key(&pinned.step, &[], *epoch)?;
+        let key = pinned.key(*epoch)?;
         let files = match (&pinned.held, pins.unheld()) {
             (None, Unheld::Looked | Unheld::Refused) => {
                 let (context, time) = self.had(&pinned.step)?;
@@ -163,7 +167,7 @@ impl Evaluation<'_> {
                 self.files_of(layer, selection, times)?
             }
         };
-        store.put_record(RecordKind::Source, &key.0, GIT_FILES, &files.digest())?;
+        store.put_record(RecordKind::Source, &key, GIT_FILES, &files.digest())?;
         work.finish(Outcome::Done);
         Ok(files)
     }
@@ -196,11 +200,11 @@ impl Evaluation<'_> {
 
     /// All files of a commit as a layer: the store's, where it has the one that the lock says.
     fn commit_layer(&self, pinned: &Pinned, work: &Work) -> Result<Layer, Cause> {
-        let Settings {
-            store, codec, pins, ..
-        } = self.settings;
+        let Settings { store, pins, .. } = self.settings;
+        // As it is kept, whatever the image's own layers are: by that it is found again.
+        let codec = Codec::default();
         let tree = pinned.held.as_ref().map(|held| TreeDigest(held.tree));
-        let layer = tree.and_then(|tree| pack::find(store, &tree, *codec));
+        let layer = tree.and_then(|tree| pack::find(store, &tree, codec));
         let layer = match layer {
             Some(layer) => layer,
             None => {
@@ -212,7 +216,11 @@ impl Evaluation<'_> {
                 };
                 let files = context.files(&all, time, work).map_err(git::Error::from)?;
                 let slot = Digest::of(pinned.name.as_bytes());
-                self.packer(work).pack(&as_change(files)?, &slot)?
+                let packer = Packer {
+                    codec,
+                    ..self.packer(work)
+                };
+                packer.pack(&as_change(files)?, &slot)?
             }
         };
         let got = layer
@@ -315,12 +323,10 @@ impl Evaluation<'_> {
         let (held, resolved) = match revision {
             Revision::Commit(commit) => {
                 let (commit, named) = (commit.clone(), None);
-                (
-                    pins.commit(&name).ok().flatten(),
-                    Resolved { commit, named },
-                )
+                let held = pins.commit(&name, Some(&commit))?;
+                (held, Resolved { commit, named })
             }
-            Revision::Ref(wanted) => match pins.commit(&name)? {
+            Revision::Ref(wanted) => match pins.commit(&name, None)? {
                 Some(held) => {
                     let named = held
                         .named
@@ -368,6 +374,18 @@ struct Pinned {
     commit: String,
     named: Option<KeptRef>,
     held: Option<lock::Commit>,
+}
+
+impl Pinned {
+    /// What the files follow from: the commit, what is taken of it, and what the lock says that it
+    /// has, so that what was had before can't hide that it is something else.
+    fn key(&self, epoch: Epoch) -> Result<Digest, Cause> {
+        let key = step_key(&self.step, &[], epoch)?.0;
+        Ok(match &self.held {
+            Some(held) => Digest::of(&json::to_vec(&(key, held.tree))?),
+            None => key,
+        })
+    }
 }
 
 /// Files of one folder as what they change in an empty file system.

@@ -120,7 +120,8 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
     // The summary belongs before the result.
     drop(settings);
     let text = warnings.text(&source, environment.colour);
-    if !mode.is_json() && !text.is_empty() {
+    // As docker has it, who wants quiet wants no advice.
+    if !mode.is_json() && mode != Mode::Quiet && !text.is_empty() {
         print::to_stderr(&text);
     }
     let line = format!("{}\n", built.descriptor.digest);

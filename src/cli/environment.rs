@@ -234,11 +234,7 @@ impl Environment {
             let mirror = self.variable(name).filter(|value| !value.is_empty())?;
             Some((of, mirror))
         });
-        PackageSettings {
-            mirrors: given.collect(),
-            host: super::apt::archives(),
-            now: now(),
-        }
+        PackageSettings::new(given.collect(), super::apt::archives(), now())
     }
 
     /// The store's place, for people.

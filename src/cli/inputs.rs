@@ -72,7 +72,7 @@ pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> 
     let registries = environment.registries(&events, false);
     let named = arguments.reference.strip_prefix("oci-layout://");
     let is_path = named.is_some() || arguments.reference.starts_with(['.', '/']);
-    let digest = match is_path {
+    let get = || match is_path {
         true => {
             let path = environment.absolute(named.unwrap_or(&arguments.reference).as_ref());
             let imported = layout::import(&path, None, &store, Expansion::default());
@@ -80,14 +80,19 @@ pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> 
                 let error = build::Error::from(Cause::from(base::Error::Layout(error)));
                 Failure::new(error.kind().into(), error)
             };
-            imported.map_err(failed)?.digest
+            Ok(imported.map_err(failed)?.digest)
         }
         false => fetch(
             &reference(&arguments.reference)?,
             registries.client()?,
             &store,
-        )?,
+        ),
     };
+    let mut digest: Digest = get()?;
+    // What is large is taken for whole where it is there: here is the way out where it isn't.
+    if keep::discard_damaged(&digest, &store)? {
+        digest = get()?;
+    }
     let restored = keep::restore(&digest, &store, Expansion::default())?;
     // What is no lock isn't handed on as one.
     read(restored.lock.clone())?;

@@ -56,6 +56,13 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     if !matches!(doing, Doing::Check | Doing::Diff(_)) {
         writable::file(&path)?;
     }
+    let (named, command) = match &arguments.lockfile {
+        Some(file) => {
+            let file = file.display();
+            (file.to_string(), format!("cairn lock --lockfile {file}"))
+        }
+        None => (locked::shown(&path), "cairn lock".to_owned()),
+    };
     let is_anew = matches!(&doing, Doing::Update(names) if names.is_empty());
     let before = match locked::read(&path) {
         // What is made anew may be broken.
@@ -66,7 +73,8 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
         locked::check_recipe(before, &path, &recipe)?;
     }
     if let (Doing::Check | Doing::Diff(_), None) = (&doing, &before) {
-        let problem = Problem::new("there is no lock").hint("`cairn lock` makes one");
+        let problem = Problem::new(format!("there is no lock `{named}`"));
+        let problem = problem.hint(format!("`{command}` makes one"));
         return Err(Failure::message(Code::Failed, problem));
     }
     let mut before = before.unwrap_or_default();
@@ -92,6 +100,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
         },
     };
     let pins = Pins::new(Some(held), unheld, false).proposing(provenance);
+    let pins = pins.called(locked::shown(&path));
     let mut settings = Settings {
         no_cache_filter: arguments.commands.no_cache_filter.clone(),
         ..recipe.settings(environment, commands, pins, events())?
@@ -105,7 +114,7 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
     } = recipe.plan(&settings.bases())?;
     settings.known = known;
     if matches!(doing, Doing::Check) {
-        return check(&plan, &before, &path, &settings);
+        return check(&plan, &before, &settings, [&named, &command]);
     }
     tell_besides(&plan, &settings)?;
     let is_kept = arguments.vendor.is_some() || arguments.push.is_some();
@@ -143,6 +152,13 @@ pub fn run(arguments: arguments::Lock, environment: &Environment) -> Result<(), 
         let made = inputs::make(&after, None, &settings.store)?;
         let client = settings.registries.client()?;
         client.push(&settings.store, &made, &target, &[])?;
+    }
+    if words.is_empty() {
+        let said = match doing {
+            Doing::Update(_) => "nothing moved",
+            _ => "nothing was missing",
+        };
+        settings.events.note(said);
     }
     drop(settings);
     print::to_stderr(&words);
@@ -336,29 +352,34 @@ fn keep<T: Clone>(old: &[Asked<T>], new: &mut [Asked<T>], is_same: impl Fn(&T, &
     }
 }
 
-/// Fails where the lock isn't what the recipe asks for.
-fn check(plan: &Plan, lock: &Lock, path: &Path, settings: &Settings) -> Result<(), Failure> {
+/// Fails where the lock, which is at `named` and made by `command`, isn't what the recipe asks for.
+fn check(
+    plan: &Plan,
+    lock: &Lock,
+    settings: &Settings,
+    [named, command]: [&str; 2],
+) -> Result<(), Failure> {
     let asked = asked(plan, settings)?;
     let held = lock.epoch.as_ref().map(|epoch| epoch.seconds);
     if held.is_some_and(|held| held != settings.epoch.seconds()) {
         let problem = Problem::new(format!(
-            "`{}` is stale: SOURCE_DATE_EPOCH is {}, and it says {}",
-            path.file_name().unwrap_or_default().to_string_lossy(),
+            "`{named}` is stale: SOURCE_DATE_EPOCH is {}, and it says {}",
             settings.epoch.seconds(),
             held.unwrap_or_default()
         ));
-        let problem = problem.hint("unset it, or run `cairn lock` with it");
+        let problem = problem.hint(format!("unset it, or run `{command}` with it"));
         return Err(Failure::message(Code::Failed, problem));
     }
     let missing: Vec<_> = asked
         .iter()
         .filter(|question| !question.is_held(lock))
+        // A digest in the recipe needs no lock that says it again; but none that says another.
+        .filter(|question| !question.is_pinned() || question.is_contradicted(lock))
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let problem = Problem::new(format!("`{name}` is stale: it lacks {}", listed(&missing)));
-    let problem = problem.hint("`cairn lock` adds what is missing");
+    let message = format!("`{named}` is stale: it lacks {}", listed(&missing));
+    let problem = Problem::new(message).hint(format!("`{command}` adds what is missing"));
     Err(Failure::message(Code::Failed, problem))
 }

@@ -13,7 +13,7 @@ use crate::build::questions::Question;
 use crate::build::{self, Settings};
 use crate::canon::{Epoch, Problem, Source};
 use crate::inputs::Pins;
-use crate::inputs::pins::Unheld;
+use crate::inputs::pins::{ADD, Unheld};
 use crate::lock::{self, Lock};
 use crate::plan::{Plan, StepId};
 
@@ -42,7 +42,8 @@ pub fn read(path: &Path) -> Result<Option<Lock>, Failure> {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            let problem = Problem::new(format!("can't read `{shown}`: {error}"));
+            let message = format!("can't read `{}`: {error}", path.display());
+            let problem = Problem::new(message).hint("name a file with `--lockfile`");
             return Err(Failure::message(Code::Unavailable, problem));
         }
     };
@@ -79,7 +80,8 @@ pub fn name_of(recipe: &Recipe) -> String {
     name.rsplit('/').next().unwrap_or(name).to_owned()
 }
 
-fn shown(path: &Path) -> String {
+/// The file name of a lock.
+pub fn shown(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
 }
@@ -91,17 +93,14 @@ pub fn pins(
     environment: &Environment,
 ) -> Result<Pins, Failure> {
     let named = locking.lockfile.as_deref();
-    let lock = match (named, &recipe.lock) {
+    let path = match (named, &recipe.lock) {
         (None, None) => None,
-        _ => {
-            let path = path(recipe, named, environment)?;
-            let lock = read(&path)?;
-            if let Some(lock) = &lock {
-                check_recipe(lock, &path, recipe)?;
-            }
-            lock
-        }
+        _ => Some(path(recipe, named, environment)?),
     };
+    let lock = path.as_deref().map(read).transpose()?.flatten();
+    if let (Some(lock), Some(path)) = (&lock, &path) {
+        check_recipe(lock, path, recipe)?;
+    }
     if let (Some(named), None) = (named, &lock) {
         let problem = Problem::new(format!("there is no lock `{}`", named.display()));
         let problem = problem.hint("`cairn lock` with the same arguments makes it");
@@ -111,7 +110,11 @@ pub fn pins(
         true => Unheld::Refused,
         false => Unheld::Looked,
     };
-    Ok(Pins::new(lock, unheld, locking.offline))
+    let pins = Pins::new(lock, unheld, locking.offline);
+    Ok(match &path {
+        Some(path) => pins.called(shown(path)),
+        None => pins,
+    })
 }
 
 /// The build's timestamp: what is given, else the lock's.
@@ -150,36 +153,28 @@ pub fn tell(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
         .iter()
         .any(|question| question.is_held(lock.unwrap_or(&none)));
     if lock.is_some() && !holds_any {
-        let problem = Problem::new("the lock holds nothing that this recipe asks for");
+        let file = settings.pins.file_name();
+        let problem = Problem::new(format!("`{file}` holds nothing that this recipe asks for"));
         let problem = problem.hint("where it was made for other build arguments, hosts or platforms, give the same; else `cairn lock` makes this recipe's");
         return Err(Failure::message(Code::Unavailable, problem));
     }
-    match (settings.pins.unheld(), lock) {
-        (Unheld::Refused, None) => {
-            let problem = Problem::new(format!("not pinned, as there is no lock: {names}"));
-            let problem = problem.hint("`cairn lock` makes one; commit it beside the recipe");
-            Err(Failure::message(Code::Unavailable, problem))
+    let is_known = |question: &&Question| lock.is_some_and(|lock| question.is_known(lock));
+    let way_out = match loose.iter().copied().any(|question| is_known(&question)) {
+        true => {
+            "it holds a step of that name for other build arguments, hosts, base or platform: give the same, or `cairn lock` with these"
         }
-        (Unheld::Refused, Some(_)) => {
-            let problem = Problem::new(format!("the lock does not hold {names}"));
-            let is_known = |question: &&Question| lock.is_some_and(|lock| question.is_known(lock));
-            let problem = match loose.iter().copied().any(|question| is_known(&question)) {
-                true => problem.hint("it holds a step of that name for other build arguments, hosts, base or platform: give the same, or `cairn lock` with these"),
-                false => problem.hint("`cairn lock` adds what is missing to it"),
-            };
-            Err(Failure::message(Code::Unavailable, problem))
+        false => ADD,
+    };
+    let Settings { pins, events, .. } = settings;
+    match (pins.unheld(), lock) {
+        (Unheld::Refused, _) => {
+            let error = pins.not_held(names, way_out);
+            return Err(Failure::new(Code::Unavailable, error));
         }
-        (_, Some(_)) => {
-            let events = &settings.events;
-            events.note(format!("not in the lock: {names} (`cairn lock` adds it)"));
-            Ok(())
-        }
-        (_, None) => {
-            let events = &settings.events;
-            events.note(format!("not pinned: {names} (`cairn lock` pins it)"));
-            Ok(())
-        }
+        (_, Some(_)) => events.note(format!("not in the lock: {names} (`cairn lock` adds it)")),
+        (_, None) => events.note(format!("not pinned: {names} (`cairn lock` pins it)")),
     }
+    Ok(())
 }
 
 /// What `plan` asks, and which step.

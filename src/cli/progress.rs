@@ -14,7 +14,7 @@ pub struct Progress {
     /// How progress is shown [default: $BUILDKIT_PROGRESS, else auto]
     #[arg(long, value_enum, value_name = "MODE")]
     progress: Option<ProgressMode>,
-    /// Show nothing but warnings and errors
+    /// Show nothing but errors, and warnings that aren't about how the recipe is written
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
         value_parser = switch, value_name = "BOOL")]
     quiet: Option<bool>,

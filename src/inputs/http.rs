@@ -7,11 +7,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 
 use super::access::{self, Authorization};
-use crate::canon::Digest;
 use crate::canon::event::Events;
+use crate::canon::{Digest, login};
 use crate::registry::retry;
 use crate::store::{Blob, Store};
 
@@ -41,16 +42,36 @@ pub enum Error {
         got: Digest,
     },
     /// Nothing outside is to be asked.
-    #[error(
-        "`{0}` is not in the store, and `--offline` keeps the build off the network\nhint: {BRING}"
-    )]
-    Offline(String),
+    #[error(transparent)]
+    Offline(#[from] Offline),
     /// A secret for the server.
     #[error(transparent)]
     Secret(#[from] super::access::BadSecret),
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+}
+
+/// Something that only the network could bring, in a build that may not use it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}, and `--offline` keeps the build off the network\nhint: {BRING}")]
+pub struct Offline {
+    /// What, and how it is with it in the store.
+    what: String,
+}
+
+impl Offline {
+    /// What is at `url`, which must have that digest, if one is given.
+    pub fn new(url: &str, digest: Option<&Digest>, store: &Store) -> Offline {
+        let what = match digest {
+            None => format!("`{url}` is not in the store"),
+            Some(digest) if store.blob(digest).is_some() => {
+                format!("`{url}` is damaged in the store, as its blob {digest} has other bytes")
+            }
+            Some(digest) => format!("`{url}` ({digest}) is not in the store"),
+        };
+        Offline { what }
+    }
 }
 
 /// The way out where something isn't in the store and nothing is to be fetched.
@@ -126,9 +147,10 @@ pub fn fetch(wanted: Wanted<'_>, store: &Store, events: &Events) -> Result<Fetch
         let modified = None;
         return Ok(Fetched { blob, modified });
     }
-    let shown = url.split(['?', '#']).next().unwrap_or(url).to_owned();
+    let shown = shown(url);
     if wanted.offline {
-        return Err(Error::Offline(shown));
+        let digest = digest.map(|(digest, _)| digest);
+        return Err(Offline::new(&shown, digest, store).into());
     }
     let failed = |reason: String| Error::Fetch {
         url: shown.clone(),
@@ -138,24 +160,13 @@ pub fn fetch(wanted: Wanted<'_>, store: &Store, events: &Events) -> Result<Fetch
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| failed(error.to_string()))?;
-    let mut delay = Duration::from_millis(200);
-    for attempt in 1.. {
-        match runtime.block_on(attempt_once(wanted, &shown, store)) {
-            Err(Attempt::Again(reason)) if attempt < TRIES => {
-                let (wait, next) = (delay.as_secs_f64(), attempt + 1);
-                events.note(format!(
-                    "`{shown}`: {reason}; retrying in {wait:.1} s, attempt {next} of {TRIES}"
-                ));
-                // A timer can only be made inside the runtime.
-                runtime.block_on(async { tokio::time::sleep(delay).await });
-                delay *= 4;
-            }
-            Err(Attempt::Again(reason)) => return Err(failed(reason)),
-            Err(Attempt::Never(error)) => return Err(error),
-            Ok(fetched) => return Ok(fetched),
-        }
-    }
-    unreachable!("the loop returns at the last attempt")
+    let attempt = async || attempt_once(wanted, &shown, store).await;
+    runtime
+        .block_on(retried(&shown, events, attempt))
+        .map_err(|failure| match failure {
+            Attempt::Again(reason) => failed(reason),
+            Attempt::Never(error) => error,
+        })
 }
 
 /// Where the server of the repository at `url` has it today, if elsewhere on the same server: what
@@ -174,8 +185,7 @@ pub(super) fn moved_repository(url: &str, authorization: &Authorization) -> Opti
         }
     });
     let client = client().redirect(policy).build().ok()?;
-    let mut value = HeaderValue::from_str(authorization.value()).ok()?;
-    value.set_sensitive(true);
+    let value = header(authorization).ok()?;
     let question = format!("{}{QUESTION}", url.trim_end_matches('/'));
     let request = client.get(&question).header(AUTHORIZATION, value);
     // Timers can only be made inside the runtime.
@@ -195,12 +205,75 @@ pub(super) fn client() -> reqwest::ClientBuilder {
         .read_timeout(Duration::from_secs(60))
 }
 
-enum Attempt {
+/// Why an attempt failed.
+pub(super) enum Attempt<E> {
+    /// The next one may do better.
     Again(String),
-    Never(Error),
+    /// For good.
+    Never(E),
 }
 
-async fn attempt_once(wanted: Wanted<'_>, shown: &str, store: &Store) -> Result<Fetched, Attempt> {
+/// What comes of `attempt`, which is made again, at growing distances, where that may help.
+/// `shown` is what it is about, for people.
+pub(super) async fn retried<T, E>(
+    shown: &str,
+    events: &Events,
+    attempt: impl AsyncFn() -> Result<T, Attempt<E>>,
+) -> Result<T, Attempt<E>> {
+    let mut delay = Duration::from_millis(200);
+    for next in 2..=TRIES {
+        let reason = match attempt().await {
+            Err(Attempt::Again(reason)) => reason,
+            other => return other,
+        };
+        let wait = delay.as_secs_f64();
+        events.note(format!(
+            "`{shown}`: {reason}; retrying in {wait:.1} s, attempt {next} of {TRIES}"
+        ));
+        tokio::time::sleep(delay).await;
+        delay *= 4;
+    }
+    attempt().await
+}
+
+/// An address for people: without its query, which may hold a secret, and without a login.
+pub(super) fn shown(url: &str) -> String {
+    login::redacted(url.split(['?', '#']).next().unwrap_or(url))
+}
+
+/// A transfer that broke off, with all its causes.
+pub(super) fn again<E>(error: reqwest::Error) -> Attempt<E> {
+    let error = error.without_url();
+    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    let all = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
+    Attempt::Again(all.collect::<Vec<_>>().join(": "))
+}
+
+/// A header that proves who asks; why there can be none.
+pub(super) fn header(authorization: &Authorization) -> Result<HeaderValue, String> {
+    let value = HeaderValue::from_str(authorization.value());
+    let mut value = value.map_err(|error| error.to_string())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What a server's refusal means for who asked it for `url`.
+pub(super) fn refusal(status: StatusCode, url: &str, is_shown_who: bool) -> String {
+    let answer = format!("the server answers {status}");
+    if !matches!(status.as_u16(), 401 | 403) || is_shown_who {
+        return answer;
+    }
+    let (host, _) = access::host(url);
+    format!(
+        "{answer}\nhint: what it asks for can be given: `--secret id=HTTP_AUTH_TOKEN_{host},env=NAME`"
+    )
+}
+
+async fn attempt_once(
+    wanted: Wanted<'_>,
+    shown: &str,
+    store: &Store,
+) -> Result<Fetched, Attempt<Error>> {
     let Wanted {
         url,
         authorization,
@@ -213,36 +286,19 @@ async fn attempt_once(wanted: Wanted<'_>, shown: &str, store: &Store) -> Result<
             reason,
         })
     };
-    let again = |error: reqwest::Error| {
-        let error = error.without_url();
-        let causes =
-            std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-        let all: Vec<_> = std::iter::once(error.to_string())
-            .chain(causes.map(ToString::to_string))
-            .collect();
-        Attempt::Again(all.join(": "))
-    };
     let client = client().build().map_err(again)?;
     let mut request = client.get(url);
     if let Some(authorization) = authorization {
-        let value = HeaderValue::from_str(authorization.value());
-        let mut value = value.map_err(|error| never(error.to_string()))?;
-        value.set_sensitive(true);
+        let value = header(authorization).map_err(never)?;
         request = request.header(AUTHORIZATION, value);
     }
     let response = request.send().await.map_err(again)?;
     let status = response.status();
-    if status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Attempt::Again(format!("the server answers {status}")));
     }
-    if matches!(status.as_u16(), 401 | 403) && authorization.is_none() {
-        let (host, _) = access::host(url);
-        return Err(never(format!(
-            "the server answers {status}\nhint: what it asks for can be given: `--secret id=HTTP_AUTH_TOKEN_{host},env=NAME`"
-        )));
-    }
     if !status.is_success() {
-        return Err(never(format!("the server answers {status}")));
+        return Err(never(refusal(status, url, authorization.is_some())));
     }
     let modified = response.headers().get(reqwest::header::LAST_MODIFIED);
     let modified = modified.and_then(|date| retry::since_1970(date.to_str().ok()?));

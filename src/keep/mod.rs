@@ -23,7 +23,7 @@ mod restore;
 
 pub use artifact::make;
 pub use list::{Inputs, list};
-pub use restore::{Restored, restore};
+pub use restore::{Restored, discard_damaged, restore};
 
 use crate::canon::Digest;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{ARTIFACT_TYPE, DIFF_ID, Error, LOCK_TYPE, PACK_TYPE};
 use crate::canon::{DiffId, Digest};
 use crate::image::manifest::{LARGEST_DOCUMENT, media_type};
-use crate::image::{Descriptor, Document};
+use crate::image::{Descriptor, Document, Manifest};
 use crate::inputs::Layer;
 use crate::inputs::layers::LayerContent;
 use crate::layer::codec::Expansion;
@@ -26,21 +26,19 @@ pub struct Restored {
     pub blobs: usize,
 }
 
+/// Removes what the store has of the artifact `digest` and is damaged; says whether anything was.
+pub fn discard_damaged(digest: &Digest, store: &Store) -> Result<bool, Error> {
+    let mut any = false;
+    for descriptor in &manifest(digest, store)?.layers {
+        any |= store.discard_damaged(&descriptor.digest)?;
+    }
+    Ok(any)
+}
+
 /// Puts what the artifact `digest` holds into the store.
 pub fn restore(digest: &Digest, store: &Store, limit: Expansion) -> Result<Restored, Error> {
-    let none = |reason: &str| Error::NoArtifact {
-        digest: *digest,
-        reason: reason.to_owned(),
-    };
-    let bytes = store.read(digest, LARGEST_DOCUMENT)?;
-    let document = Document::parse(&bytes).map_err(|error| none(&error.to_string()))?;
-    let Document::Manifest(manifest) = document else {
-        return Err(none("it is an index"));
-    };
-    let kind = manifest.foreign.get("artifactType");
-    if kind.and_then(|kind| kind.as_str()) != Some(ARTIFACT_TYPE) {
-        return Err(none(&format!("its type is not `{ARTIFACT_TYPE}`")));
-    }
+    let none = |reason: &str| none(digest, reason);
+    let manifest = manifest(digest, store)?;
     let mut restored = Restored {
         lock: Vec::new(),
         blobs: 0,
@@ -69,6 +67,27 @@ pub fn restore(digest: &Digest, store: &Store, limit: Expansion) -> Result<Resto
     match restored.lock.is_empty() {
         true => Err(none("it has no lock")),
         false => Ok(restored),
+    }
+}
+
+fn none(digest: &Digest, reason: &str) -> Error {
+    Error::NoArtifact {
+        digest: *digest,
+        reason: reason.to_owned(),
+    }
+}
+
+fn manifest(digest: &Digest, store: &Store) -> Result<Manifest, Error> {
+    let none = |reason: &str| none(digest, reason);
+    let bytes = store.read(digest, LARGEST_DOCUMENT)?;
+    let document = Document::parse(&bytes).map_err(|error| none(&error.to_string()))?;
+    let Document::Manifest(manifest) = document else {
+        return Err(none("it is an index"));
+    };
+    let kind = manifest.foreign.get("artifactType");
+    match kind.and_then(|kind| kind.as_str()) {
+        Some(ARTIFACT_TYPE) => Ok(manifest),
+        _ => Err(none(&format!("its type is not `{ARTIFACT_TYPE}`"))),
     }
 }
 
@@ -108,7 +127,7 @@ fn unpack(
             return Err(Error::Other { name, got: digest });
         }
         count += 1;
-        if store.blob(&digest).is_some() {
+        if store.checked_blob(&digest).is_some() {
             continue;
         }
         let failed = crate::store::io_error("read", name.as_ref());

@@ -56,14 +56,18 @@ pub fn read(source: &Source) -> Result<Lock, Box<Error>> {
         let hint = "take either side (`git checkout --ours` or `--theirs`) and run `cairn lock`";
         return Err(unreadable(problem.at(at).hint(hint)));
     }
+    if text.trim().is_empty() {
+        let problem = Problem::new("the lock is empty").at(0..0);
+        return Err(unreadable(problem.hint(RENEW)));
+    }
     let version: Version = parse(text)?;
-    if version.version != VERSION {
+    if *version.version.get_ref() != VERSION {
         let problem = Problem::new(format!(
             "the lock has version {}, and this cairn reads version {VERSION}",
-            version.version
+            version.version.get_ref()
         ));
         let hint = "build with the cairn that wrote it, or make it anew: `cairn lock --update`";
-        return Err(unreadable(problem.hint(hint)));
+        return Err(unreadable(problem.at(version.version.span()).hint(hint)));
     }
     let whole: Text = parse(text)?;
     let mut lock = Lock {
@@ -102,25 +106,26 @@ pub fn read(source: &Source) -> Result<Lock, Box<Error>> {
     Ok(lock)
 }
 
-/// Where git left both sides of a merge.
+/// Where git left both sides of a merge, or somebody one of its marks.
 fn conflict(text: &str) -> Option<Range<usize>> {
-    let mark = "<<<<<<< ";
-    let at = match text.starts_with(mark) {
-        true => 0,
-        false => text.find(&format!("\n{mark}"))? + 1,
+    let is_mark = |line: &str| {
+        let mut begins = ["<<<<<<< ", "||||||| ", ">>>>>>> "].iter();
+        begins.any(|begin| line.starts_with(begin)) || line.trim_end() == "======="
     };
-    let length = text.get(at..)?.find('\n').unwrap_or(mark.len());
-    Some(at..at + length)
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        if is_mark(line) {
+            return Some(at..at + line.trim_end().len());
+        }
+        at += line.len();
+    }
+    None
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Box<Error>> {
     toml::from_str(text).map_err(|error| {
         let problem = Problem::new(format!("the lock can't be read: {}", error.message()));
-        let problem = match error.span() {
-            Some(span) => problem.at(span),
-            None => problem,
-        };
-        unreadable(problem.hint(RENEW))
+        unreadable(problem.at(error.span().unwrap_or_default()).hint(RENEW))
     })
 }
 
@@ -142,7 +147,7 @@ fn check(
 
 #[derive(Deserialize)]
 struct Version {
-    version: u32,
+    version: Spanned<u32>,
 }
 
 #[derive(Deserialize)]
@@ -207,12 +212,20 @@ fn asked<T, V: Serialize>(
     texts: Vec<Spanned<T>>,
     split: impl Fn(T) -> (Asked<V>, Seal),
 ) -> Result<Vec<Asked<V>>, Box<Error>> {
-    let mut all = Vec::with_capacity(texts.len());
+    let mut all = Vec::<Asked<V>>::with_capacity(texts.len());
+    let mut seen = BTreeMap::new();
     for text in texts {
         let span = text.span();
         let (asked, seal) = split(text.into_inner());
         let own = seal_of(place, &asked.by, &asked.answer);
-        check(&seal, own, &asked.by.step, span)?;
+        check(&seal, own, &asked.by.step, span.clone())?;
+        let step = asked.by.step.clone();
+        if let Some(first) = seen.insert(asked.by.selected, step.clone()) {
+            let message = format!("the lock has two entries of one step: `{first}` and `{step}`");
+            let problem = Problem::new(message).at(span);
+            let hint = "as of a merge that took both sides: remove one, or take either side (`git checkout --ours` or `--theirs`) and run `cairn lock`";
+            return Err(unreadable(problem.label("the second").hint(hint)));
+        }
         all.push(asked);
     }
     Ok(all)

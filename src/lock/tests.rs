@@ -184,11 +184,18 @@ fn merges_that_stopped_and_versions_to_come_are_told() {
         refusal(&merged),
         "the lock holds two sides of a merge that nobody has ended"
     );
+    for mark in ["||||||| base", "=======", ">>>>>>> theirs"] {
+        let left = text.replace("[git]", &format!("{mark}\n[git]"));
+        assert_eq!(refusal(&left), refusal(&merged), "{mark}");
+    }
     let later = text.replace("version = 1\n", "version = 2\nnew = true\n");
     assert_eq!(
         refusal(&later),
         "the lock has version 2, and this cairn reads version 1"
     );
+    for empty in ["", " \n\n"] {
+        assert_eq!(refusal(empty), "the lock is empty");
+    }
     let unknown = text.replace("[epoch]\n", "[epoch]\nnew = true\n");
     assert!(refusal(&unknown).starts_with("the lock can't be read: unknown field"));
 }
@@ -209,6 +216,28 @@ fn two_sides_that_add_different_names_are_one_lock() {
     let added = line_of(&theirs, "\"https://z.example/1\"");
     let merged = text.replace(&last, &format!("{last}\n{added}"));
     assert_eq!(read_text(&merged).unwrap().http.len(), 3);
+}
+
+/// git has no reason to see that two steps that were added on both sides are one.
+#[test]
+fn a_step_that_stands_there_twice_is_told() {
+    let mut lock = full();
+    let of = lock.platforms.values_mut().next().unwrap();
+    let mut second = of.commands[0].clone();
+    second.by.step = "run something".to_owned();
+    of.commands.push(second);
+    assert_eq!(
+        refusal(&write::write(&lock).unwrap()),
+        "the lock has two entries of one step: `run apt-get update` and `run something`"
+    );
+    let mut lock = full();
+    let of = lock.platforms.values_mut().next().unwrap();
+    of.packages.push(of.packages[0].clone());
+    let told = refusal(&write::write(&lock).unwrap());
+    assert!(
+        told.contains("`packages curl` and `packages curl`"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -104,6 +104,7 @@ mod tests {
     use super::*;
     use crate::canon::{EntryPath, Platform};
     use crate::plan::Mode;
+    use crate::plan::packages::{Distribution, Installed, Packages, Variant};
     use crate::plan::step::{
         Destination, GitExtras, KeptRef, Ownership, Revision, Selection, Source, StepId,
     };
@@ -152,6 +153,34 @@ mod tests {
             exclude: list(exclude),
             may_be_empty: false,
         }
+    }
+
+    /// apt's memory of why a package is there is in the layer, too.
+    #[test]
+    fn why_a_package_is_there_is_in_the_key() {
+        let question = Packages {
+            distribution: Distribution::Debian,
+            platform: Platform::new("linux", "amd64", None),
+            archives: Vec::new(),
+            install: Vec::new(),
+            keys: Vec::new(),
+            variant: Variant::Plain,
+            recommends: false,
+            solved: None,
+        };
+        let of = |automatic| {
+            let text = str::to_owned;
+            let solved = question.solved(vec![Installed {
+                name: text("a"),
+                version: text("1"),
+                architecture: text("all"),
+                sha256: Digest::of(b"deb"),
+                size: 3,
+                automatic,
+            }]);
+            key(Operation::Packages(Box::new(solved)))
+        };
+        assert_ne!(of(true), of(false));
     }
 
     #[test]

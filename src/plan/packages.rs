@@ -32,7 +32,26 @@ pub struct Packages {
     /// The packages in the order in which they are installed, known once they were solved; then
     /// nothing else of the question matters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub solved: Option<Vec<Digest>>,
+    pub solved: Option<Vec<Installed>>,
+}
+
+/// A package that is installed. What its file says of itself is here, too, so that an answer that
+/// says otherwise is found out, and not what came of another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Installed {
+    /// `libc6`.
+    pub name: String,
+    /// `2.36-9+deb12u10`.
+    pub version: String,
+    /// `amd64`, `all`.
+    pub architecture: String,
+    /// Of its file.
+    pub sha256: Digest,
+    /// Bytes of its file.
+    pub size: u64,
+    /// Whether it is there for others alone, which apt remembers.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
 }
 
 /// A distribution with packages of Debian's kind.
@@ -100,7 +119,7 @@ pub enum Mirror {
 
 impl Packages {
     /// What is left of the question once it is solved: the answer, and how it is installed.
-    pub fn solved(&self, packages: Vec<Digest>) -> Packages {
+    pub fn solved(&self, packages: Vec<Installed>) -> Packages {
         Packages {
             distribution: self.distribution,
             platform: self.platform.clone(),

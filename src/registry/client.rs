@@ -163,9 +163,10 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// What the first host gives that can give it. `needs` says which hosts to ask.
+    /// What the first host gives that can give it: `what`, for people. `needs` says which hosts to ask.
     pub(super) async fn first_good<T, F: Future<Output = Result<T, Error>>>(
         &self,
+        what: &str,
         needs: impl Fn(&Endpoint) -> bool,
         give: impl Fn(Arc<Link>) -> F,
     ) -> Result<T, Error> {
@@ -175,7 +176,10 @@ impl Source {
             .collect();
         order.sort_by_key(|&index| index != preferred);
         if let Some(link) = self.links.last().filter(|link| link.inner.offline) {
-            return Err(Error::Offline(link.host()));
+            return Err(Error::Offline {
+                what: what.to_owned(),
+                host: link.host(),
+            });
         }
         // The registry itself is always last in `links`, and has the last word.
         let mut last = None;

@@ -148,9 +148,14 @@ pub enum Error {
     },
     /// Nobody is to be spoken to.
     #[error(
-        "{0} would have to be asked for what is not in the store, and `--offline` keeps the build off the network\nhint: `cairn pull --inputs` or a build without `--offline` brings it"
+        "{what} is not in the store, or damaged there; {host} would have to be asked for it, and `--offline` keeps the build off the network\nhint: `cairn pull --inputs` or a build without `--offline` brings it"
     )]
-    Offline(String),
+    Offline {
+        /// What was to be had.
+        what: String,
+        /// Whom it would be had from.
+        host: String,
+    },
     /// The reference's digest is another than that of what is pushed.
     #[error("what is pushed has the digest {got}, but its name says {expected}")]
     OtherDigest {

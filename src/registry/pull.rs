@@ -151,7 +151,11 @@ async fn fetch_all(
                 async move { fetch(&link, store, descriptor, work).await }
             };
             source
-                .first_good(|endpoint| endpoint.can_pull, give)
+                .first_good(
+                    &format!("blob {digest}"),
+                    |endpoint| endpoint.can_pull,
+                    give,
+                )
                 .await?;
             work.finish(Outcome::Done);
             Ok(())

@@ -48,7 +48,7 @@ pub(super) async fn resolve(source: &Source, reference: &Reference) -> Result<Re
             resolved(&link, what, bytes)
         }
     };
-    source.first_good(needs, give).await
+    source.first_good(&what, needs, give).await
 }
 
 /// The document of that digest and size.
@@ -69,7 +69,9 @@ pub(super) async fn member(source: &Source, descriptor: &Descriptor) -> Result<V
             Ok(bytes)
         }
     };
-    source.first_good(|endpoint| endpoint.can_pull, give).await
+    source
+        .first_good(&what, |endpoint| endpoint.can_pull, give)
+        .await
 }
 
 fn resolved(link: &Link, what: &str, bytes: Verified) -> Result<Resolved, Error> {

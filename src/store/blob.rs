@@ -239,6 +239,16 @@ impl Store {
         Verified::new(&what, bytes, digest)
     }
 
+    /// Removes a blob whose bytes are others than its digest says, so that it can be had anew; says
+    /// whether it was one. Who reads it at the time would have refused it.
+    pub fn discard_damaged(&self, digest: &Digest) -> Result<bool, Error> {
+        match self.blob(digest).map(|blob| blob.check()) {
+            Some(Err(Error::DigestMismatch { .. })) => self.remove_blob(digest).map(|()| true),
+            Some(Err(error)) => Err(error),
+            Some(Ok(())) | None => Ok(false),
+        }
+    }
+
     /// Removes a blob; the caller holds the store alone.
     pub(super) fn remove_blob(&self, digest: &Digest) -> Result<(), Error> {
         let path = self.blob_path(digest);
@@ -273,6 +283,18 @@ mod tests {
             store.read(&Digest::of(b"abc"), 2),
             Err(Error::TooLarge(..))
         ));
+    }
+
+    #[test]
+    fn only_what_is_damaged_is_discarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let blob = store.put(b"abc").unwrap();
+        assert!(!store.discard_damaged(&blob.digest).unwrap());
+        std::fs::write(&blob.path, b"abd").unwrap();
+        assert!(store.discard_damaged(&blob.digest).unwrap());
+        assert!(!store.discard_damaged(&blob.digest).unwrap());
+        assert_eq!(store.blob(&blob.digest), None);
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod packages_real;
 mod packages_refused;
 mod packages_solved;
 mod packages_special;
+mod packages_ubuntu;
 mod proxy;
 mod readings;
 mod real;

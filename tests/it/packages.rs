@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Output;
 
+use cairn::canon::Digest;
+
 use crate::support::archive::{Archive, Signer};
 use crate::support::programs::program;
 use crate::support::{cairn, require, run, temp};
@@ -69,16 +71,16 @@ impl Ground {
         ground
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn write(&self, name: &str, content: &str) {
+    pub fn write(&self, name: &str, content: &str) {
         std::fs::write(self.path().join(name), content).unwrap();
     }
 
     /// A step with these keys, besides suite and variant.
-    fn recipe(&self, keys: &str) {
+    pub fn recipe(&self, keys: &str) {
         self.write(
             "cairn.toml",
             &format!(
@@ -87,7 +89,7 @@ impl Ground {
         );
     }
 
-    fn build(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    pub fn build(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = cairn(&self.path().join("store"));
         command.envs(variables.iter().copied());
         command.args(["build", "--platform", "linux/amd64", "--progress", "plain"]);
@@ -202,6 +204,48 @@ fn names_versions_and_alternatives_are_chosen_as_asked() {
     }
 }
 
+#[test]
+fn offline_nothing_of_a_locked_set_is_fetched() {
+    if !tools() {
+        return;
+    }
+    let (archive, signer) = (archive(), Signer::new("never"));
+    archive.publish(&signer, "");
+    let ground = Ground::new(&archive, &signer);
+    let mirror = &ground.mirror;
+    ground.recipe(&format!(
+        "mirror = \"{mirror}\", keys = [\"archive.asc\"], install = [\"app\"]"
+    ));
+    let mut lock = cairn(&ground.path().join("store"));
+    run(lock
+        .args(["lock", "--platform", "linux/amd64"])
+        .arg(ground.path()));
+    let build = || told(ground.build(&[], &["--locked", "--offline", "--no-cache"]));
+    build().unwrap();
+    let asked = archive.server.seen("GET", "").len();
+    let deb = archive.files.lock().unwrap()["debian/pool/lib_2.deb"].clone();
+    let digest = Digest::of(&deb);
+    let blob = ground
+        .path()
+        .join(format!("store/blobs/sha256/{}", digest.hex()));
+    let refused = |how: String| {
+        let (code, said) = build().unwrap_err();
+        assert_eq!(code, 3, "{said}");
+        let named = format!("`{mirror}/pool/lib_2.deb`");
+        for part in [&named, &how, "`--offline`", "`cairn pull --inputs`"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(archive.server.seen("GET", "").len(), asked);
+    };
+    std::fs::write(&blob, &deb[1..]).unwrap();
+    refused(format!("its blob {digest} has other bytes"));
+    std::fs::remove_file(&blob).unwrap();
+    refused(format!("({digest}) is not in the store"));
+    told(ground.build(&[], &["--locked", "--no-cache"])).unwrap();
+    assert_eq!(archive.server.seen("GET", "").len(), asked + 1);
+    build().unwrap();
+}
+
 /// Serves the archive as it was at `instant`, too: where.
 fn snapshot(archive: &Archive, instant: &str) -> String {
     let mut files = archive.files.lock().unwrap();
@@ -312,6 +356,24 @@ fn mirrors_and_keys_have_to_be_said() {
     assert!(said.contains("CAIRN_DEBIAN_MIRROR"), "{said}");
     let named = [("CAIRN_DEBIAN_MIRROR", ground.mirror.as_str())];
     told(ground.build(&named, &[])).unwrap();
+    ground.recipe("install = [\"lib\"], keys = [\"archive.asc\", \"large\"]");
+    let large = ground.path().join("large");
+    std::fs::File::create(&large)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let refused = |reason: &str| {
+        let (code, said) = told(ground.build(&named, &[])).unwrap_err();
+        assert_eq!(code, 3, "{said}");
+        let step = "packages debian test lib: ";
+        assert!(said.contains(&format!("{step}{reason}")), "{said}");
+    };
+    refused("`large` can't be used as keys: it is larger than 4194304 bytes");
+    std::fs::remove_file(&large).unwrap();
+    run(&mut program("mkfifo", &[large.to_str().unwrap()]));
+    refused("`large` can't be used as keys: it is no file");
+    std::fs::remove_file(&large).unwrap();
+    refused("`large` can't be used as keys: ");
     ground.recipe("install = [\"lib\"]");
     let (code, said) = told(ground.build(&named, &[])).unwrap_err();
     assert_eq!(code, 3, "{said}");

@@ -4,21 +4,20 @@
 //! there isn't fetched again.
 
 use std::io::Write;
-use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::Error;
+use reqwest::header::AUTHORIZATION;
+
+use super::{Error, Resolver};
 use crate::canon::Digest;
-use crate::canon::event::{Events, Work};
-use crate::inputs::http;
+use crate::canon::event::Work;
+use crate::inputs::http::{self, Attempt, Offline, again, shown};
 use crate::registry::retry;
-use crate::store::{Blob, Store};
+use crate::store::Blob;
 
 /// How many files are fetched at a time.
 const AT_ONCE: usize = 8;
-/// How often a file is asked for before it can't be had.
-const TRIES: u32 = 4;
 /// Largest list that is signed, in bytes: Debian's are of 150 kB.
 const LARGEST_RELEASE: u64 = 16 << 20;
 
@@ -34,25 +33,29 @@ pub struct Wanted {
 
 /// Fetches files.
 pub struct Downloader<'a> {
-    store: &'a Store,
-    events: &'a Events,
+    by: &'a Resolver<'a>,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
 
-/// Why an attempt failed.
-enum Failure {
-    /// It may do better the next time.
-    Again(String),
+/// Why a file can't be had from a server.
+enum Refusal {
     /// The server doesn't have it.
     Missing(String),
-    /// For good.
-    Never(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+type Failure = Attempt<Refusal>;
+
+/// For good.
+fn never(error: impl Into<Error>) -> Failure {
+    Attempt::Never(Refusal::Other(error.into()))
 }
 
 impl<'a> Downloader<'a> {
     /// One with connections of its own.
-    pub fn new(store: &'a Store, events: &'a Events) -> Result<Downloader<'a>, Error> {
+    pub fn new(by: &'a Resolver<'a>) -> Result<Downloader<'a>, Error> {
         let failed = |reason: String| Error::Fetch {
             url: "packages".to_owned(),
             reason,
@@ -62,8 +65,7 @@ impl<'a> Downloader<'a> {
             .build();
         let client = http::client().build();
         Ok(Downloader {
-            store,
-            events,
+            by,
             client: client.map_err(|error| failed(error.to_string()))?,
             runtime: runtime.map_err(|error| failed(error.to_string()))?,
         })
@@ -78,7 +80,7 @@ impl<'a> Downloader<'a> {
             while let Some(part) = body.next().await {
                 bytes.extend_from_slice(&part.map_err(again)?);
                 if bytes.len() as u64 > LARGEST_RELEASE {
-                    return Err(Failure::Never(Error::Fetch {
+                    return Err(never(Error::Fetch {
                         url: shown(url),
                         reason: format!("it is larger than {LARGEST_RELEASE} bytes"),
                     }));
@@ -95,10 +97,15 @@ impl<'a> Downloader<'a> {
         let done = std::cell::Cell::new(0_u64);
         let fetched = stream::iter(wanted)
             .map(async |one| {
-                let there = self.store.checked_blob(&one.sha256);
+                let there = self.by.store.checked_blob(&one.sha256);
                 let there = there.filter(|blob| blob.size == one.size);
                 let blob = match there {
                     Some(blob) => blob,
+                    None if self.by.offline => {
+                        let url = one.urls.first().map_or("", String::as_str);
+                        let digest = Some(&one.sha256);
+                        return Err(Offline::new(&shown(url), digest, self.by.store).into());
+                    }
                     None => {
                         self.tried(&one.urls, async |url| self.blob(url, one).await)
                             .await?
@@ -125,26 +132,14 @@ impl<'a> Downloader<'a> {
                 url: shown(url),
                 reason,
             };
-            let mut delay = Duration::from_millis(200);
-            for attempt in 1.. {
-                match get(url).await {
-                    Ok(got) => return Ok(got),
-                    Err(Failure::Never(error)) => return Err(error),
-                    Err(Failure::Missing(reason)) => {
-                        missing.get_or_insert(fetch(reason));
-                        break;
-                    }
-                    Err(Failure::Again(reason)) if attempt >= TRIES => return Err(fetch(reason)),
-                    Err(Failure::Again(reason)) => {
-                        let (wait, next) = (delay.as_secs_f64(), attempt + 1);
-                        let shown = shown(url);
-                        self.events.note(format!(
-                            "`{shown}`: {reason}; retrying in {wait:.1} s, attempt {next} of {TRIES}"
-                        ));
-                        tokio::time::sleep(delay).await;
-                        delay *= 4;
-                    }
+            let attempt = async || get(url).await;
+            match http::retried(&shown(url), self.by.events, attempt).await {
+                Ok(got) => return Ok(got),
+                Err(Attempt::Never(Refusal::Other(error))) => return Err(error),
+                Err(Attempt::Never(Refusal::Missing(reason))) => {
+                    missing.get_or_insert(fetch(reason));
                 }
+                Err(Attempt::Again(reason)) => return Err(fetch(reason)),
             }
         }
         Err(missing.unwrap_or_else(|| Error::Fetch {
@@ -154,35 +149,42 @@ impl<'a> Downloader<'a> {
     }
 
     async fn ask(&self, url: &str) -> Result<reqwest::Response, Failure> {
-        let response = self.client.get(url).send().await.map_err(again)?;
+        let authorization = self.by.access.to_file(url, self.by.settings.login(url));
+        let authorization = authorization.map_err(never)?;
+        let fetch = |reason| Error::Fetch {
+            url: shown(url),
+            reason,
+        };
+        let mut request = self.client.get(url);
+        if let Some(authorization) = &authorization {
+            let value = http::header(authorization).map_err(|reason| never(fetch(reason)))?;
+            request = request.header(AUTHORIZATION, value);
+        }
+        let response = request.send().await.map_err(again)?;
         let status = response.status();
-        let reason = format!("the server answers {status}");
+        let reason = http::refusal(status, url, authorization.is_some());
         match status.as_u16() {
             _ if status.is_success() => Ok(response),
-            code if retry::is_passing(code) => Err(Failure::Again(reason)),
-            404 | 410 => Err(Failure::Missing(reason)),
-            _ => Err(Failure::Never(Error::Fetch {
-                url: shown(url),
-                reason,
-            })),
+            code if retry::is_passing(code) => Err(Attempt::Again(reason)),
+            404 | 410 => Err(Attempt::Never(Refusal::Missing(reason))),
+            _ => Err(never(fetch(reason))),
         }
     }
 
     async fn blob(&self, url: &str, wanted: &Wanted) -> Result<Blob, Failure> {
-        let never = |error: crate::store::Error| Failure::Never(error.into());
         let size = |got| {
-            Failure::Never(Error::Size {
+            never(Error::Size {
                 url: shown(url),
                 expected: wanted.size,
                 got,
             })
         };
         let mut body = self.ask(url).await?.bytes_stream();
-        let mut writer = self.store.write_blob().map_err(never)?;
+        let mut writer = self.by.store.write_blob().map_err(never)?;
         while let Some(part) = body.next().await {
             let written = writer.write_all(&part.map_err(again)?);
             written.map_err(|error| {
-                Failure::Never(Error::Fetch {
+                never(Error::Fetch {
                     url: shown(url),
                     reason: error.to_string(),
                 })
@@ -200,26 +202,14 @@ impl<'a> Downloader<'a> {
         match finished {
             Ok(Ok(blob)) => Ok(blob),
             Ok(Err(crate::store::Error::DigestMismatch { expected, got, .. })) => {
-                Err(Failure::Never(Error::DigestMismatch {
+                Err(never(Error::DigestMismatch {
                     url: shown(url),
                     expected,
                     got,
                 }))
             }
             Ok(Err(error)) => Err(never(error)),
-            Err(error) => Err(Failure::Again(error.to_string())),
+            Err(error) => Err(Attempt::Again(error.to_string())),
         }
     }
-}
-
-/// An address without its query, which may hold a secret.
-fn shown(url: &str) -> String {
-    url.split(['?', '#']).next().unwrap_or(url).to_owned()
-}
-
-fn again(error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-    let all = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
-    Failure::Again(all.collect::<Vec<_>>().join(": "))
 }

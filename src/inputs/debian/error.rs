@@ -42,6 +42,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Nothing outside is to be asked.
+    #[error(transparent)]
+    Offline(#[from] crate::inputs::http::Offline),
+    /// A secret for a server.
+    #[error(transparent)]
+    Secret(#[from] crate::inputs::access::BadSecret),
     /// A signature.
     #[error(
         "`{url}` is not to be trusted: {reason}\nhint: if that key is to be trusted, put it into a file and name that in `keys`"

@@ -8,27 +8,31 @@
 mod download;
 mod error;
 mod release;
+mod settings;
 mod signature;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 pub use error::Error;
+pub use settings::PackageSettings;
 
 use self::download::{Downloader, Wanted};
 use self::release::Release;
 use self::signature::Keyring;
 use crate::canon::event::{Events, Work};
 use crate::canon::{Digest, json};
+use crate::inputs::access::Access;
 use crate::layer::codec::{Expansion, decompress};
 use crate::lock::{self, PackageSet};
 use crate::packages::index::{Candidate, Index};
 use crate::packages::order::Needs;
-use crate::packages::{Question, relation, solve, sources};
+use crate::packages::{Question, relation, solve};
 use crate::plan::Packages;
 use crate::plan::packages::{Archive, Distribution, Mirror, Variant, architecture};
 use crate::store::{Blob, RecordKind, Store};
@@ -42,18 +46,6 @@ const LARGEST_INDEX: u64 = 1 << 30;
 /// How far a clock may be behind that of an archive, in seconds.
 const CLOCK_DIFFERENCE: i64 = 24 * 60 * 60;
 
-/// What the caller says of archives and the time. None of it is in a key: it decides where
-/// packages come from, and what they are is written down.
-#[derive(Debug, Clone, Default)]
-pub struct PackageSettings {
-    /// Addresses of mirrors that the caller gives.
-    pub mirrors: BTreeMap<Distribution, String>,
-    /// Those that this machine's apt has.
-    pub host: Vec<sources::Archive>,
-    /// The present, in seconds since 1970.
-    pub now: i64,
-}
-
 /// What the image below has.
 #[derive(Debug, Clone, Default)]
 pub struct Below {
@@ -63,7 +55,7 @@ pub struct Below {
     pub keys: Vec<(String, Vec<u8>)>,
 }
 
-/// Finds out what questions come out as.
+/// Finds out what questions come out as, and fetches that.
 pub struct Resolver<'a> {
     /// Where everything is kept.
     pub store: &'a Store,
@@ -73,6 +65,10 @@ pub struct Resolver<'a> {
     pub folder: &'a Path,
     /// Where archives are.
     pub settings: &'a PackageSettings,
+    /// What servers are shown.
+    pub access: Access<'a>,
+    /// Whether packages may only come from the store.
+    pub offline: bool,
 }
 
 /// An archive whose signed list is here.
@@ -101,7 +97,7 @@ impl Resolver<'_> {
         });
         let mirrors = mirrors.collect::<Result<Vec<_>, Error>>()?;
         let keyring = self.keyring(question, below)?;
-        let downloader = Downloader::new(self.store, self.events)?;
+        let downloader = Downloader::new(self)?;
         let mut opened = Vec::new();
         for (archive, mirror, instant) in mirrors {
             opened.push(self.open(&downloader, archive, mirror, instant, &keyring)?);
@@ -116,6 +112,17 @@ impl Resolver<'_> {
         self.store
             .put_record(RecordKind::Source, &key, SOLVED, &set)?;
         Ok(set)
+    }
+
+    /// The packages of `set` in its order: from the store, or from where they were.
+    pub fn fetch(&self, set: &PackageSet, work: &Work) -> Result<Vec<Blob>, Error> {
+        let wanted = set.packages.iter().map(|package| Wanted {
+            urls: vec![package.url.clone()],
+            sha256: package.sha256,
+            size: package.size,
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        Downloader::new(self)?.blobs(&wanted, work)
     }
 
     fn set(&self, opened: &[Opened], packages: Vec<lock::Package>) -> PackageSet {
@@ -151,21 +158,17 @@ impl Resolver<'_> {
             },
         })?;
         let instant = release::snapshot_instant(&mirror).unwrap_or(now);
-        Ok((mirror.trim_end_matches('/').to_owned(), instant))
+        Ok((mirror, instant))
     }
 
     fn keyring(&self, question: &Packages, below: &Below) -> Result<Keyring, Error> {
         let mut keyring = Keyring::default();
         for file in &question.keys {
-            let refuse = |reason: String| Error::Key {
+            let bytes = read_keys(self.folder, file)?;
+            keyring.add(&bytes).map_err(|reason| Error::Key {
                 file: file.clone(),
                 reason,
-            };
-            let opened = std::fs::File::open(self.folder.join(file));
-            let mut bytes = Vec::new();
-            let read = opened.and_then(|opened| opened.take(LARGEST_KEYS).read_to_end(&mut bytes));
-            read.map_err(|error| refuse(error.to_string()))?;
-            keyring.add(&bytes).map_err(refuse)?;
+            })?;
         }
         if question.keys.is_empty() {
             for (_, bytes) in &below.keys {
@@ -333,6 +336,27 @@ impl Resolver<'_> {
     }
 }
 
+/// All of a file with keys that a recipe in `folder` names.
+pub fn read_keys(folder: &Path, file: &str) -> Result<Vec<u8>, Error> {
+    let refuse = |reason: String| Error::Key {
+        file: file.to_owned(),
+        reason,
+    };
+    let failed = |error: io::Error| refuse(error.to_string());
+    let path = folder.join(file);
+    // To open a pipe would wait for whoever writes to it.
+    if !std::fs::metadata(&path).map_err(failed)?.is_file() {
+        return Err(refuse("it is no file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    let opened = File::open(path).map_err(failed)?;
+    let read = opened.take(LARGEST_KEYS + 1).read_to_end(&mut bytes);
+    match read.map_err(failed)? as u64 > LARGEST_KEYS {
+        true => Err(refuse(format!("it is larger than {LARGEST_KEYS} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
 impl Opened {
     /// For people.
     fn shown(&self) -> String {
@@ -421,20 +445,4 @@ fn key(question: &Packages, below: &Below, opened: &[Opened]) -> Result<Digest, 
         releases: releases.collect(),
         status: Digest::of(below.status.as_bytes()),
     })?))
-}
-
-/// The packages of `set` in its order: from the store, or from where they were.
-pub fn fetch(
-    set: &PackageSet,
-    store: &Store,
-    events: &Events,
-    work: &Work,
-) -> Result<Vec<Blob>, Error> {
-    let wanted = set.packages.iter().map(|package| Wanted {
-        urls: vec![package.url.clone()],
-        sha256: package.sha256,
-        size: package.size,
-    });
-    let wanted: Vec<Wanted> = wanted.collect();
-    Downloader::new(store, events)?.blobs(&wanted, work)
 }

@@ -15,7 +15,7 @@ use crate::layer::{Kind, Rootfs};
 use crate::store::Store;
 
 /// Largest file that is read, in bytes: the list of 5,000 packages has 6 MB.
-const LARGEST: u64 = 256 << 20;
+const LARGEST: u64 = 64 << 20;
 
 /// What an image has.
 pub struct Below {
@@ -165,8 +165,12 @@ impl Reading<'_> {
         let mut bytes = Vec::new();
         let origin = self.content.origin(inode);
         let opened = origin.open().map_err(io)?;
-        opened.take(LARGEST).read_to_end(&mut bytes).map_err(io)?;
-        Ok(Some(bytes))
+        let read = opened.take(LARGEST + 1).read_to_end(&mut bytes);
+        match read.map_err(io)? as u64 > LARGEST {
+            // What is cut would be another answer.
+            true => Err(Error::TooLarge(path, LARGEST)),
+            false => Ok(Some(bytes)),
+        }
     }
 
     /// The files of a folder by name.

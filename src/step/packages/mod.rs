@@ -49,8 +49,13 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A list of packages, or keys, without an end.
+    #[error("`{0}` of the image below is larger than {1} bytes\nhint: name another image")]
+    TooLarge(EntryPath, u64),
     /// A package that isn't what was solved.
-    #[error("the package `{wanted}` says that it is `{got}`")]
+    #[error(
+        "the package `{wanted}` says that it is `{got}`\nhint: solve it anew: `cairn lock --update`; where there is no lock, the archive is wrong, and another mirror may not be"
+    )]
     Other {
         /// As it was solved.
         wanted: String,

@@ -104,3 +104,34 @@ fn inputs_that_are_not_what_they_are_named_are_refused() {
     let (code, text) = world.told(&["push", "--inputs", &image]);
     assert_eq!(code, Some(3), "{text}");
 }
+
+/// Codecs are the output's business: what is kept is the same whatever the image's layers are.
+#[test]
+fn inputs_are_kept_for_layers_of_every_kind() {
+    if !require("git") {
+        return;
+    }
+    let mut world = World::new();
+    let image = world.served.name("image:1");
+    world.run(&["lock"]);
+    let zstd = [
+        "build",
+        "-q",
+        "--locked",
+        "--compression=zstd",
+        "-t",
+        &image,
+    ];
+    // In a store that never saw the commit in another way.
+    let store = temp();
+    let built = run(&mut world.command_in(store.path(), &zstd));
+    let vendor = world.folder.path().join("vendor");
+    let vendor = vendor.to_str().unwrap();
+    run(&mut world.command_in(store.path(), &["push", "--inputs", &image]));
+    world.run(&["lock", "--vendor", vendor]);
+    world.end();
+    let store = temp();
+    run(&mut world.command_in(store.path(), &["pull", "--inputs", vendor]));
+    let offline = [&zstd[..4], &["--offline"]].concat();
+    assert_eq!(run(&mut world.command_in(store.path(), &offline)), built);
+}

@@ -1,9 +1,12 @@
 //! Locks: what names that move are held to.
 
+mod contradicted;
+mod edited;
 mod kept;
 mod names;
 mod policy;
 mod provenance;
+mod spoilt;
 mod tools;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +41,10 @@ impl World {
         let root = folder.path().to_owned();
         let server = Rude::new(move |request, _| match &*given.lock().unwrap() {
             _ if request.path.starts_with("/repository/") => git_answer(&root, request),
+            Some(text) if request.path == "/dated" => {
+                let time = "Thu, 01 Jan 2015 00:00:00 GMT";
+                Reply::new(200, text.as_bytes()).with("Last-Modified", time)
+            }
             Some(text) => Reply::new(200, text.as_bytes()),
             None => Reply::new(404, ""),
         });
@@ -82,8 +89,12 @@ impl World {
         format!("http://{}/repository/.git", self.server.address)
     }
 
+    fn server_url(&self) -> String {
+        format!("http://{}", self.server.address)
+    }
+
     fn url(&self) -> String {
-        format!("http://{}/file", self.server.address)
+        format!("{}/file", self.server_url())
     }
 
     fn move_image(&self, text: &str) -> Digest {

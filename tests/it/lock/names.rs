@@ -209,6 +209,60 @@ fn a_lock_that_was_edited_or_is_of_another_recipe_is_refused() {
 }
 
 #[test]
+fn a_lock_of_another_name_is_named() {
+    if !require("git") {
+        return;
+    }
+    let world = World::new();
+    let named = |arguments: &[&str], code: i32, parts: &[&str]| {
+        let (ended, text) = world.told(arguments);
+        assert_eq!(ended, Some(code), "{text}");
+        for part in parts {
+            assert!(text.contains(part), "{arguments:?}: {part}: {text}");
+        }
+    };
+    let own = ["--lockfile", "ci.lock"];
+    let check = ["lock", "--check", own[0], own[1]];
+    let command = "`cairn lock --lockfile ci.lock`";
+    named(&check, 1, &["there is no lock `ci.lock`", command]);
+    world.write("ci.lock", "\n");
+    named(
+        &check,
+        3,
+        &["the lock is empty", "--> ci.lock:1", "cairn lock --update"],
+    );
+    named(
+        &[&["lock", "--update"], &own[..]].concat(),
+        0,
+        &["+ image "],
+    );
+    named(
+        &[&["lock", "--update"], &own[..]].concat(),
+        0,
+        &["nothing moved\n"],
+    );
+    named(
+        &[&["lock"], &own[..]].concat(),
+        0,
+        &["nothing was missing\n"],
+    );
+    named(&check, 0, &[]);
+    let dockerfile = std::fs::read_to_string(world.context().join("Dockerfile")).unwrap();
+    let more = format!("{}?more", world.url());
+    world.write("Dockerfile", &format!("{dockerfile}ADD {more} /more\n"));
+    named(&check, 1, &["`ci.lock` is stale: it lacks", &more, command]);
+    let locked = ["build", "--locked", own[0], own[1]];
+    named(&locked, 3, &["`ci.lock` does not hold"]);
+    let folder = world.folder.path().to_str().unwrap();
+    for arguments in [&["build"][..], &["lock", "--check"], &["lock"]] {
+        let (code, text) = world.told(&[arguments, &["--lockfile", folder]].concat());
+        assert!(matches!(code, Some(1 | 3)), "{text}");
+        assert!(text.contains(&format!("`{folder}`")), "{text}");
+    }
+    assert!(!world.context().join("cairn.lock").exists());
+}
+
+#[test]
 fn the_epoch_is_locked_too() {
     if !require("git") {
         return;

@@ -101,6 +101,10 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 /// An archive and its server.
 pub struct Archive {
     folder: tempfile::TempDir,
+    /// How packages are compressed, as dpkg-deb calls it.
+    pub compressor: &'static str,
+    /// What `Authorization` has to be, if anything.
+    pub guard: Arc<Mutex<Option<String>>>,
     pub files: Arc<Mutex<Files>>,
     pub server: Rude,
 }
@@ -110,7 +114,13 @@ impl Archive {
     pub fn new() -> Archive {
         let files: Arc<Mutex<Files>> = Arc::default();
         let served = files.clone();
+        let guard = Arc::new(Mutex::new(None::<String>));
+        let guarded = guard.clone();
         let server = Rude::new(move |request, _| {
+            let wanted = guarded.lock().unwrap();
+            if wanted.is_some() && request.header("authorization") != wanted.as_deref() {
+                return Reply::new(401, "");
+            }
             let served = served.lock().unwrap();
             match served.get(request.path.trim_start_matches('/')) {
                 Some(content) => Reply::new(200, content.clone()),
@@ -119,6 +129,8 @@ impl Archive {
         });
         Archive {
             folder: temp(),
+            compressor: "xz",
+            guard,
             files,
             server,
         }
@@ -165,8 +177,9 @@ impl Archive {
             None => format!("{name}.deb"),
         };
         let to = self.packed().join(file);
-        let arguments = ["--root-owner-group", "--build", tree.to_str().unwrap()];
-        run(program("dpkg-deb", &arguments).arg(to));
+        let compressor = format!("-Z{}", self.compressor);
+        let arguments = ["--root-owner-group", &compressor, "--build"];
+        run(program("dpkg-deb", &arguments).arg(&tree).arg(to));
         run(&mut program("rm", &["-r", tree.to_str().unwrap()]));
     }
 
