@@ -20,12 +20,13 @@ use crate::inputs::git::{Remote, Resolved};
 use crate::inputs::http::{self, By, Fetched, Wanted};
 use crate::inputs::pins::Unheld;
 use crate::inputs::{Context, Files, Layer, Origin, Stack, git, stage};
-use crate::layer::{Meta, Tree};
+use crate::layer::{Codec, Meta, Tree};
 use crate::lock;
 use crate::plan::step::{GitExtras, KeptRef, MovingRef, Revision};
 use crate::plan::{Operation, OutputDigest, Selection, Step, step_key};
 use crate::policy::File;
-use crate::step::{Change, pack};
+use crate::step::Change;
+use crate::step::pack::{self, Packer};
 use crate::store::RecordKind;
 
 /// Of the record of what a commit's files came out as.
@@ -196,11 +197,12 @@ impl Evaluation<'_> {
 
     /// All files of a commit as a layer: the store's, where it has the one that the lock says.
     fn commit_layer(&self, pinned: &Pinned, work: &Work) -> Result<Layer, Cause> {
-        let Settings {
-            store, codec, pins, ..
-        } = self.settings;
+        let Settings { store, pins, .. } = self.settings;
+        // It is copied from and no layer of the image: one codec does for all, and is what inputs
+        // that were kept come back in.
+        let codec = Codec::default();
         let tree = pinned.held.as_ref().map(|held| TreeDigest(held.tree));
-        let layer = tree.and_then(|tree| pack::find(store, &tree, *codec));
+        let layer = tree.and_then(|tree| pack::find(store, &tree, codec));
         let layer = match layer {
             Some(layer) => layer,
             None => {
@@ -212,7 +214,11 @@ impl Evaluation<'_> {
                 };
                 let files = context.files(&all, time, work).map_err(git::Error::from)?;
                 let slot = Digest::of(pinned.name.as_bytes());
-                self.packer(work).pack(&as_change(files)?, &slot)?
+                let packer = Packer {
+                    codec,
+                    ..self.packer(work)
+                };
+                packer.pack(&as_change(files)?, &slot)?
             }
         };
         let got = layer

@@ -9,13 +9,12 @@ use super::exported::put;
 use super::print;
 use super::wanted::reference;
 use crate::build;
-use crate::build::error::{Cause, Kind, of_io, of_layers, of_store};
+use crate::build::error::{Cause, Kind, of_io, of_layers, of_step, of_store};
 use crate::canon::{Digest, Problem, Reference, Source};
 use crate::export::folder;
-use crate::image::manifest::LARGEST_DOCUMENT;
-use crate::image::{Descriptor, Document};
+use crate::image::Descriptor;
 use crate::inputs::{base, layout};
-use crate::keep::{self, ARTIFACT_TYPE};
+use crate::keep::{self, ARTIFACT_TYPE, Artifact};
 use crate::layer::codec::Expansion;
 use crate::lock::{self, Lock, write};
 use crate::registry::Client;
@@ -67,7 +66,8 @@ pub fn vendor(lock: &Lock, path: &Path, store: &Store) -> Result<(), Failure> {
 
 /// Fetches inputs, and puts them where builds look.
 pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> {
-    let store = environment.store()?;
+    // A damaged blob is to be had anew, however large.
+    let store = environment.store()?.thorough();
     let events = environment.events(arguments.progress.mode());
     let registries = environment.registries(&events, false);
     let named = arguments.reference.strip_prefix("oci-layout://");
@@ -88,13 +88,14 @@ pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> 
             &store,
         )?,
     };
-    let restored = keep::restore(&digest, &store, Expansion::default())?;
-    // What is no lock isn't handed on as one.
-    read(restored.lock.clone())?;
-    events.note(format!("{} inputs are in the store", restored.blobs));
+    let artifact = Artifact::read(&digest, &store)?;
+    let text = artifact.lock_text(&store)?;
+    let lock = read(text.to_vec())?;
+    let inputs = artifact.restore(&lock, &store, Expansion::default())?;
+    let count = inputs.blobs.len() + inputs.layers.len();
+    events.note(format!("{count} inputs are in the store"));
     if let Some(path) = &arguments.lockfile {
-        let text = String::from_utf8_lossy(&restored.lock);
-        put(&environment.absolute(path), &text)?;
+        put(&environment.absolute(path), &String::from_utf8_lossy(&text))?;
     }
     drop((registries, events));
     print::to_stdout(&format!("{digest}\n"))
@@ -102,22 +103,13 @@ pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> 
 
 /// Whether what was fetched is an artifact of inputs.
 pub fn is_artifact(descriptor: &Descriptor, store: &Store) -> bool {
-    let bytes = store.read(&descriptor.digest, LARGEST_DOCUMENT).ok();
-    bytes.is_some_and(|bytes| is_artifact_text(&bytes))
-}
-
-fn is_artifact_text(bytes: &[u8]) -> bool {
-    let Ok(Document::Manifest(manifest)) = Document::parse(bytes) else {
-        return false;
-    };
-    let kind = manifest.foreign.get("artifactType");
-    kind.and_then(|kind| kind.as_str()) == Some(ARTIFACT_TYPE)
+    Artifact::read(&descriptor.digest, store).is_ok()
 }
 
 /// Fetches an artifact: what `name` means, or what belongs to the image that it means.
 fn fetch(name: &Reference, client: &Client, store: &Store) -> Result<Digest, Failure> {
     let resolved = client.resolve(name)?;
-    let digest = match is_artifact_text(&resolved.bytes) {
+    let digest = match Artifact::parse(&resolved.bytes).is_ok() {
         true => resolved.descriptor.digest,
         false => {
             let subject = &resolved.descriptor.digest;
@@ -154,12 +146,14 @@ impl From<keep::Error> for Failure {
     fn from(error: keep::Error) -> Failure {
         let kind = match &error {
             keep::Error::Missing { .. } | keep::Error::NoArtifact { .. } => Kind::Unavailable,
-            keep::Error::Other { .. } => Kind::DigestMismatch,
+            keep::Error::Lacks { .. } => Kind::Unavailable,
+            keep::Error::Other { .. } | keep::Error::OtherFiles { .. } => Kind::DigestMismatch,
             keep::Error::Store(error) => of_store(error),
             keep::Error::Layers(error) => of_layers(error),
             keep::Error::Pack(crate::layer::pack::Error::Read { source, .. }) => {
                 of_io(source).unwrap_or(Kind::Failed)
             }
+            keep::Error::Step(error) => of_step(error),
             _ => Kind::Failed,
         };
         Failure::new(kind.into(), error)

@@ -23,7 +23,7 @@ mod restore;
 
 pub use artifact::make;
 pub use list::{Inputs, list};
-pub use restore::{Restored, restore};
+pub use restore::Artifact;
 
 use crate::canon::Digest;
 
@@ -40,6 +40,10 @@ pub const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 /// The annotation of a layer, or pack, that says what is in it without its compression.
 pub const DIFF_ID: &str = "dev.cairn.diff-id";
 
+fn none_or(names: &str) -> &str {
+    if names.is_empty() { "nothing" } else { names }
+}
+
 /// Why inputs can't be kept or had back.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -52,6 +56,31 @@ pub enum Error {
         name: String,
         /// What is missing.
         digest: Digest,
+    },
+    /// The artifact has not all of it.
+    #[error(
+        "the inputs {artifact} lack {digest} of `{name}`, which their lock names\nhint: have them sent again: `cairn push --inputs`"
+    )]
+    Lacks {
+        /// Of the artifact.
+        artifact: Digest,
+        /// As the lock calls it.
+        name: String,
+        /// What is missing.
+        digest: Digest,
+    },
+    /// Files of a commit that are others than the lock's.
+    #[error(
+        "layer {layer} of the inputs holds the files {got}, which no commit of their lock has\n  the lock has commits of {}\nhint: whoever made these inputs, or had them since, changed them: have them sent again",
+        none_or(names)
+    )]
+    OtherFiles {
+        /// Of its blob.
+        layer: Digest,
+        /// Of its table.
+        got: Digest,
+        /// What the lock calls its commits.
+        names: String,
     },
     /// The artifact is none.
     #[error("{digest} holds no inputs: {reason}")]

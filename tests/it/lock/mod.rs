@@ -4,6 +4,7 @@ mod kept;
 mod names;
 mod policy;
 mod provenance;
+mod tampered;
 mod tools;
 
 use std::path::{Path, PathBuf};
