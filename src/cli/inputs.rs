@@ -145,7 +145,7 @@ fn read(text: Vec<u8>) -> Result<Lock, Failure> {
 impl From<keep::Error> for Failure {
     fn from(error: keep::Error) -> Failure {
         let kind = match &error {
-            keep::Error::Missing { .. } | keep::Error::NoArtifact { .. } => Kind::Unavailable,
+            keep::Error::Missing(_) | keep::Error::NoArtifact { .. } => Kind::Unavailable,
             keep::Error::Lacks { .. } => Kind::Unavailable,
             keep::Error::Other { .. } | keep::Error::OtherFiles { .. } => Kind::DigestMismatch,
             keep::Error::Store(error) => of_store(error),

@@ -18,10 +18,12 @@
 //! of commits, downloads, packages, and whatever commands fetched.
 
 mod artifact;
+mod lacking;
 mod list;
 mod restore;
 
 pub use artifact::make;
+pub use lacking::Lacking;
 pub use list::{Inputs, list};
 pub use restore::Artifact;
 
@@ -48,26 +50,17 @@ fn none_or(names: &str) -> &str {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The store has not all of it.
-    #[error(
-        "`{name}` is in the lock, and the store lacks its {digest}\nhint: `cairn build --locked` brings it, as long as it can be had"
-    )]
-    Missing {
-        /// As the lock calls it.
-        name: String,
-        /// What is missing.
-        digest: Digest,
-    },
+    #[error("the store lacks what the lock names:{0}\nhint: {way_out}", way_out = .0.way_out())]
+    Missing(Lacking),
     /// The artifact has not all of it.
     #[error(
-        "the inputs {artifact} lack {digest} of `{name}`, which their lock names\nhint: have them sent again: `cairn push --inputs`"
+        "the inputs {artifact} lack what their lock names:{lacking}\nhint: have them sent again: `cairn push --inputs`"
     )]
     Lacks {
         /// Of the artifact.
         artifact: Digest,
-        /// As the lock calls it.
-        name: String,
-        /// What is missing.
-        digest: Digest,
+        /// What.
+        lacking: Lacking,
     },
     /// Files of a commit that are others than the lock's.
     #[error(

@@ -88,10 +88,9 @@ impl Artifact {
             }
         }
         list(lock, store).map_err(|error| match error {
-            Error::Missing { name, digest } => Error::Lacks {
+            Error::Missing(lacking) => Error::Lacks {
                 artifact: self.digest,
-                name,
-                digest,
+                lacking,
             },
             error => error,
         })

@@ -4,8 +4,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use cairn::image::Descriptor;
+use cairn::image::manifest::media_type;
+
 use super::World;
-use crate::support::served::Served;
+use crate::support::served::{Served, index};
 use crate::support::{require, run, temp};
 
 /// What `world` builds to in a store that has only `inputs`, while everything else is gone.
@@ -103,4 +106,52 @@ fn inputs_that_are_not_what_they_are_named_are_refused() {
     assert!(text.contains("cairn push --inputs"), "{text}");
     let (code, text) = world.told(&["push", "--inputs", &image]);
     assert_eq!(code, Some(3), "{text}");
+}
+
+/// Gives the image's name to one for two platforms.
+fn name_index(world: &World) {
+    let store = &world.served.store;
+    let (index, manifests) = index(store);
+    for bytes in &manifests {
+        store.put(bytes).unwrap();
+    }
+    let blob = store.put(&index).unwrap();
+    let descriptor = Descriptor::new(media_type::INDEX, blob.digest, blob.size);
+    let name = world.image().parse().unwrap();
+    store.name_image(Some(&name), &descriptor).unwrap();
+}
+
+#[test]
+fn inputs_of_a_platform_that_was_not_built_are_named_by_kind_and_way_out() {
+    if !require("git") {
+        return;
+    }
+    let world = World::new();
+    name_index(&world);
+    let both = "--platform=linux/amd64,linux/arm64";
+    world.run(&["lock", both]);
+    let image = world.served.name("image:1");
+    let folder = temp();
+    let command = |arguments: &[&str]| world.command_in(folder.path(), arguments);
+    let build = ["build", "-q", "--locked", "-t", &image];
+    run(&mut command(
+        &[&build[..], &["--platform=linux/amd64"]].concat(),
+    ));
+    let refused = command(&["push", "--inputs", &image]).output().unwrap();
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{text}");
+    let told = format!("linux/arm64: a part of an image: `{}`", world.image());
+    let way_out = "`cairn build --locked --platform linux/arm64`";
+    for word in [&told, way_out] {
+        assert!(text.contains(word), "{word} {text}");
+    }
+    assert!(!text.contains("linux/amd64"), "{text}");
+    run(&mut command(&[
+        "build",
+        "-q",
+        "--locked",
+        "--platform",
+        "linux/arm64",
+    ]));
+    run(&mut command(&["push", "--inputs", &image]));
 }
