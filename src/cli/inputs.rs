@@ -6,10 +6,11 @@ use super::arguments::Pull;
 use super::environment::Environment;
 use super::exit::{Code, Failure};
 use super::exported::put;
-use super::print;
 use super::wanted::reference;
+use super::{locked, print};
 use crate::build;
 use crate::build::error::{Cause, Kind, of_io, of_layers, of_step, of_store};
+use crate::canon::event::Events;
 use crate::canon::{Digest, Problem, Reference, Source};
 use crate::export::folder;
 use crate::image::Descriptor;
@@ -22,6 +23,9 @@ use crate::store::{RecordKind, Store};
 
 /// Of the record of the lock that an image was built with.
 const LOCK: &str = ".lock";
+
+/// Artifacts of one image that are looked at.
+const MOST_ARTIFACTS: usize = 100;
 
 /// Remembers that `image` was built with `lock`.
 pub fn remember(image: &Digest, lock: &Lock, store: &Store) -> Result<(), Failure> {
@@ -55,7 +59,7 @@ pub fn make(
     store: &Store,
 ) -> Result<Descriptor, Failure> {
     let inputs = keep::list(lock, store)?;
-    Ok(keep::make(text(lock)?.as_bytes(), &inputs, subject, store)?)
+    Ok(keep::make(lock, &inputs, subject, store)?)
 }
 
 /// Writes the artifact to a folder.
@@ -82,11 +86,15 @@ pub fn pull(arguments: &Pull, environment: &Environment) -> Result<(), Failure> 
             };
             imported.map_err(failed)?.digest
         }
-        false => fetch(
-            &reference(&arguments.reference)?,
-            registries.client()?,
-            &store,
-        )?,
+        false => {
+            let fetching = Fetching {
+                name: &reference(&arguments.reference)?,
+                client: registries.client()?,
+                store: &store,
+                events: &events,
+            };
+            fetching.fetch(at_hand(arguments, environment).as_ref())?
+        }
     };
     let artifact = Artifact::read(&digest, &store)?;
     let text = artifact.lock_text(&store)?;
@@ -106,29 +114,86 @@ pub fn is_artifact(descriptor: &Descriptor, store: &Store) -> bool {
     Artifact::read(&descriptor.digest, store).is_ok()
 }
 
-/// Fetches an artifact: what `name` means, or what belongs to the image that it means.
-fn fetch(name: &Reference, client: &Client, store: &Store) -> Result<Digest, Failure> {
-    let resolved = client.resolve(name)?;
-    let digest = match Artifact::parse(&resolved.bytes).is_ok() {
-        true => resolved.descriptor.digest,
-        false => {
-            let subject = &resolved.descriptor.digest;
-            let found = client.referrers(name, subject, ARTIFACT_TYPE)?;
-            // Several would be of several locks, all of which gave this image.
-            let first = found.first().ok_or_else(|| {
-                let problem = Problem::new(format!("no inputs were pushed along with `{name}`"));
-                let hint = "`cairn push --inputs` sends an image with them";
-                Failure::message(Code::Unavailable, problem.hint(hint))
-            })?;
-            first.digest
+/// The digest of the lock that is there already, as cairn writes it: the one that is to be written
+/// over, else that of this folder. One that can't be read is none.
+fn at_hand(arguments: &Pull, environment: &Environment) -> Option<Digest> {
+    let named = arguments
+        .lockfile
+        .as_deref()
+        .unwrap_or("cairn.lock".as_ref());
+    let lock = locked::read(&environment.absolute(named)).ok()??;
+    Some(Digest::of(text(&lock).ok()?.as_bytes()))
+}
+
+/// How an artifact is fetched.
+struct Fetching<'a> {
+    name: &'a Reference,
+    client: &'a Client,
+    store: &'a Store,
+    events: &'a Events,
+}
+
+impl Fetching<'_> {
+    /// Fetches what the name means, or what belongs to the image that it means: of several the one
+    /// whose lock is `at_hand`.
+    fn fetch(&self, at_hand: Option<&Digest>) -> Result<Digest, Failure> {
+        let resolved = self.client.resolve(self.name)?;
+        let artifact = match Artifact::parse(&resolved.bytes) {
+            Ok(artifact) => artifact,
+            Err(_) => self.choose(&resolved.descriptor.digest, at_hand)?,
+        };
+        let reference = self.by_digest(artifact.digest());
+        Ok(self.client.pull(self.store, &reference, None)?.digest)
+    }
+
+    fn by_digest(&self, digest: &Digest) -> Reference {
+        Reference {
+            tag: None,
+            digest: Some(*digest),
+            ..self.name.clone()
         }
-    };
-    let artifact = Reference {
-        tag: None,
-        digest: Some(digest),
-        ..name.clone()
-    };
-    Ok(client.pull(store, &artifact, None)?.digest)
+    }
+
+    /// The inputs of an image. All of its locks give that image, so that it isn't wrong to take
+    /// any; but it has to be said.
+    fn choose(&self, subject: &Digest, at_hand: Option<&Digest>) -> Result<Artifact, Failure> {
+        let name = self.name;
+        let found = self.client.referrers(name, subject, ARTIFACT_TYPE)?;
+        let mut artifacts = Vec::new();
+        for one in found.iter().take(MOST_ARTIFACTS) {
+            let resolved = self.client.resolve(&self.by_digest(&one.digest))?;
+            // What is listed as inputs may be none.
+            artifacts.extend(Artifact::parse(&resolved.bytes).ok());
+        }
+        let is_ours = |artifact: &Artifact| artifact.lock().ok() == at_hand;
+        let count = artifacts.len();
+        if let Some(place) = artifacts
+            .iter()
+            .position(is_ours)
+            .filter(|_| at_hand.is_some())
+        {
+            return Ok(artifacts.swap_remove(place));
+        }
+        let newest = artifacts
+            .into_iter()
+            .max_by(|a, b| (a.created(), a.digest()).cmp(&(b.created(), b.digest())));
+        let newest = newest.ok_or_else(|| {
+            let problem = Problem::new(format!("no inputs were pushed along with `{name}`"));
+            let hint = "`cairn push --inputs` sends an image with them";
+            Failure::message(Code::Unavailable, problem.hint(hint))
+        })?;
+        let taken = self.by_digest(newest.digest());
+        match (count, at_hand) {
+            (1, None) => {}
+            (1, Some(_)) => self.events.warn(format!(
+                "the inputs of `{name}` are those of another lock than the one here; `--lockfile FILE` writes theirs"
+            )),
+            _ => self.events.warn(format!(
+                "`{name}` has inputs of {count} locks, none of which is here: the newest are taken, `{taken}`; any others can be named in the same way"
+            )),
+        }
+        Ok(newest)
+    }
 }
 
 fn text(lock: &Lock) -> Result<String, Failure> {

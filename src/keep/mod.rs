@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `artifactType` | [`ARTIFACT_TYPE`] |
 //! | `config` | the empty object, [`EMPTY_TYPE`] |
+//! | `annotations` | [`CREATED`], where the lock has records: when the newest was made |
 //! | `subject` | the image that was built with them, where it is pushed beside one |
 //! | `layers[0]` | the text of the lock, [`LOCK_TYPE`] |
 //! | `layers[…]` of [`PACK_TYPE`] | small blobs: a tar with a file `sha256/HEX` for each, sorted |
@@ -33,6 +34,8 @@ use crate::canon::Digest;
 pub const ARTIFACT_TYPE: &str = "application/vnd.cairn.inputs.v1";
 /// The lock's text.
 pub const LOCK_TYPE: &str = "application/vnd.cairn.lock.v1+toml";
+/// The annotation that says when something was made (image-spec, annotations.md): RFC 3339.
+pub const CREATED: &str = "org.opencontainers.image.created";
 /// Small blobs.
 pub const PACK_TYPE: &str = "application/vnd.cairn.inputs.pack.v1.tar+gzip";
 /// A blob that has no media type of its own.

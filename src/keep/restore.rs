@@ -8,7 +8,7 @@
 use std::io::copy;
 use std::sync::Arc;
 
-use super::{ARTIFACT_TYPE, DIFF_ID, Error, Inputs, LOCK_TYPE, PACK_TYPE, list};
+use super::{ARTIFACT_TYPE, CREATED, DIFF_ID, Error, Inputs, LOCK_TYPE, PACK_TYPE, list};
 use crate::canon::event::Events;
 use crate::canon::{DiffId, Digest};
 use crate::image::manifest::{LARGEST_DOCUMENT, media_type};
@@ -48,6 +48,19 @@ impl Artifact {
     /// The artifact `digest` of the store.
     pub fn read(digest: &Digest, store: &Store) -> Result<Artifact, Error> {
         Artifact::parse(&store.read(digest, LARGEST_DOCUMENT)?)
+    }
+
+    /// When the newest record of its lock was made, RFC 3339; empty where it has none.
+    pub fn created(&self) -> &str {
+        let annotations = self.manifest.annotations.as_ref();
+        annotations
+            .and_then(|annotations| annotations.get(CREATED))
+            .map_or("", String::as_str)
+    }
+
+    /// Of its manifest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
     }
 
     /// The digest of the text of its lock.
