@@ -335,7 +335,8 @@ fn of_run(error: &step::run::Error) -> Kind {
     }
 }
 
-fn of_step(error: &step::Error) -> Kind {
+/// What kind of failure an error of a step is.
+pub fn of_step(error: &step::Error) -> Kind {
     use layer::pack::Error::Read;
     match error {
         step::Error::Store(error) => of_store(error),

@@ -201,7 +201,8 @@ impl Evaluation<'_> {
     /// All files of a commit as a layer: the store's, where it has the one that the lock says.
     fn commit_layer(&self, pinned: &Pinned, work: &Work) -> Result<Layer, Cause> {
         let Settings { store, pins, .. } = self.settings;
-        // As it is kept, whatever the image's own layers are: by that it is found again.
+        // It is copied from and no layer of the image: one codec does for all, and is what inputs
+        // that were kept come back in.
         let codec = Codec::default();
         let tree = pinned.held.as_ref().map(|held| TreeDigest(held.tree));
         let layer = tree.and_then(|tree| pack::find(store, &tree, codec));

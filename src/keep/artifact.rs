@@ -1,18 +1,19 @@
 //! Inputs to an artifact.
 //!
-//! In: the text of a lock, what it names. Out: a manifest in the store, and the packs of small
+//! In: a lock, what it names. Out: a manifest in the store, and the packs of small
 //! blobs. The same inputs give the same bytes.
 
 use std::collections::BTreeMap;
 
-use super::{ARTIFACT_TYPE, DIFF_ID, EMPTY_TYPE, Error, Inputs, LOCK_TYPE, PACK_TYPE};
-use crate::canon::{DiffId, Digest, EntryPath, json};
+use super::{ARTIFACT_TYPE, CREATED, DIFF_ID, EMPTY_TYPE, Error, Inputs, LOCK_TYPE, PACK_TYPE};
+use crate::canon::{DiffId, Digest, EntryPath, Epoch, json};
 use crate::image::manifest::media_type;
 use crate::image::{Descriptor, Manifest};
 use crate::inputs::Origin;
 use crate::layer::chunk::{Compressed, KnownChunks};
 use crate::layer::pack::{Packing, pack};
 use crate::layer::{Codec, Entry, Kind, Meta, Tree};
+use crate::lock::{Lock, write};
 use crate::store::{Blob, Store};
 
 /// Blobs of fewer bytes are packed together: a registry is asked for each blob by itself.
@@ -20,14 +21,14 @@ const SMALL: u64 = 1 << 20;
 /// Bytes that one pack holds, before compression.
 const PACK: u64 = 64 << 20;
 
-/// Makes the artifact; `subject` is the image that it belongs to.
+/// Makes the artifact of `lock`; `subject` is the image that it belongs to.
 pub fn make(
-    lock: &[u8],
+    lock: &Lock,
     inputs: &Inputs,
     subject: Option<&Descriptor>,
     store: &Store,
 ) -> Result<Descriptor, Error> {
-    let text = store.put(lock)?;
+    let text = store.put(write::write(lock)?.as_bytes())?;
     let mut layers = vec![Descriptor::new(LOCK_TYPE, text.digest, text.size)];
     let (mut small, mut large) = (Vec::new(), Vec::new());
     for (digest, kind) in &inputs.blobs {
@@ -56,7 +57,7 @@ pub fn make(
         media_type: Some(media_type::MANIFEST.to_owned()),
         config: Descriptor::new(EMPTY_TYPE, empty.digest, empty.size),
         layers,
-        annotations: None,
+        annotations: newest(lock).map(|time| BTreeMap::from([(CREATED.to_owned(), time)])),
         foreign,
     };
     let blob = store.put(&json::to_vec(&manifest)?)?;
@@ -64,6 +65,17 @@ pub fn make(
     let kind = ("artifactType".to_owned(), ARTIFACT_TYPE.into());
     descriptor.foreign.extend([kind]);
     Ok(descriptor)
+}
+
+/// When the newest of what was recorded was: RFC 3339. None where nothing was.
+fn newest(lock: &Lock) -> Option<String> {
+    let instants = lock.platforms.values().flat_map(|of| {
+        let packages = of.packages.iter().map(|asked| asked.answer.instant);
+        let commands = of.commands.iter().map(|asked| asked.answer.instant);
+        packages.chain(commands)
+    });
+    let epoch = instants.max()?.to_string().parse::<Epoch>().ok()?;
+    Some(epoch.to_string())
 }
 
 /// Blobs in their order, so many together as go into one pack.

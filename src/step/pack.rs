@@ -66,17 +66,6 @@ pub fn find(store: &Store, tree: &TreeDigest, codec: Codec) -> Option<Layer> {
     Some(layer(&record, *tree, codec))
 }
 
-/// Takes in a layer that was packed elsewhere, whose table was read from its blob.
-pub fn adopt(store: &Store, layer: &Layer, tree: &Tree, codec: Codec) -> Result<(), Error> {
-    let tree = store.put_tree(tree)?;
-    let record = LayerRecord {
-        diff_id: layer.diff_id,
-        digest: layer.descriptor.digest,
-        size: layer.descriptor.size,
-    };
-    Ok(store.put_record(RecordKind::Layer, &tree.0, &suffix(codec), &record)?)
-}
-
 impl Packer<'_> {
     /// Packs `change`. `slot` names what stays the same when the step's
     /// inputs change, and so finds the layer that it made the last time.
@@ -90,6 +79,12 @@ impl Packer<'_> {
         self.store
             .put_record(RecordKind::Step, slot, ".last", &tree)?;
         Ok(layer)
+    }
+
+    /// Packs `change` although the store may have its layer, which may be damaged.
+    pub fn pack_again(&self, change: &Change) -> Result<Layer, Error> {
+        let tree = self.store.put_tree(&change.tree)?;
+        self.pack_anew(change, tree, None)
     }
 
     /// Packs a change whose table can't say yet what its contents are: it learns that while it

@@ -192,11 +192,24 @@ impl Store {
     }
 
     /// The blob of that digest and size. A small one is read and checked again, so that one that
-    /// was damaged is had anew; of larger ones the size has to do.
+    /// was damaged is had anew; of larger ones the size has to do, unless the store is
+    /// [thorough](Store::thorough).
     pub fn whole_blob(&self, digest: &Digest, size: u64) -> Option<Blob> {
         const SMALL: u64 = 1 << 20;
         let blob = self.blob(digest).filter(|blob| blob.size == size)?;
-        (size > SMALL || self.read(digest, SMALL).is_ok()).then_some(blob)
+        match size > SMALL && !self.is_thorough {
+            true => Some(blob),
+            false => blob.check().is_ok().then_some(blob),
+        }
+    }
+
+    /// This store, which takes no blob for [whole](Store::whole_blob) that it hasn't read again:
+    /// for those who come to mend it.
+    pub fn thorough(&self) -> Store {
+        Store {
+            is_thorough: true,
+            ..self.clone()
+        }
     }
 
     /// The blob of that digest, read whole and checked again.
@@ -239,16 +252,6 @@ impl Store {
         Verified::new(&what, bytes, digest)
     }
 
-    /// Removes a blob whose bytes are others than its digest says, so that it can be had anew; says
-    /// whether it was one. Who reads it at the time would have refused it.
-    pub fn discard_damaged(&self, digest: &Digest) -> Result<bool, Error> {
-        match self.blob(digest).map(|blob| blob.check()) {
-            Some(Err(Error::DigestMismatch { .. })) => self.remove_blob(digest).map(|()| true),
-            Some(Err(error)) => Err(error),
-            Some(Ok(())) | None => Ok(false),
-        }
-    }
-
     /// Removes a blob; the caller holds the store alone.
     pub(super) fn remove_blob(&self, digest: &Digest) -> Result<(), Error> {
         let path = self.blob_path(digest);
@@ -286,18 +289,6 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_damaged_is_discarded() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let blob = store.put(b"abc").unwrap();
-        assert!(!store.discard_damaged(&blob.digest).unwrap());
-        std::fs::write(&blob.path, b"abd").unwrap();
-        assert!(store.discard_damaged(&blob.digest).unwrap());
-        assert!(!store.discard_damaged(&blob.digest).unwrap());
-        assert_eq!(store.blob(&blob.digest), None);
-    }
-
-    #[test]
     fn what_comes_in_again_heals_a_damaged_blob() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
@@ -317,6 +308,18 @@ mod tests {
             assert_eq!(store.whole_blob(&digest, 3), Some(blob.clone()));
             assert_eq!(store.checked_blob(&digest), Some(blob));
         }
+    }
+
+    #[test]
+    fn a_large_blob_that_was_damaged_is_found_by_a_thorough_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let bytes = vec![0; (1 << 20) + 1];
+        let blob = store.put(&bytes).unwrap();
+        let is_whole = |store: &Store| store.whole_blob(&blob.digest, blob.size).is_some();
+        assert!(is_whole(&store) && is_whole(&store.thorough()));
+        std::fs::write(&blob.path, vec![1; bytes.len()]).unwrap();
+        assert!(is_whole(&store) && !is_whole(&store.thorough()));
     }
 
     #[test]

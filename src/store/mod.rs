@@ -45,6 +45,8 @@ use crate::canon::Digest;
 #[derive(Clone)]
 pub struct Store {
     root: PathBuf,
+    /// Whether large blobs are read again, too, before they are taken for whole.
+    is_thorough: bool,
     /// Held as long as any clone of this value lives.
     _lock: std::sync::Arc<Option<File>>,
 }
@@ -164,6 +166,7 @@ impl Store {
         }
         let lock = lock::shared(&root.join("lock"))?;
         let store = Store {
+            is_thorough: false,
             root: root.to_owned(),
             _lock: std::sync::Arc::new(lock),
         };
@@ -179,6 +182,7 @@ impl Store {
     pub fn open_to_read(root: &Path) -> Store {
         let lock = lock::shared(&root.join("lock")).ok().flatten();
         Store {
+            is_thorough: false,
             root: root.to_owned(),
             _lock: std::sync::Arc::new(lock),
         }
@@ -196,8 +200,8 @@ impl Store {
     pub fn held(&self) -> Result<Store, Error> {
         let lock = lock::shared(&self.root.join("lock"))?;
         Ok(Store {
-            root: self.root.clone(),
             _lock: std::sync::Arc::new(lock),
+            ..self.clone()
         })
     }
 

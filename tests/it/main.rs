@@ -47,6 +47,7 @@ mod real_locked;
 mod recipe_errors;
 mod registry_client;
 mod registry_hostile;
+mod registry_referrers;
 mod registry_secrets;
 mod registry_trust;
 mod registry_upload;

@@ -4,6 +4,7 @@
 //! contents are in the sandbox's hands as long as it lives. A command that fails changes nothing.
 
 mod authority;
+mod debris;
 mod devices;
 mod error;
 mod fetching;
@@ -300,6 +301,7 @@ impl<'a> Runner<'a> {
         let fetched = fetched.filter(|_| matches!(fetching, Fetching::Recorded { .. }));
         left.found = left.session.list(&left.upper)?;
         left.found.sort_by(|a, b| a.path.cmp(&b.path));
+        debris::remove(&mut left.found, began);
         let circumstances = Circumstances {
             epoch: self.epoch,
             began,
@@ -392,7 +394,13 @@ impl<'a> Runner<'a> {
         let user = users::find(command.user.as_deref(), rootfs, &read)?;
         let mut env = command.env.clone();
         env.extend(mounted.iter().cloned());
-        let defaults = [("PATH", PATH), ("HOME", &user.home)];
+        // Who writes times down takes this one where it is given: file times are of today.
+        let epoch = self.epoch.seconds().to_string();
+        let defaults = [
+            ("PATH", PATH),
+            ("HOME", &user.home),
+            ("SOURCE_DATE_EPOCH", &epoch),
+        ];
         let defaults = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
         for (name, value) in defaults {
             if env.iter().all(|(other, _)| *other != name) {

@@ -4,8 +4,13 @@
 use std::path::Path;
 use std::process::Command;
 
+use cairn::canon::Digest;
+use cairn::image::Descriptor;
+use cairn::image::manifest::media_type;
+use serde_json::{Value, json};
+
 use super::World;
-use crate::support::served::Served;
+use crate::support::served::{Served, index};
 use crate::support::{require, run, temp};
 
 /// What `world` builds to in a store that has only `inputs`, while everything else is gone.
@@ -134,4 +139,119 @@ fn inputs_are_kept_for_layers_of_every_kind() {
     run(&mut world.command_in(store.path(), &["pull", "--inputs", vendor]));
     let offline = [&zstd[..4], &["--offline"]].concat();
     assert_eq!(run(&mut world.command_in(store.path(), &offline)), built);
+}
+
+/// Gives the image's name to one for two platforms.
+fn name_index(world: &World) {
+    let store = &world.served.store;
+    let (index, manifests) = index(store);
+    for bytes in &manifests {
+        store.put(bytes).unwrap();
+    }
+    let blob = store.put(&index).unwrap();
+    let descriptor = Descriptor::new(media_type::INDEX, blob.digest, blob.size);
+    let name = world.image().parse().unwrap();
+    store.name_image(Some(&name), &descriptor).unwrap();
+}
+
+#[test]
+fn inputs_of_a_platform_that_was_not_built_are_named_by_kind_and_way_out() {
+    if !require("git") {
+        return;
+    }
+    let world = World::new();
+    name_index(&world);
+    let both = "--platform=linux/amd64,linux/arm64";
+    world.run(&["lock", both]);
+    let image = world.served.name("image:1");
+    let folder = temp();
+    let command = |arguments: &[&str]| world.command_in(folder.path(), arguments);
+    let build = ["build", "-q", "--locked", "-t", &image];
+    run(&mut command(
+        &[&build[..], &["--platform=linux/amd64"]].concat(),
+    ));
+    let refused = command(&["push", "--inputs", &image]).output().unwrap();
+    let text = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{text}");
+    let told = format!("linux/arm64: a part of an image: `{}`", world.image());
+    let way_out = "`cairn build --locked --platform linux/arm64`";
+    for word in [&told, way_out] {
+        assert!(text.contains(word), "{word} {text}");
+    }
+    assert!(!text.contains("linux/amd64"), "{text}");
+    run(&mut command(&[
+        "build",
+        "-q",
+        "--locked",
+        "--platform",
+        "linux/arm64",
+    ]));
+    run(&mut command(&["push", "--inputs", &image]));
+}
+
+#[test]
+fn of_several_inputs_those_of_the_lock_at_hand_are_taken_else_the_newest() {
+    if !require("git") {
+        return;
+    }
+    let world = World::new();
+    name_index(&world);
+    let other = Served::new(&world.folder.path().join("other"));
+    let image = other.name("image:1");
+    let (one, two) = ("--platform=linux/amd64", "--platform=linux/arm64");
+    let push = || {
+        let built = world.run(&["build", "-q", "--locked", "-t", &image, one]);
+        world.run(&["push", "--inputs", &image]);
+        built
+    };
+    let name = "cairn.lock";
+    let write = |lock: &str| world.write(name, lock);
+    // Which lock comes, and what is said.
+    let pull = || {
+        let store = temp();
+        let path = store.path().join("lock");
+        let there = std::fs::read_to_string(world.context().join(name));
+        if let Ok(there) = there {
+            std::fs::write(&path, there).unwrap();
+        }
+        let path = path.to_str().unwrap();
+        let pull = ["pull", "--inputs", "--lockfile", path, &image];
+        let output = world.command_in(store.path(), &pull).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{text}");
+        let digest = String::from_utf8(output.stdout).unwrap();
+        (std::fs::read_to_string(path).unwrap(), text, digest)
+    };
+    world.run(&["lock", one]);
+    let (first, built) = (world.lock(), push());
+    let (_, said, digest) = pull();
+    assert!(!said.contains("warning"), "{said}");
+    world.run(&["lock", &format!("{one},linux/arm64")]);
+    let (second, _) = (world.lock(), world.run(&["build", "-q", "--locked", two]));
+    assert_ne!(first, second);
+    // There are inputs, and they are another lock's.
+    let (lock, said, _) = pull();
+    assert_eq!(lock, first);
+    assert!(said.contains("another lock"), "{said}");
+    assert_eq!(push(), built);
+    // The newest are of the first lock, again.
+    let manifest = other.store.read(&digest.trim().parse().unwrap(), 1 << 20);
+    let mut manifest: Value = serde_json::from_slice(&manifest.unwrap()).unwrap();
+    manifest["annotations"] = json!({ "org.opencontainers.image.created": "2030-01-01T00:00:00Z" });
+    let newest = serde_json::to_vec(&manifest).unwrap();
+    let shown = Digest::of(&newest).to_string();
+    let put = other.put_manifest("image", &shown, media_type::MANIFEST, &newest);
+    put.expect(201);
+    for lock in [&first, &second] {
+        write(lock);
+        let (pulled, said, _) = pull();
+        assert_eq!(&pulled, lock);
+        assert!(!said.contains("warning"), "{said}");
+    }
+    std::fs::remove_file(world.context().join(name)).unwrap();
+    let (lock, said, digest) = pull();
+    assert_eq!((lock, digest.trim()), (first, shown.as_str()));
+    for word in ["inputs of 3 locks", &shown] {
+        assert!(said.contains(word), "{word} {said}");
+    }
 }

@@ -7,6 +7,7 @@ mod names;
 mod policy;
 mod provenance;
 mod spoilt;
+mod tampered;
 mod tools;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Commands in builds: what becomes of what they change, write and mount.
 
+mod debris;
 pub mod ground;
 mod network;
 mod packages;

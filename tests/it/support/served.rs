@@ -97,6 +97,11 @@ impl Drop for Served {
 /// Puts blobs of an image with one small file into the store and gives its manifest, which is not
 /// in the store.
 pub fn image(store: &Store, text: &str) -> Manifest {
+    image_for("amd64", store, text)
+}
+
+/// The same, for machines of that architecture.
+fn image_for(architecture: &str, store: &Store, text: &str) -> Manifest {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_ustar();
     header.set_mode(0o644);
@@ -105,7 +110,7 @@ pub fn image(store: &Store, text: &str) -> Manifest {
         .unwrap();
     let tar = tar.into_inner().unwrap();
     let config = ImageConfig {
-        architecture: "amd64".to_owned(),
+        architecture: architecture.to_owned(),
         os: "linux".to_owned(),
         rootfs: RootFs {
             diff_ids: vec![DiffId(Digest::of(&tar))],
@@ -145,7 +150,7 @@ pub fn named_image(store: &Store, name: &str, text: &str) -> Digest {
 /// An index of two images as bytes, and the bytes of the images' manifests.
 pub fn index(store: &Store) -> (Vec<u8>, [Vec<u8>; 2]) {
     let images = ["amd64", "arm64"].map(|architecture| {
-        let bytes = json::to_vec(&image(store, architecture)).unwrap();
+        let bytes = json::to_vec(&image_for(architecture, store, architecture)).unwrap();
         let size = bytes.len() as u64;
         let mut descriptor = Descriptor::new(media_type::MANIFEST, Digest::of(&bytes), size);
         descriptor.platform = Some(PlatformObject {
