@@ -16,6 +16,7 @@ use super::policed;
 use super::questions::git_question;
 use crate::canon::event::{Outcome, Work};
 use crate::canon::{Digest, EntryPath, Epoch, TreeDigest, json};
+use crate::image::Descriptor;
 use crate::inputs::git::{Remote, Resolved};
 use crate::inputs::http::{self, By, Fetched, Wanted};
 use crate::inputs::pins::Unheld;
@@ -207,7 +208,14 @@ impl Evaluation<'_> {
         let tree = pinned.held.as_ref().map(|held| TreeDigest(held.tree));
         let layer = tree.and_then(|tree| pack::find(store, &tree, codec));
         let layer = match layer {
-            Some(layer) => layer,
+            Some(layer) => {
+                let Descriptor { digest, size, .. } = &layer.descriptor;
+                // What is small is read again whenever it is there, as all other inputs are.
+                if store.whole_blob(digest, *size).is_none() {
+                    store.require_blob(digest)?.check()?;
+                }
+                layer
+            }
             None => {
                 let (context, time) = self.had(&pinned.step)?;
                 let all = Selection {

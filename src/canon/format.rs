@@ -5,7 +5,7 @@
 //!
 //! | format | since | what it fixes |
 //! | --- | --- | --- |
-//! | 1 | 0.1.0 | tar as `layer::tar` describes it; chunks by FastCDC (`fastcdc` 5.0.0, 2020 variant, [`CHUNK_SIZES`]); gzip by `zlib-rs` 0.6.8 at level 6; zstd by the libzstd of `zstd-sys` 2.1.3+zstd.1.5.7 at level 3; JSON by RFC 8785 |
+//! | 1 | 0.1.0 | tar as `layer::tar` describes it; chunks by FastCDC (`fastcdc` 5.0.0, 2020 variant, [`CHUNK_SIZES`]); gzip by `zlib-rs` 0.6.8 at level 6; zstd by the libzstd of `zstd-sys` 2.1.3+zstd.1.5.7 at level 3; JSON by RFC 8785; commands are told `SOURCE_DATE_EPOCH`, and the caches that `step::run` names as debris are left out |
 
 /// Names all byte-level choices of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

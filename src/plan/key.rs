@@ -12,6 +12,7 @@
 //! | --- | --- | --- |
 //! | `format` | `canon::format::CURRENT` | all |
 //! | `step` | every member of the [`Operation`] | all |
+//! | `surroundings` | [`SURROUNDINGS`] | `run` |
 //! | `inputs` | [`OutputDigest`]s in the order of [`Step::inputs`] | those with inputs |
 //! | `fetched` | the digest of the record that the lock has of what it fetches; else of the source policy that judges that | commands that have one |
 //! | `epoch` | seconds since 1970 | those that write times ([`Operation::writes_times`]): all but `scratch`, `image`, `select`, `remove`, `merge` |
@@ -42,6 +43,10 @@ impl OutputDigest {
         OutputDigest(tree.0)
     }
 }
+
+/// Counts the changes of what commands are told, and of what is left out of what they leave, since
+/// format 1 was begun: 1, they are told `SOURCE_DATE_EPOCH`, and caches of file times are left out.
+const SURROUNDINGS: u32 = 1;
 
 /// Why a step has no key.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +80,8 @@ pub fn fetching_key(
     struct Preimage<'a> {
         format: u32,
         step: &'a Operation,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        surroundings: Option<u32>,
         inputs: &'a [OutputDigest],
         #[serde(skip_serializing_if = "Option::is_none")]
         epoch: Option<i64>,
@@ -90,6 +97,7 @@ pub fn fetching_key(
     let preimage = Preimage {
         format: format::CURRENT.number(),
         step: &step.operation,
+        surroundings: matches!(step.operation, Operation::Run(_)).then_some(SURROUNDINGS),
         inputs,
         epoch: step.operation.writes_times().then(|| epoch.seconds()),
         fetched,
