@@ -149,15 +149,17 @@ fn size(request: &lock::Request, response: &lock::Response) -> usize {
 }
 
 /// Refuses equal requests that different credentials had different answers to: who is given which
-/// in a replay would depend on who comes first. `ended` is sorted.
+/// in a replay would depend on who comes first. Fields differ from answer to answer, as `expires`
+/// does, and tell nobody apart. `ended` is sorted.
 fn tell_apart(ended: &[Ended]) -> Result<(), Error> {
     let is_same = |a: &Ended, b: &Ended| a.exchange.request == b.exchange.request;
     for equal in ended.chunk_by(is_same) {
-        let mut answers: BTreeMap<Digest, BTreeSet<&lock::Response>> = BTreeMap::new();
+        let mut answers: BTreeMap<Digest, BTreeSet<_>> = BTreeMap::new();
         for it in equal {
             if let Some(credentials) = it.credentials {
                 let answers = answers.entry(credentials).or_default();
-                answers.insert(&it.exchange.response);
+                let lock::Response { status, body, .. } = it.exchange.response;
+                answers.insert((status, body));
             }
         }
         let mut answers = answers.into_values();
