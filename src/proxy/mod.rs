@@ -23,6 +23,7 @@ mod connection;
 mod credentials;
 mod dial;
 mod error;
+mod hashing;
 mod names;
 mod nearest;
 mod recorded;

@@ -50,8 +50,18 @@ impl Recorded {
         if self.asked > MOST_REQUESTS as u64 {
             return Err(Error::TooMany(MOST_REQUESTS));
         }
+        let fields = [&request.asked];
+        self.add(request.url.len() + size(fields) + OVERHEAD)?;
         self.open.insert(self.asked, (request.clone(), false));
         Ok(self.asked)
+    }
+
+    fn add(&mut self, bytes: usize) -> Result<(), Error> {
+        self.size += bytes;
+        match self.size > LARGEST {
+            true => Err(Error::TooLarge(LARGEST)),
+            false => Ok(()),
+        }
     }
 
     /// Its answer begins.
@@ -81,10 +91,7 @@ impl Recorded {
         let Some((request, _)) = self.open.remove(&number) else {
             return Ok(());
         };
-        self.size += size(&request, &response);
-        if self.size > LARGEST {
-            return Err(Error::TooLarge(LARGEST));
-        }
+        self.add(size([&response.headers, &response.trailers]))?;
         self.ended.push(Ended {
             number,
             exchange: Exchange { request, response },
@@ -138,19 +145,17 @@ impl Recorded {
     }
 }
 
-/// Bytes that it takes in a lock, about.
-fn size(request: &lock::Request, response: &lock::Response) -> usize {
-    let fields = [&request.asked, &response.headers, &response.trailers];
+/// Bytes that fields take in a lock, about.
+fn size<const N: usize>(fields: [&BTreeMap<String, String>; N]) -> usize {
     let fields = fields.into_iter().flatten();
-    let fields: usize = fields
+    fields
         .map(|(name, value)| name.len() + value.len() + 8)
-        .sum();
-    request.url.len() + fields + OVERHEAD
+        .sum()
 }
 
 /// Refuses equal requests that different credentials had different answers to: who is given which
-/// in a replay would depend on who comes first. Fields differ from answer to answer, as `expires`
-/// does, and tell nobody apart. `ended` is sorted.
+/// in a replay would depend on who comes first. But for `location`, fields differ from answer to
+/// answer, as `expires` does, and tell nobody apart. `ended` is sorted.
 fn tell_apart(ended: &[Ended]) -> Result<(), Error> {
     let is_same = |a: &Ended, b: &Ended| a.exchange.request == b.exchange.request;
     for equal in ended.chunk_by(is_same) {
@@ -158,8 +163,9 @@ fn tell_apart(ended: &[Ended]) -> Result<(), Error> {
         for it in equal {
             if let Some(credentials) = it.credentials {
                 let answers = answers.entry(credentials).or_default();
-                let lock::Response { status, body, .. } = it.exchange.response;
-                answers.insert((status, body));
+                let response = &it.exchange.response;
+                let location = response.headers.get("location");
+                answers.insert((response.status, response.body, location));
             }
         }
         let mut answers = answers.into_values();

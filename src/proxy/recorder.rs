@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::body::{Body, Sink, pieces};
+use super::hashing::Keeper;
 use super::names::Verdict;
 use super::recorded::Recorded;
 use super::secrets::{self, LARGEST};
@@ -28,7 +29,7 @@ use super::upstream::{Upstream, cause};
 use super::{Error, Finished, Shared, canonical, dial, runtime};
 use crate::lock::{self, Record};
 use crate::sandbox::network::destination::Reach;
-use crate::store::{Batch, BatchWriter, Store};
+use crate::store::{Batch, Store};
 
 /// Until a body of which nothing comes counts as broken.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -37,7 +38,7 @@ const REST: Duration = Duration::from_secs(300);
 
 /// Bytes that are taken of an answer after the program has hung up: all of it belongs to the record,
 /// and some never end.
-const UNREAD: u64 = 4 << 30;
+const UNREAD: u64 = 1 << 30;
 /// Names that a step may ask for; there are no others.
 const MOST_NAMES: usize = 10_000;
 
@@ -270,7 +271,7 @@ impl Recorder {
         looked_at: Option<(&str, bool, secrets::Kind)>,
         sink: &Sink,
     ) -> Result<Taken, Broke> {
-        let mut writer: Option<BatchWriter> = None;
+        let mut keeper: Option<Keeper> = None;
         let mut trailers = HeaderMap::new();
         let mut held = Bytes::new();
         let mut small = looked_at.map(|about| (about, Vec::new()));
@@ -284,11 +285,9 @@ impl Recorder {
             };
             match frame.into_data() {
                 Ok(data) => {
-                    let writer = match &mut writer {
-                        Some(writer) => writer,
-                        None => writer.insert(self.batch.begin()),
-                    };
-                    writer.add(&data)?;
+                    let before = keeper.take();
+                    let before = before.unwrap_or_else(|| Keeper::new(self.batch.begin()));
+                    keeper = Some(before.add(&data).await?);
                     small = small.filter(|(_, small)| small.len() + data.len() <= LARGEST);
                     if let Some((_, small)) = &mut small {
                         small.extend_from_slice(&data);
@@ -313,13 +312,15 @@ impl Recorder {
         }
         let clean = small
             .and_then(|((url, is_post, kind), small)| secrets::removed(url, is_post, kind, &small));
-        if let Some(clean) = &clean {
-            writer.insert(self.batch.begin()).add(clean)?;
+        let is_otherwise = clean.is_some();
+        if let Some(clean) = clean {
+            let anew = Keeper::new(self.batch.begin());
+            keeper = Some(anew.add(&clean.into()).await?);
         }
-        let body = match writer {
+        let body = match keeper {
             None => None,
-            Some(writer) => {
-                let (sha256, size) = writer.finish()?;
+            Some(keeper) => {
+                let (sha256, size) = keeper.finish().await?;
                 (size > 0).then_some(lock::Body { sha256, size })
             }
         };
@@ -329,7 +330,7 @@ impl Recorder {
         Ok(Taken {
             body,
             trailers,
-            is_otherwise: clean.is_some(),
+            is_otherwise,
         })
     }
 

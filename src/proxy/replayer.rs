@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, header};
@@ -26,7 +26,9 @@ use crate::store::{self, Blob, Store};
 /// Bodies that are read whole before they are given.
 const SMALL: u64 = 256 << 10;
 /// Bytes that are read at once of others.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 256 << 10;
+/// Pieces that may wait for their digest.
+const WAITING: usize = 8;
 
 /// Replays one step.
 pub struct Replayer {
@@ -238,39 +240,38 @@ fn names_of(trailers: &HeaderMap) -> String {
     names.join(", ")
 }
 
-/// Gives all of `file`, its last piece after its digest is known to be right.
+/// Gives all of `file`, its last piece after its digest is known to be right: that is made beside.
 fn stream(
-    mut file: File,
+    file: File,
     body: lock::Body,
     sink: &Sink,
     trailers: HeaderMap,
 ) -> Result<(), store::Error> {
     let what = || format!("blob {}", body.sha256);
-    let mut hasher = Hasher::new();
-    let mut held = Bytes::new();
-    loop {
-        let mut piece = vec![0; PIECE];
-        let read = match file.read(&mut piece) {
-            Ok(0) => break,
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => {
-                return Err(store::Error::Io {
-                    action: "read",
-                    path: what().into(),
-                    source,
-                });
-            }
-        };
-        piece.truncate(read);
-        hasher.update(&piece);
-        let before = std::mem::replace(&mut held, piece.into());
-        if !before.is_empty() && !sink.blocking_data(before) {
-            // Nobody wants the rest.
-            return Ok(());
-        }
-    }
-    let got = hasher.finish();
+    let failed = |source| store::Error::Io {
+        action: "read",
+        path: what().into(),
+        source,
+    };
+    let (read, to_hash) = mpsc::sync_channel::<Bytes>(WAITING);
+    let (last, got) = std::thread::scope(|scope| {
+        let hash = scope.spawn(move || {
+            let mut hasher = Hasher::new();
+            to_hash.iter().for_each(|piece| hasher.update(&piece));
+            hasher.finish()
+        });
+        let last = give(&file, sink, &read);
+        drop(read);
+        let got = hash
+            .join()
+            .map_err(|_| io::Error::other("its hasher is gone"));
+        (last, got)
+    });
+    let Some(last) = last.map_err(failed)? else {
+        // Nobody wants the rest.
+        return Ok(());
+    };
+    let got = got.map_err(failed)?;
     if got != body.sha256 {
         return Err(store::Error::DigestMismatch {
             what: what(),
@@ -278,11 +279,30 @@ fn stream(
             got,
         });
     }
-    sink.blocking_data(held);
+    sink.blocking_data(last);
     if !trailers.is_empty() {
         sink.blocking_trailers(trailers);
     }
     Ok(())
+}
+
+/// Gives all pieces of `file` but the last, which comes back; none where nobody wants it. Each is
+/// told to who has `read`.
+fn give(file: &File, sink: &Sink, read: &mpsc::SyncSender<Bytes>) -> io::Result<Option<Bytes>> {
+    let mut held = Bytes::new();
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        if file.take(PIECE as u64).read_to_end(&mut piece)? == 0 {
+            return Ok(Some(held));
+        }
+        let piece = Bytes::from(piece);
+        // It waits for all that it is told.
+        let _ = read.send(piece.clone());
+        let before = std::mem::replace(&mut held, piece);
+        if !before.is_empty() && !sink.blocking_data(before) {
+            return Ok(None);
+        }
+    }
 }
 
 /// What HEAD gets where GET was recorded.

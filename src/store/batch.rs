@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use super::{Error, Store, io_error, sync_folder};
 use crate::canon::Digest;
@@ -34,6 +35,10 @@ struct State {
 /// Bytes that are held in memory: most blobs are smaller, and need no file while they come.
 const SMALL: usize = 64 << 10;
 
+/// Bytes of a large one that are written before the disk is told to begin: what it has by the end
+/// need not be waited for.
+const EARLY: u64 = 32 << 20;
+
 /// How many are synced each by itself: of more, all that the file system has yet to write is sooner
 /// written.
 const FEW: usize = 50;
@@ -47,6 +52,10 @@ pub struct BatchWriter {
     path: PathBuf,
     hasher: Hasher,
     size: u64,
+    /// What has the disk begin, at work on what came until then.
+    early: Option<JoinHandle<io::Result<()>>>,
+    /// Bytes that came since then.
+    since: u64,
     is_done: bool,
 }
 
@@ -79,6 +88,8 @@ impl Batch {
             path,
             hasher: Hasher::new(),
             size: 0,
+            early: None,
+            since: 0,
             is_done: false,
         }
     }
@@ -127,7 +138,24 @@ impl BatchWriter {
             None => self.file.insert(File::create_new(&self.path)?),
         };
         file.write_all(&std::mem::take(&mut self.held))?;
-        file.write_all(bytes)
+        file.write_all(bytes)?;
+        self.since += bytes.len() as u64;
+        if self.since >= EARLY && self.early.as_ref().is_none_or(JoinHandle::is_finished) {
+            let file = file.try_clone()?;
+            self.end_early()?;
+            self.since = 0;
+            self.early = Some(std::thread::spawn(move || file.sync_data()));
+        }
+        Ok(())
+    }
+
+    /// Waits for what has the disk begin. An error is told once only, so it must not be lost here.
+    fn end_early(&mut self) -> io::Result<()> {
+        let ended = self.early.take().map(JoinHandle::join);
+        ended
+            .transpose()
+            .map_err(|_| io::Error::other("a thread that syncs has ended"))?
+            .unwrap_or(Ok(()))
     }
 
     /// Ends the blob: its digest and size.
@@ -138,6 +166,8 @@ impl BatchWriter {
             let written = self.write(&[]);
             written.map_err(|error| io_error("write", &self.path)(error))?;
         }
+        let ended = self.end_early();
+        ended.map_err(|error| io_error("sync", &self.path)(error))?;
         let to = self.batch.folder.path().join(digest.hex());
         let mut state = self.batch.state();
         std::fs::rename(&self.path, &to).map_err(io_error("write", &to))?;
