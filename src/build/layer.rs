@@ -22,6 +22,7 @@ use crate::lock::Record;
 use crate::plan::command::Network;
 use crate::plan::step::Ownership;
 use crate::plan::{Command, Operation, Step, fetching_key};
+use crate::policy::Decision;
 use crate::proxy::Finished;
 use crate::step::copy::{Metadata, copy};
 use crate::step::pack::Packer;
@@ -142,9 +143,17 @@ impl Evaluation<'_> {
         let Some((platform, by)) = asker else {
             return Ok(Fetching::Forwarded);
         };
-        let pins = &self.settings.pins;
+        let Settings { pins, policy, .. } = self.settings;
         Ok(match (pins.record(platform, by)?, pins.unheld()) {
-            (Some(record), _) => Fetching::Replayed(record),
+            (Some(record), _) => {
+                // Here, as a result that is there already isn't fetched again.
+                for exchange in &record.exchanges {
+                    if let Decision::Refused(refusal) = policy.decide(&exchange.request.url) {
+                        return Err(Cause::from(refusal));
+                    }
+                }
+                Fetching::Replayed(record)
+            }
             (None, Unheld::Recorded { instant }) => Fetching::Recorded { instant },
             (None, _) if !self.settings.policy.is_empty() => Fetching::Judged {
                 now: self.settings.packages.now,

@@ -48,6 +48,9 @@ pub enum Error {
     /// It has two answers for one name.
     #[error("it says of `{0}` that it was both `{1}` and `{2}`")]
     Ambiguous(String, String, String),
+    /// A digest that is none.
+    #[error("it says of `{0}` that its sha256 is `{1}`, which is none: that has 64 digits, 0 to f")]
+    Digest(String, String),
 }
 
 #[derive(Deserialize)]
@@ -156,8 +159,11 @@ impl Provenance {
         Material { uri, digest }: Material,
         wrapped: Option<&Platform>,
     ) -> Result<(), Error> {
-        let sha256 = digest.get("sha256");
-        let sha256 = sha256.and_then(|hex| Digest::from_hex(hex).ok());
+        let sha256 = digest.get("sha256").map(|hex| {
+            let none = |_| Error::Digest(login::redacted(&uri), hex.clone());
+            Digest::from_hex(hex).map_err(none)
+        });
+        let sha256 = sha256.transpose()?;
         if let (Some(package), Some(digest)) = (uri.strip_prefix("pkg:docker/"), sha256)
             && let Some((name, platform)) = image(package)
         {
@@ -405,7 +411,10 @@ mod tests {
             error.contains("a.test/file") && !error.contains("secret"),
             "{error}"
         );
-        // Digests that are none are no answers.
+        let mut other = v02();
+        other["materials"][3]["digest"]["sha256"] = json!("zz");
+        assert!(matches!(read(&other.to_string()), Err(Error::Digest(..))));
+        // Commits that are none are no answers.
         let text = v02().to_string().replace(COMMIT, "--upload-pack=x");
         assert_eq!(
             read(&text)

@@ -5,7 +5,7 @@
 //! could try passwords against it. Pure.
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
 use crate::canon::Digest;
 use crate::canon::digest::Hasher;
@@ -112,16 +112,33 @@ pub fn divided(query: &str) -> (Vec<&str>, Vec<&str>) {
     (others, credentials)
 }
 
-/// Of all that a request proves who asks by, if it does: by the query of `path`, by its fields.
-pub fn digest(path: &str, headers: &HeaderMap) -> Option<Digest> {
+/// Whether a field of a request proves who asks.
+fn is_shown(name: &HeaderName) -> bool {
+    name == AUTHORIZATION || name == COOKIE || is_one(name.as_str())
+}
+
+/// Removes what proves who asks.
+pub fn remove(headers: &mut HeaderMap) {
+    let names: Vec<_> = headers
+        .keys()
+        .filter(|name| is_shown(name))
+        .cloned()
+        .collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Of all that a request proves who asks by, if it does: by the query of `path`, by what is `hidden`
+/// of its URL, by its fields.
+pub fn digest(path: &str, hidden: Option<&str>, headers: &HeaderMap) -> Option<Digest> {
     let query = path.split_once('?').map_or("", |(_, query)| query);
     let (_, mut shown) = divided(query);
     shown.sort_unstable();
-    let mut shown: Vec<Vec<u8>> = shown.into_iter().map(Into::into).collect();
-    for (name, value) in headers {
-        if name == AUTHORIZATION || name == COOKIE || is_one(name.as_str()) {
-            shown.push([name.as_str().as_bytes(), b":", value.as_bytes()].concat());
-        }
+    let shown = shown.into_iter().chain(hidden);
+    let mut shown: Vec<Vec<u8>> = shown.map(Into::into).collect();
+    for (name, value) in headers.iter().filter(|(name, _)| is_shown(name)) {
+        shown.push([name.as_str().as_bytes(), b":", value.as_bytes()].concat());
     }
     if shown.is_empty() {
         return None;
@@ -183,12 +200,22 @@ mod tests {
             fields.collect()
         };
         let none = headers(&[("accept", "x"), ("user-agent", "y")]);
-        assert_eq!(digest("/a?b=1", &none), None);
-        let one = digest("/a?b=1&token=x", &none);
-        assert_eq!(one, digest("/a?token=x&c=2", &headers(&[])));
-        assert_ne!(one, digest("/a?token=y", &none));
-        let cookie = digest("/", &headers(&[("cookie", "a")]));
-        assert!(cookie.is_some() && cookie != digest("/", &headers(&[("cookie", "b")])));
-        assert!(digest("/", &headers(&[("authorization", "a")])).is_some());
+        let of = |path: &str, headers: &HeaderMap| digest(path, None, headers);
+        assert_eq!(of("/a?b=1", &none), None);
+        let one = of("/a?b=1&token=x", &none);
+        assert_eq!(one, of("/a?token=x&c=2", &headers(&[])));
+        assert_ne!(one, of("/a?token=y", &none));
+        let cookie = of("/", &headers(&[("cookie", "a")]));
+        assert!(cookie.is_some() && cookie != of("/", &headers(&[("cookie", "b")])));
+        let hidden = |url| digest("/", Some(url), &none);
+        assert_ne!(hidden("https://h/one"), hidden("https://h/other"));
+        let mut shown = headers(&[
+            ("authorization", "a"),
+            ("private-token", "b"),
+            ("accept", "c"),
+        ]);
+        assert!(of("/", &shown).is_some());
+        remove(&mut shown);
+        assert_eq!(shown, headers(&[("accept", "c")]));
     }
 }

@@ -99,7 +99,7 @@ pub enum Error {
     TooLarge(usize),
     /// Answers that only a secret tells apart.
     #[error(
-        "`{method} {url}` is answered differently for different credentials, which no lock may hold, so that a replay could not tell whose answer is whose\nhint: ask with each in a `RUN` of its own"
+        "`{method} {url}` is asked at the same time with different credentials, which no lock may hold, and answered differently, so that a replay could not tell whose answer is whose\nhint: ask one after the other"
     )]
     ByCredentials {
         /// `GET`, …

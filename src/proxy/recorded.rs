@@ -35,6 +35,8 @@ pub struct Recorded {
 #[derive(Clone)]
 struct Ended {
     number: u64,
+    /// How many requests had been made when it came to its end: those after it saw it over.
+    until: u64,
     exchange: Exchange,
     /// Of what proved who asked, if anything did.
     credentials: Option<Digest>,
@@ -94,6 +96,7 @@ impl Recorded {
         self.add(size([&response.headers, &response.trailers]))?;
         self.ended.push(Ended {
             number,
+            until: self.asked,
             exchange: Exchange { request, response },
             credentials,
         });
@@ -153,31 +156,36 @@ fn size<const N: usize>(fields: [&BTreeMap<String, String>; N]) -> usize {
         .sum()
 }
 
-/// Refuses equal requests that different credentials had different answers to: who is given which
-/// in a replay would depend on who comes first. But for `location`, fields differ from answer to
-/// answer, as `expires` does, and tell nobody apart. `ended` is sorted.
+/// Refuses equal requests that were under way at the same time, with different credentials, and had
+/// different answers: who is given which in a replay would depend on who comes first. But for
+/// `location`, fields differ from answer to answer, as `expires` does, and tell nobody apart. `ended`
+/// is sorted.
 fn tell_apart(ended: &[Ended]) -> Result<(), Error> {
     let is_same = |a: &Ended, b: &Ended| a.exchange.request == b.exchange.request;
+    let answer = |ended: &Ended| {
+        let lock::Response {
+            status,
+            body,
+            headers,
+            ..
+        } = &ended.exchange.response;
+        (*status, *body, headers.get("location").cloned())
+    };
     for equal in ended.chunk_by(is_same) {
-        let mut answers: BTreeMap<Digest, BTreeSet<_>> = BTreeMap::new();
+        let mut under_way: Vec<&Ended> = Vec::new();
         for it in equal {
-            if let Some(credentials) = it.credentials {
-                let answers = answers.entry(credentials).or_default();
-                let response = &it.exchange.response;
-                let location = response.headers.get("location");
-                answers.insert((response.status, response.body, location));
+            under_way.retain(|before| before.until >= it.number);
+            let is_confused = |before: &&Ended| {
+                before.credentials != it.credentials && answer(before) != answer(it)
+            };
+            if under_way.iter().any(is_confused) {
+                let lock::Request { method, url, .. } = &it.exchange.request;
+                return Err(Error::ByCredentials {
+                    method: method.clone(),
+                    url: url.clone(),
+                });
             }
-        }
-        let mut answers = answers.into_values();
-        let first = answers.next();
-        if answers.any(|other| Some(&other) != first.as_ref())
-            && let Some(it) = equal.first()
-        {
-            let lock::Request { method, url, .. } = &it.exchange.request;
-            return Err(Error::ByCredentials {
-                method: method.clone(),
-                url: url.clone(),
-            });
+            under_way.push(it);
         }
     }
     Ok(())
@@ -247,21 +255,17 @@ mod tests {
         }
     }
 
-    /// What comes of requests: each with its status, if it was answered, and its credentials.
-    fn recorded(
-        requests: &[(&str, Option<u16>, &str)],
-    ) -> Result<(Vec<(String, u16)>, bool), Error> {
+    /// What comes of requests: each with its status, if it was answered.
+    fn recorded(requests: &[(&str, Option<u16>)]) -> Result<(Vec<(String, u16)>, bool), Error> {
         let mut recorded = Recorded::default();
-        for (url, status, credentials) in requests {
+        for (url, status) in requests {
             let number = recorded.begin(&request(url))?;
-            let credentials = Some(credentials).filter(|it| !it.is_empty());
-            let credentials = credentials.map(|it| Digest::of(it.as_bytes()));
             match status {
                 Some(0) => recorded.fail(number),
                 Some(status) => {
                     recorded.answered(number);
                     assert_eq!(recorded.coming(), Some(*url));
-                    recorded.end(number, said(*status), credentials)?;
+                    recorded.end(number, said(*status), None)?;
                 }
                 None => {}
             }
@@ -275,27 +279,50 @@ mod tests {
     #[test]
     fn what_is_on_its_way_at_the_end_is_no_answer() {
         let none = lock::NO_ANSWER;
-        let both = [("a", Some(200), ""), ("b", None, "")];
+        let both = [("a", Some(200)), ("b", None)];
         let expected = vec![("a".to_owned(), 200), ("b".to_owned(), none)];
         assert_eq!(recorded(&both).unwrap(), (expected, false));
-        let again = [("a", None, ""), ("a", Some(200), "")];
+        let again = [("a", None), ("a", Some(200))];
         let expected = vec![("a".to_owned(), 200)];
         assert_eq!(recorded(&again).unwrap(), (expected.clone(), false));
         assert_eq!(recorded(&again[1..]).unwrap(), (expected, true));
     }
 
     #[test]
-    fn answers_that_only_credentials_tell_apart_are_refused() {
-        let asked = [("a", Some(200), "one"), ("a", Some(201), "other")];
-        let error = recorded(&asked).unwrap_err();
-        assert!(error.to_string().contains("`GET a`"), "{error}");
-        // Who says nothing is asked who it is.
-        let asked = [("a", Some(401), ""), ("a", Some(200), "one")];
-        assert_eq!(recorded(&asked).unwrap().0.len(), 2);
-        let asked = [("a", Some(200), "one"), ("a", Some(200), "other")];
-        assert_eq!(recorded(&asked).unwrap().0.len(), 1);
-        let asked = [("a", Some(200), "one"), ("a", Some(201), "one")];
-        assert_eq!(recorded(&asked).unwrap().0.len(), 2);
+    fn answers_at_the_same_time_that_only_credentials_tell_apart_are_refused() {
+        let fetch = |at_once: bool, answers: [(u16, &str); 2]| {
+            let mut recorded = Recorded::default();
+            let end = |recorded: &mut Recorded, number, (status, credentials): (u16, &str)| {
+                let credentials = Some(credentials).filter(|it| !it.is_empty());
+                let credentials = credentials.map(|it| Digest::of(it.as_bytes()));
+                recorded.end(number, said(status), credentials).unwrap();
+            };
+            let one = recorded.begin(&request("a")).unwrap();
+            if !at_once {
+                end(&mut recorded, one, answers[0]);
+            }
+            let other = recorded.begin(&request("a")).unwrap();
+            if at_once {
+                end(&mut recorded, one, answers[0]);
+            }
+            end(&mut recorded, other, answers[1]);
+            recorded.finish().map(|(exchanges, _)| exchanges.len())
+        };
+        for (answers, at_once, one_by_one) in [
+            ([(200, "one"), (201, "other")], None, 2),
+            ([(200, ""), (201, "other")], None, 2),
+            // Who says nothing is asked who it is.
+            ([(401, ""), (200, "one")], None, 2),
+            ([(200, "one"), (200, "other")], Some(1), 1),
+            ([(200, "one"), (201, "one")], Some(2), 2),
+        ] {
+            assert_eq!(fetch(false, answers).unwrap(), one_by_one, "{answers:?}");
+            match (fetch(true, answers), at_once) {
+                (Ok(got), Some(expected)) => assert_eq!(got, expected, "{answers:?}"),
+                (Err(error), None) => assert!(error.to_string().contains("`GET a`"), "{error}"),
+                (got, _) => panic!("{answers:?}: {got:?}"),
+            }
+        }
     }
 
     #[test]

@@ -179,18 +179,17 @@ impl Recorder {
         let is_otherwise = copy_whole(&parts.headers, given.headers_mut());
         // A program that is gone wants no answer.
         let _ = answer.send(given);
-        let is_post = asked.method == Method::POST;
-        let kind = kept
-            .get("content-type")
-            .filter(|_| !kept.contains_key("content-encoding"));
-        let kind = kind.and_then(|kind| secrets::kind(kind, is_post));
-        let looked_at = kind.map(|kind| (&*asked.request.url, is_post, kind));
+        let is_sent = !matches!(asked.method, Method::GET | Method::HEAD);
+        let kind = kept.get("content-type").map(String::as_str);
+        let kind = secrets::kind(kind, is_sent);
+        let kind = kind.filter(|_| !kept.contains_key("content-encoding"));
+        let looked_at = kind.map(|kind| (&*asked.request.url, is_sent, kind));
         let taken = match self.body(body, looked_at, &sink).await {
             Ok(taken) => taken,
             Err(Broke::World(error)) => {
-                failed(error.to_string());
                 // It had a part of it.
-                self.state().recorded.differs();
+                self.record(|recorded| recorded.differs());
+                failed(error.to_string());
                 return sink.broken(error).await;
             }
             Err(Broke::Endless) => {
@@ -204,26 +203,38 @@ impl Recorder {
             }
         };
         let Taken { body, trailers, .. } = taken;
+        let mut kept_trailers = canonical::kept(&trailers);
+        for value in kept_trailers.values_mut() {
+            *value = (shared.mask)(value);
+        }
+        let is_otherwise = is_otherwise
+            || taken.is_otherwise
+            || canonical::fields(&trailers, |_| true) != kept_trailers;
         let response = lock::Response {
             status,
             headers: kept,
             body,
-            trailers: canonical::fields(&trailers, |_| true),
+            trailers: kept_trailers,
         };
         let checked = match status {
             200 => asked.check(body.as_ref()),
             _ => Ok(()),
         };
-        let ended = checked.and_then(|()| {
-            self.record(|recorded| {
-                if is_otherwise || taken.is_otherwise {
-                    recorded.differs();
+        // What ends the step is known before whoever waits for this hears that it is over.
+        let ended = self.record(|recorded| {
+            if is_otherwise {
+                recorded.differs();
+            }
+            let ended = match checked {
+                Ok(()) => recorded.end(number, response, asked.credentials),
+                Err(error) => {
+                    recorded.fail(number);
+                    Err(error)
                 }
-                recorded.end(number, response, asked.credentials)
-            })
+            };
+            ended.map_err(|error| shared.fail(error))
         });
-        if let Err(error) = ended {
-            shared.fail(error);
+        if ended.is_err() {
             return sink.broken(io::ErrorKind::Other.into()).await;
         }
         if !trailers.is_empty() {
@@ -263,7 +274,7 @@ impl Recorder {
     }
 
     /// Takes a body to its end, for the store and for the program, as long as that is there. What is
-    /// `looked_at` (the request's URL, whether it is a `POST`), and is small, gets into the store
+    /// `looked_at` (the request's URL, whether something was sent there), and is small, gets into the store
     /// without tokens.
     async fn body(
         &self,
@@ -311,7 +322,7 @@ impl Recorder {
             }
         }
         let clean = small
-            .and_then(|((url, is_post, kind), small)| secrets::removed(url, is_post, kind, &small));
+            .and_then(|((url, is_sent, kind), small)| secrets::removed(url, is_sent, kind, &small));
         let is_otherwise = clean.is_some();
         if let Some(clean) = clean {
             let anew = Keeper::new(self.batch.begin());

@@ -2,7 +2,7 @@
 //!
 //! In: the body of a small answer, in JSON or as a form. Out: the same without what proves who asked. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -18,12 +18,14 @@ const REMOVED: &str = "removed-by-cairn";
 
 /// Members whose value is a token in whatever answer (OAuth 2, RFC 6749, 5.1; OpenID Connect; the
 /// header fields that servers of git's large files want).
-const TOKENS: [&str; 5] = [
+const TOKENS: [&str; 7] = [
     "access_token",
     "authorization",
     "authorizationtoken",
     "id_token",
     "refresh_token",
+    "secretaccesskey",
+    "sessiontoken",
 ];
 
 /// How an answer is written.
@@ -35,27 +37,31 @@ pub enum Kind {
     Form,
 }
 
-/// How an answer of that type is written, where it may hold tokens. Of other JSON than
-/// `application/json` those alone may that answer a `POST`.
-pub fn kind(content_type: &str, is_post: bool) -> Option<Kind> {
+/// How an answer of that type is written, where it may hold tokens; without a type it may be JSON.
+/// Of other JSON than `application/json` those alone may that answer what was sent (`is_sent`).
+pub fn kind(content_type: Option<&str>, is_sent: bool) -> Option<Kind> {
+    let Some(content_type) = content_type else {
+        return Some(Kind::Json);
+    };
     let essence = content_type.split(';').next().unwrap_or_default();
     match &*essence.trim().to_ascii_lowercase() {
         "application/json" | "application/vnd.git-lfs+json" => Some(Kind::Json),
         "application/x-www-form-urlencoded" => Some(Kind::Form),
-        other => (is_post && other.ends_with("+json")).then_some(Kind::Json),
+        amazon if amazon.starts_with("application/x-amz-json-") => Some(Kind::Json),
+        other => (is_sent && other.ends_with("+json")).then_some(Kind::Json),
     }
 }
 
 /// `body` without tokens; none, if there are none. `url` is the request's: where it asks for a
-/// token, or something is posted to it, each member of a token's name is one.
-pub fn removed(url: &str, is_post: bool, kind: Kind, body: &[u8]) -> Option<Vec<u8>> {
+/// token, or something was sent there (`is_sent`), each member of a token's name is one.
+pub fn removed(url: &str, is_sent: bool, kind: Kind, body: &[u8]) -> Option<Vec<u8>> {
     let path = url.split('?').next().unwrap_or_default();
     let gives_tokens = ["/token", "/auth", "/login"]
         .iter()
         .any(|end| path.trim_end_matches('/').ends_with(end));
     let is_token = |name: &str| {
         TOKENS.contains(&&*name.to_ascii_lowercase())
-            || (gives_tokens || is_post) && credentials::is_given(name)
+            || (gives_tokens || is_sent) && credentials::is_given(name)
     };
     let text = std::str::from_utf8(body).ok()?;
     if kind == Kind::Form {
@@ -79,7 +85,30 @@ pub fn removed(url: &str, is_post: bool, kind: Kind, body: &[u8]) -> Option<Vec<
         // As some write what needs no escape.
         clean = clean.replace(&secret.replace('/', "\\/"), &instead);
     }
+    // There are more ways to write a string than those: then all of it is written anew.
+    let mut left = BTreeSet::new();
+    let mut value: Value = serde_json::from_str(&clean).ok()?;
+    collect(&value, &is_token, &mut left);
+    left.retain(|(secret, instead)| secret != instead && secret != REMOVED);
+    if !left.is_empty() {
+        replace(&mut value, &left.into_iter().collect());
+        return serde_json::to_vec(&value).ok();
+    }
     (clean != text).then(|| clean.into_bytes())
+}
+
+/// Puts others in the place of strings.
+fn replace(value: &mut Value, others: &BTreeMap<String, String>) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(|it| replace(it, others)),
+        Value::Array(items) => items.iter_mut().for_each(|it| replace(it, others)),
+        Value::String(text) => {
+            if let Some(other) = others.get(text) {
+                text.clone_from(other);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn quoted(text: &str) -> Option<String> {
@@ -135,6 +164,10 @@ mod tests {
         let escaped = r#"{"id_token":"a\/b\/c\/d\/e"}"#;
         let expected = r#"{"id_token":"removed-by-cairn"}"#;
         assert_eq!(removed("https://h/x", escaped).unwrap(), expected);
+        let unusual =
+            r#"{"href":"https://h/o?v=1\u0026X-Amz-Signature=s3cret","id_token":"a\u002Bbcdefgh"}"#;
+        let expected = r#"{"href":"https://h/o?v=1","id_token":"removed-by-cairn"}"#;
+        assert_eq!(removed("https://h/x", unusual).unwrap(), expected);
         let large = r#"{"objects":[{"actions":{"download":{"href":"https://h/o?sig=s3cret&v=1",
             "header":{"Authorization":"Basic c2VjcmV0"}}}}]}"#;
         let clean = r#"{"objects":[{"actions":{"download":{"href":"https://h/o?v=1",
@@ -173,12 +206,17 @@ mod tests {
     #[test]
     fn json_and_forms_are_looked_at() {
         let json = Some(Kind::Json);
-        assert_eq!(kind("application/json; charset=utf-8", false), json);
-        assert_eq!(kind("Application/vnd.git-lfs+json", false), json);
-        assert_eq!(kind("application/vnd.api+json", true), json);
-        let form = "application/x-www-form-urlencoded";
+        assert_eq!(kind(Some("application/json; charset=utf-8"), false), json);
+        assert_eq!(kind(Some("Application/vnd.git-lfs+json"), false), json);
+        assert_eq!(kind(Some("application/vnd.api+json"), true), json);
+        assert_eq!(kind(Some("application/x-amz-json-1.1"), false), json);
+        assert_eq!(kind(None, false), json);
+        let form = Some("application/x-www-form-urlencoded");
         assert_eq!(kind(form, false), Some(Kind::Form));
-        assert_eq!(kind("text/html", true), None);
-        assert_eq!(kind("application/vnd.npm.install-v1+json", false), None);
+        assert_eq!(kind(Some("text/html"), true), None);
+        assert_eq!(
+            kind(Some("application/vnd.npm.install-v1+json"), false),
+            None
+        );
     }
 }

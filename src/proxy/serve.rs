@@ -170,7 +170,10 @@ async fn understand(
         to,
     } = place;
     let url = canonical::url(is_tls, &host, port, path);
-    let url = canonical::masked(&url, &*shared.mask);
+    let shown = canonical::masked(&url, &*shared.mask);
+    // What is hidden tells requests apart, too.
+    let hidden = (shown != url).then_some(url);
+    let url = shown;
     let mut headers = parts.headers;
     if let Some(protocol) = other_conversation(&headers) {
         shared.fail(Error::Upgrade { url, protocol });
@@ -204,10 +207,9 @@ async fn understand(
                     return Err(Misread::Broken);
                 };
                 // What proves who asks is for the server that the program means.
-                if other.authority() != uri.authority() {
-                    for name in [header::AUTHORIZATION, header::COOKIE] {
-                        headers.remove(name);
-                    }
+                let server = |uri: &Uri| (uri.scheme().cloned(), uri.authority().cloned());
+                if server(&other) != server(&uri) {
+                    credentials::remove(&mut headers);
                     to = None;
                 }
                 headers.remove(header::HOST);
@@ -219,7 +221,7 @@ async fn understand(
         .get(header::TE)
         .is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     canonical::strip_hop(&mut headers);
-    let credentials = credentials::digest(path, &headers);
+    let credentials = credentials::digest(path, hidden.as_deref(), &headers);
     let conditions = Conditions::take(&mut headers);
     // Of what is compressed on its way the same bytes need not come twice.
     let identity = HeaderValue::from_static("identity");

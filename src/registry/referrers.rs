@@ -81,13 +81,14 @@ pub(super) async fn find(
     artifact_type: &str,
 ) -> Result<Vec<Descriptor>, Error> {
     let link = inner.target(place)?;
-    let members = match listed(&link, subject).await? {
-        Some(members) => members,
-        None => {
-            let index = tagged(&link, subject).await?;
-            index.map_or_else(Vec::new, |index| index.manifests)
+    let mut members = listed(&link, subject).await?.unwrap_or_default();
+    // A registry may have learnt to list them after some were pushed, or list none.
+    let tagged = tagged(&link, subject).await?;
+    for member in tagged.into_iter().flat_map(|index| index.manifests) {
+        if members.iter().all(|there| there.digest != member.digest) {
+            members.push(member);
         }
-    };
+    }
     let is_meant = |member: &Descriptor| {
         let kind = member.foreign.get("artifactType");
         kind.and_then(|kind| kind.as_str()) == Some(artifact_type)
@@ -182,7 +183,7 @@ async fn index(link: &Link, response: &mut Response) -> Result<Option<Index>, Er
 fn next(link: &Link, response: &Response) -> Result<Option<Url>, Error> {
     let values = response.headers().get_all(header::LINK).iter();
     let texts = values.filter_map(|value| value.to_str().ok());
-    let Some(target) = texts.flat_map(|text| text.split(',')).find_map(next_of) else {
+    let Some(target) = texts.into_iter().find_map(next_of) else {
         return Ok(None);
     };
     let url = response.url().join(target).ok();
@@ -192,9 +193,8 @@ fn next(link: &Link, response: &Response) -> Result<Option<Url>, Error> {
         .ok_or_else(|| link.nonsense(WHAT, "its next page is at no address of its own"))
 }
 
-/// The target of one link, where it is the next page's.
-fn next_of(text: &str) -> Option<&str> {
-    let (target, parameters) = text.trim().strip_prefix('<')?.split_once('>')?;
+/// The target of the link to the next page; addresses may have commas in them.
+fn next_of(mut text: &str) -> Option<&str> {
     let is_next = |parameter: &str| {
         let Some((name, value)) = parameter.split_once('=') else {
             return false;
@@ -203,7 +203,14 @@ fn next_of(text: &str) -> Option<&str> {
         name.trim().eq_ignore_ascii_case("rel")
             && value.split(' ').any(|rel| rel.eq_ignore_ascii_case("next"))
     };
-    parameters.split(';').any(is_next).then_some(target)
+    loop {
+        let (target, rest) = text.trim_start().strip_prefix('<')?.split_once('>')?;
+        let (parameters, others) = rest.split_once(',').unwrap_or((rest, ""));
+        if parameters.split(';').any(is_next) {
+            return Some(target);
+        }
+        text = others;
+    }
 }
 
 #[cfg(test)]
@@ -219,6 +226,8 @@ mod tests {
             ),
             ("<?n=1>;n=2; REL=next", Some("?n=1")),
             ("<?n=1>; rel=\"last next\"", Some("?n=1")),
+            ("<?n=a,b>; rel=next", Some("?n=a,b")),
+            ("<?n=1>; rel=prev, <?n=2,3>; rel=next", Some("?n=2,3")),
             ("<?n=1>; rel=prev", None),
             ("<?n=1>", None),
             ("?n=1; rel=next", None),

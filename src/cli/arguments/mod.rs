@@ -202,7 +202,7 @@ pub struct Lock {
     #[command(flatten, next_help_heading = "Dockerfiles")]
     pub commands: Commands,
     /// Take what these names mean today, or all names: an image, a URL, a repository, a command,
-    /// or a part of one that is found in no other
+    /// or all that have this in their names
     #[arg(long, value_name = "NAME", num_args = 0..)]
     pub update: Option<Vec<String>>,
     /// Write all that the lock names to a folder, an OCI layout, for `cairn pull --inputs`

@@ -93,7 +93,8 @@ impl<'a> Downloader<'a> {
 
     /// All of `wanted`, in their order. `work` is told how many bytes are there.
     pub fn blobs(&self, wanted: &[Wanted], work: &Work) -> Result<Vec<Blob>, Error> {
-        let total = wanted.iter().map(|one| one.size).sum();
+        let sizes = wanted.iter().map(|one| one.size);
+        let total = sizes.fold(0, u64::saturating_add);
         let done = std::cell::Cell::new(0_u64);
         let fetched = stream::iter(wanted)
             .map(async |one| {
@@ -111,7 +112,7 @@ impl<'a> Downloader<'a> {
                             .await?
                     }
                 };
-                done.set(done.get() + one.size);
+                done.set(done.get().saturating_add(one.size));
                 work.progress(done.get(), Some(total));
                 Ok(blob)
             })

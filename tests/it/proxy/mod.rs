@@ -6,7 +6,7 @@ mod tools;
 mod world;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Barrier, Mutex, mpsc};
 
 use cairn::canon::Digest;
 use cairn::proxy::Error;
@@ -409,26 +409,37 @@ fn what_a_program_no_longer_waits_for_is_no_answer_each_time() {
 }
 
 #[test]
-fn answers_that_only_credentials_tell_apart_are_refused() {
+fn answers_at_once_that_only_credentials_tell_apart_are_refused() {
     if !require("curl") {
         return;
     }
     let ground = Ground::new();
-    let world = World::new(|got| ok("", got.header("x-api-key").unwrap_or("nobody")));
-    let url = world.url("/who");
-    let error = ground.try_record(|inside| {
-        for who in ["ap1key-one", "ap1key-two"] {
-            let key = format!("X-Api-Key: {who}");
-            assert_eq!(inside.curl(&["-H", &key, &url]), who);
+    let both = Barrier::new(2);
+    let world = World::new(move |got| {
+        if got.line == "GET /at-once" {
+            both.wait();
         }
+        ok("", got.header("x-api-key").unwrap_or("nobody"))
+    });
+    let url = world.url("/at-once");
+    let error = ground.try_record(|inside| {
+        let text = "curl -sS -H 'X-Api-Key: ap1key' \"$0\" & curl -sS \"$0\"; wait";
+        let output = inside.run("sh", &["-c", text, &url]);
+        assert_eq!(output.stdout.len(), "ap1keynobody".len());
     });
     let text = error.unwrap_err().to_string();
     assert!(text.contains(&format!("`GET {url}`")), "{text}");
     assert!(!text.contains("ap1key"), "{text}");
-    ground.record(|inside| {
+    let url = world.url("/who");
+    let fetch = |inside: &ground::Inside| {
         assert_eq!(inside.curl(&[&url]), "nobody");
-        assert_eq!(inside.curl(&["-H", "X-Api-Key: one", &url]), "one");
-    });
+        for who in ["one", "other"] {
+            let key = format!("X-Api-Key: {who}");
+            assert_eq!(inside.curl(&["-H", &key, &url]), who);
+        }
+    };
+    let record = ground.record(fetch);
+    ground.replay(&record, fetch);
 }
 
 #[test]
