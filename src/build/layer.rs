@@ -22,8 +22,7 @@ use crate::lock::Record;
 use crate::plan::command::Network;
 use crate::plan::step::Ownership;
 use crate::plan::{Command, Operation, Step, fetching_key};
-use crate::policy::Decision;
-use crate::proxy::Finished;
+use crate::proxy::{self, Finished};
 use crate::step::copy::{Metadata, copy};
 use crate::step::pack::Packer;
 use crate::step::run::{Fetching, Ran};
@@ -147,11 +146,7 @@ impl Evaluation<'_> {
         Ok(match (pins.record(platform, by)?, pins.unheld()) {
             (Some(record), _) => {
                 // Here, as a result that is there already isn't fetched again.
-                for exchange in &record.exchanges {
-                    if let Decision::Refused(refusal) = policy.decide(&exchange.request.url) {
-                        return Err(Cause::from(refusal));
-                    }
-                }
+                proxy::judge(policy, record).map_err(run::Error::from)?;
                 Fetching::Replayed(record)
             }
             (None, Unheld::Recorded { instant }) => Fetching::Recorded { instant },

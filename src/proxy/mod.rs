@@ -45,6 +45,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use error::Error;
+pub use serve::judge;
 
 use crate::lock::Record;
 use crate::policy::Policy;

@@ -20,8 +20,8 @@ use super::connection::{Origin, host_of, serve_stream};
 use super::spool::{self, Spool};
 use super::{Answers, Error, Shared, canonical, credentials, names, runtime};
 use crate::canon::Digest;
-use crate::lock;
-use crate::policy::{Decision, HTTP_CHECKSUM};
+use crate::lock::{self, Exchange, Record};
+use crate::policy::{Decision, HTTP_CHECKSUM, Policy};
 
 /// Seconds from 1970 to the end of 9999, after which dates can't be written.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -260,16 +260,39 @@ async fn understand(
 impl Asked {
     /// Whether an answer with that body is what the source policy asks for.
     pub fn check(&self, body: Option<&lock::Body>) -> Result<(), Error> {
-        let got = body.map_or_else(|| Digest::of(b""), |body| body.sha256);
-        match &self.checksum {
-            Some(expected) if *expected != got.to_string() => Err(Error::Checksum {
-                url: self.request.url.clone(),
-                expected: expected.clone(),
-                got: got.to_string(),
-            }),
-            _ => Ok(()),
+        check(&self.request.url, self.checksum.as_deref(), body)
+    }
+}
+
+fn check(url: &str, checksum: Option<&str>, body: Option<&lock::Body>) -> Result<(), Error> {
+    let got = body.map_or_else(|| Digest::of(b""), |body| body.sha256);
+    match checksum {
+        Some(expected) if *expected != *got.to_string() => Err(Error::Checksum {
+            url: url.to_owned(),
+            expected: expected.to_owned(),
+            got: got.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether `policy` lets a command have what `record` has, asked for or not.
+///
+/// # Errors
+/// For the first request that is denied, or answered otherwise than the policy says.
+pub fn judge(policy: &Policy, record: &Record) -> Result<(), Error> {
+    for Exchange { request, response } in &record.exchanges {
+        match policy.decide(&request.url) {
+            Decision::Refused(refusal) => return Err(refusal.into()),
+            Decision::Converted(input) if response.status == 200 => {
+                let checksum = input.attrs.get(HTTP_CHECKSUM);
+                let checksum = checksum.map(String::as_str);
+                check(&request.url, checksum, response.body.as_ref())?;
+            }
+            Decision::Converted(_) | Decision::Allowed => {}
         }
     }
+    Ok(())
 }
 
 /// The protocol that a program wants to go on in. A wish for HTTP/2 need not be granted.

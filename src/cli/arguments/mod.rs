@@ -211,7 +211,7 @@ pub struct Lock {
     /// Send all that the lock names to a registry, for `cairn pull --inputs`
     #[arg(long, value_name = "NAME[:TAG]", conflicts_with_all = ["check", "diff"])]
     pub push: Option<String>,
-    /// Change nothing; fail where the lock is not what the recipe asks for
+    /// Change nothing; fail where the recipe asks for what the lock lacks
     #[arg(long, conflicts_with = "update")]
     pub check: bool,
     /// Change nothing; say what `--update` would change
