@@ -12,7 +12,7 @@
 //! | --- | --- | --- |
 //! | `format` | `canon::format::CURRENT` | all |
 //! | `step` | every member of the [`Operation`] | all |
-//! | `surroundings` | [`SURROUNDINGS`] | `run` |
+//! | `surroundings` | `SURROUNDINGS`: what a command sees of this version | `run` |
 //! | `inputs` | [`OutputDigest`]s in the order of [`Step::inputs`] | those with inputs |
 //! | `fetched` | the digest of the record that the lock has of what it fetches; else of the source policy that judges that | commands that have one |
 //! | `epoch` | seconds since 1970 | those that write times ([`Operation::writes_times`]): all but `scratch`, `image`, `select`, `remove`, `merge` |
