@@ -11,7 +11,7 @@ use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
 use super::{Answering, Handler as _, deny};
-use crate::sandbox::clock::Clock;
+use crate::sandbox::clock::{Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::request::Network;
@@ -39,6 +39,7 @@ pub(in crate::sandbox) fn filter_for(
         rules.extend(HostName::rules());
     }
     if request.clock.is_some() {
+        rules.extend(Files::rules());
         rules.extend(Clock::rules());
     }
     filter::program(&rules, programs)
@@ -51,6 +52,7 @@ pub(in crate::sandbox) struct Answers {
     attributes: Attributes,
     connects: Option<Connects>,
     host_name: Option<HostName>,
+    files: Option<Files>,
     clock: Option<Clock>,
 }
 
@@ -80,13 +82,22 @@ impl Answers {
                 .ways
                 .answers_host_name
                 .then(|| HostName(etc::hostname(request).to_owned())),
+            files: None,
             clock: None,
         }
     }
 
-    /// Lets the step's programs read such a clock.
-    pub(in crate::sandbox) fn tell_time_by(&mut self, clock: Option<Clock>) {
+    /// Lets the step's programs read such a clock, and see file times by it.
+    pub(in crate::sandbox) fn tell_time_by(
+        &mut self,
+        clock: Option<Clock>,
+        times: Option<FileTimes>,
+    ) {
         self.clock = clock;
+        match &mut self.owners {
+            Owners::Real(_) => self.files = times.map(Files::new),
+            Owners::Emulated(ownership) => ownership.show_times(times),
+        }
     }
 
     /// Lets the step's connections be made through `ports`.
@@ -105,6 +116,7 @@ impl Answers {
         ];
         handlers.extend(self.connects.as_mut().map(Answering::by));
         handlers.extend(self.host_name.as_mut().map(Answering::by));
+        handlers.extend(self.files.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));
         handlers

@@ -13,7 +13,8 @@ pub mod filter;
 mod host_name;
 pub mod owner;
 mod resolve;
-mod rights;
+pub mod rights;
+pub mod stat;
 mod supervisor;
 #[cfg(test)]
 mod trial;
