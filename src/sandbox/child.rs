@@ -86,6 +86,8 @@ fn become_command(
     give_streams(step, streams)?;
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     limits::set(request, step.held)?;
+    // Where that may not be, addresses are chance.
+    let _ = sys::fix_addresses();
     set_groups(step)?;
     if request.security == Security::Sandbox {
         bound(CAPABILITIES).doing(|| "give up capabilities".to_owned())?;

@@ -246,6 +246,15 @@ pub(super) fn new_keyring() -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel put what this process executes at the same addresses each time (personality(2),
+/// `ADDR_NO_RANDOMIZE`).
+pub(super) fn fix_addresses() -> io::Result<()> {
+    // SAFETY: an integer; it is of use to who executes something alone.
+    let result = unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) };
+    checked(result.into())?;
+    Ok(())
+}
+
 /// Brings up the loopback of this process's network namespace.
 pub(super) fn raise_loopback() -> io::Result<()> {
     let socket = rustix::net::socket_with(

@@ -14,6 +14,7 @@ use super::{Answering, Handler as _, deny};
 use crate::sandbox::clock::{Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
 use crate::sandbox::network::{Ports, connect::Connects};
+use crate::sandbox::random::Random;
 use crate::sandbox::request::Network;
 use crate::sandbox::{Identity, Request, Security, etc};
 
@@ -38,8 +39,9 @@ pub(in crate::sandbox) fn filter_for(
     if request.ways.answers_host_name {
         rules.extend(HostName::rules());
     }
-    if request.clock.is_some() {
+    if request.constants.is_some() {
         rules.extend(Files::rules());
+        rules.extend(Random::rules());
         rules.extend(Clock::rules());
     }
     filter::program(&rules, programs)
@@ -53,6 +55,7 @@ pub(in crate::sandbox) struct Answers {
     connects: Option<Connects>,
     host_name: Option<HostName>,
     files: Option<Files>,
+    random: Option<Random>,
     clock: Option<Clock>,
 }
 
@@ -83,17 +86,18 @@ impl Answers {
                 .answers_host_name
                 .then(|| HostName(etc::hostname(request).to_owned())),
             files: None,
+            random: None,
             clock: None,
         }
     }
 
-    /// Lets the step's programs read such a clock, and see file times by it.
-    pub(in crate::sandbox) fn tell_time_by(
+    /// Lets the step's programs read such a clock and such chance, and see file times by the clock.
+    pub(in crate::sandbox) fn tell_by(
         &mut self,
-        clock: Option<Clock>,
+        constants: Option<(Clock, Random)>,
         times: Option<FileTimes>,
     ) {
-        self.clock = clock;
+        (self.clock, self.random) = constants.unzip();
         match &mut self.owners {
             Owners::Real(_) => self.files = times.map(Files::new),
             Owners::Emulated(ownership) => ownership.show_times(times),
@@ -117,6 +121,7 @@ impl Answers {
         handlers.extend(self.connects.as_mut().map(Answering::by));
         handlers.extend(self.host_name.as_mut().map(Answering::by));
         handlers.extend(self.files.as_mut().map(Answering::by));
+        handlers.extend(self.random.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));
         handlers
@@ -128,6 +133,8 @@ impl Answers {
             Owners::Real(_) => Links::new(),
             Owners::Emulated(ownership) => ownership.into_table().into_iter().collect(),
         };
-        (links, self.clock.and_then(Clock::into_failure))
+        let unset = self.clock.and_then(Clock::into_failure);
+        let short = self.random.map_or(Ok(()), Random::finish);
+        (links, unset.or(short.err()))
     }
 }

@@ -46,6 +46,19 @@ impl Runner<'_> {
         Ok(())
     }
 
+    /// Whether commands can have a clock of their own here; says once that they can't.
+    pub(super) fn tell_clock(&self) -> Result<bool, Error> {
+        let Err(error) = self.session()?.clock_way() else {
+            return Ok(true);
+        };
+        if !self.has_told_clock.swap(true, Ordering::Relaxed) {
+            self.events.warn(format!(
+                "commands see this machine's time and chance, so that their results may differ from run to run: {error}; `cairn doctor` says more"
+            ));
+        }
+        Ok(false)
+    }
+
     /// Says which limits hold less than was asked for.
     pub(super) fn tell_loose(&self, outcome: &Outcome) {
         if outcome.loose.is_empty() || self.has_told_loose.swap(true, Ordering::Relaxed) {
