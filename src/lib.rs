@@ -55,6 +55,9 @@ pub mod build;
 // An image to an archive, a folder or an engine.
 pub mod export;
 
+// What a rebuild shows of an image, as a statement, and what several rebuilders agree on.
+pub mod verify;
+
 // Events and errors as lines on a terminal.
 pub mod ui;
 

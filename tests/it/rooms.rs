@@ -25,8 +25,9 @@ const TABLE: &str = "
     keep: canon layer image lock store inputs step
     build: canon plan frontend layer sandbox image lock policy packages store registry proxy inputs step
     export: canon plan layer image store registry inputs
+    verify: canon
     ui: canon
-    cli: canon plan layer sandbox image lock policy packages frontend store registry inputs step keep build export ui
+    cli: canon plan layer sandbox image lock policy packages frontend store registry inputs step keep build export verify ui
 ";
 
 /// Most lines of one file, tests included.
