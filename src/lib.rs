@@ -19,6 +19,9 @@ pub mod sandbox;
 // Configs, manifests and indexes as pure data.
 pub mod image;
 
+// What differs between two images, layers, folders or files, as values.
+pub mod compare;
+
 // What names that can move meant when they were locked, as text and pure data.
 pub mod lock;
 
