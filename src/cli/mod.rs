@@ -40,6 +40,7 @@ mod recipe;
 mod serve;
 mod shell;
 mod transfer;
+mod verify;
 mod wanted;
 mod writable;
 
@@ -100,6 +101,7 @@ fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failu
         Command::Images(arguments) => images::list(&arguments, environment),
         Command::Inspect(arguments) => inspect::run(&arguments, environment),
         Command::Diff(arguments) => diff::run(&arguments, environment),
+        Command::Verify(arguments) => verify::run(*arguments, environment),
         Command::Tag(arguments) => images::tag(&arguments, environment),
         Command::Rm(arguments) => images::remove(&arguments, environment),
         Command::Serve(arguments) => serve::run(&arguments, environment),

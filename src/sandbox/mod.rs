@@ -42,6 +42,7 @@ mod sys_network;
 mod sys_notify;
 mod sys_trace;
 mod unpack;
+pub mod vary;
 mod watchdog;
 mod ways;
 mod wire;

@@ -246,6 +246,15 @@ pub(super) fn new_keyring() -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel call itself a version 2.6 before this process and all that it starts (personality(2),
+/// `UNAME26`).
+pub(super) fn take_old_name() -> io::Result<()> {
+    // SAFETY: an integer; it changes what uname(2) tells alone.
+    let result = unsafe { libc::personality(libc::UNAME26 as libc::c_ulong) };
+    checked(result.into())?;
+    Ok(())
+}
+
 /// Has the kernel put what this process executes at the same addresses each time (personality(2),
 /// `ADDR_NO_RANDOMIZE`).
 pub(super) fn fix_addresses() -> io::Result<()> {

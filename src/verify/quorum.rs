@@ -89,8 +89,8 @@ impl Quorum {
 
 #[cfg(test)]
 mod tests {
-    use super::super::statement::Rebuild;
     use super::*;
+    use crate::verify::Rebuild;
 
     fn said(image: &[u8], rebuilder: Option<&str>, verdict: Verdict) -> Statement {
         Statement {

@@ -60,3 +60,4 @@ mod serve_names;
 mod serve_peers;
 mod support;
 mod users;
+mod verify;

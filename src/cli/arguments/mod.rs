@@ -2,6 +2,7 @@
 
 pub mod diff;
 mod recipe;
+pub mod verify;
 
 pub use recipe::{Commands, Dockerfile, Locking, Look, Network, Recipe};
 
@@ -104,6 +105,11 @@ pub enum Command {
     /// Debian packages and the like, as deep as it goes. Exit codes, as those of diff(1): 0
     /// identical, 1 not, 2 trouble.
     Diff(diff::Diff),
+    /// Rebuild an image from its recipe and lock, and say how far it agrees
+    ///
+    /// Exit codes: 0 identical, or enough rebuilders say so; 1 something differs; 2 there is nothing to
+    /// compare, or the command line makes no sense.
+    Verify(Box<verify::Verify>),
     /// Give an image another name
     Tag(Tag),
     /// Remove images, and the blobs that only they have
@@ -141,6 +147,7 @@ impl Command {
         match self {
             Command::Build(arguments) => arguments.progress.or_default(default),
             Command::Lock(arguments) => arguments.progress.or_default(default),
+            Command::Verify(arguments) => arguments.progress.or_default(default),
             Command::Push(arguments) => arguments.progress.or_default(default),
             Command::Pull(arguments) => arguments.progress.or_default(default),
             _ => Ok(()),

@@ -1,5 +1,6 @@
 //! What can be said of a recipe, by every command that reads one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,14 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// Annotations of the index, where there is one.
+    pub fn index_annotations(&self) -> BTreeMap<String, String> {
+        let of_index = self.annotation.iter().filter(|it| it.of_index);
+        of_index
+            .map(|it| (it.key.clone(), it.value.clone()))
+            .collect()
+    }
+
     /// Whether its context is had from elsewhere.
     pub fn is_fetched(&self) -> bool {
         !matches!(

@@ -4,7 +4,7 @@
 //! is that of diff(1): 0 identical, 1 not, 2 trouble.
 
 mod content;
-mod operand;
+pub mod operand;
 
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ pub fn run(arguments: &Diff, environment: &Environment) -> Result<(), Failure> {
     }
 }
 
-fn report(arguments: &Diff, environment: &Environment) -> Result<Report, Failure> {
+pub fn report(arguments: &Diff, environment: &Environment) -> Result<Report, Failure> {
     if arguments.stat && arguments.format != Format::Text {
         let format = "`--stat` counts for people, and is text";
         return Err(Failure::usage(format, "leave `--format` out"));

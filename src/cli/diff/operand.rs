@@ -86,7 +86,8 @@ impl Finder<'_> {
         Ok((first, second))
     }
 
-    fn find(&self, text: &str) -> Result<Operand, Failure> {
+    /// One of them.
+    pub fn find(&self, text: &str) -> Result<Operand, Failure> {
         if let Some(name) = text.strip_prefix("docker-image://") {
             let platform = self.platform.cloned();
             let platform = platform.unwrap_or_else(|| self.environment.platform());
