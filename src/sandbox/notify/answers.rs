@@ -6,16 +6,16 @@
 use super::attribute::Attributes;
 use super::bpf::{Error, Word};
 use super::filter::{self, Programs};
-use super::host_name::HostName;
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
 use super::{Answering, Handler as _, deny};
 use crate::sandbox::clock::Clock;
 use crate::sandbox::error::Error as SandboxError;
+use crate::sandbox::facts::Facts;
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::request::Network;
-use crate::sandbox::{Identity, Request, Security, etc};
+use crate::sandbox::{Identity, Request, Security};
 
 /// Owners of files that can't have the attribute.
 pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
@@ -35,9 +35,7 @@ pub(in crate::sandbox) fn filter_for(
     if request.network == Network::Forwarded {
         rules.extend(Connects::rules());
     }
-    if request.ways.answers_host_name {
-        rules.extend(HostName::rules());
-    }
+    rules.extend(Facts::rules());
     if request.clock.is_some() {
         rules.extend(Clock::rules());
     }
@@ -50,7 +48,7 @@ pub(in crate::sandbox) struct Answers {
     owners: Owners,
     attributes: Attributes,
     connects: Option<Connects>,
-    host_name: Option<HostName>,
+    facts: Facts,
     clock: Option<Clock>,
 }
 
@@ -76,10 +74,7 @@ impl Answers {
             owners,
             attributes: Attributes::new(users),
             connects: None,
-            host_name: request
-                .ways
-                .answers_host_name
-                .then(|| HostName(etc::hostname(request).to_owned())),
+            facts: Facts::new(request, users),
             clock: None,
         }
     }
@@ -104,7 +99,7 @@ impl Answers {
             Answering::by(&mut self.attributes),
         ];
         handlers.extend(self.connects.as_mut().map(Answering::by));
-        handlers.extend(self.host_name.as_mut().map(Answering::by));
+        handlers.push(Answering::by(&mut self.facts));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));
         handlers

@@ -10,10 +10,9 @@ pub mod bpf;
 pub mod call;
 pub mod deny;
 pub mod filter;
-mod host_name;
 pub mod owner;
-mod resolve;
-mod rights;
+pub mod resolve;
+pub mod rights;
 mod supervisor;
 #[cfg(test)]
 mod trial;

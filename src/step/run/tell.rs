@@ -11,8 +11,8 @@ use crate::plan::{Command, command};
 use crate::sandbox::{Limit, Outcome, Session, group_remedy};
 
 impl Runner<'_> {
-    /// Says what makes the result depend on more than the recipe.
-    pub(super) fn tell(&self, command: &Command, devices: &[PathBuf]) {
+    /// Says what makes the result depend on more than the recipe, or refuses that.
+    pub(super) fn tell(&self, command: &Command, devices: &[PathBuf]) -> Result<(), Error> {
         let line = command.arguments.join(" ");
         let impure = [
             (
@@ -25,15 +25,31 @@ impl Runner<'_> {
             ),
             (!devices.is_empty(), "has devices of the host"),
         ];
-        for (_, what) in impure.into_iter().filter(|(is_so, _)| *is_so) {
+        let impure = impure.into_iter().filter(|(is_so, _)| *is_so);
+        let impure: Vec<_> = impure.map(|(_, what)| what).collect();
+        if self.settings.requires_hermetic && !impure.is_empty() {
+            return Err(Error::NotHermetic(impure.join(", ")));
+        }
+        for what in impure {
             self.events.warn(format!("a command {what}: `{line}`"));
         }
+        Ok(())
     }
 
-    /// Says what is not as it should be on this machine.
+    /// Says what is not as it should be on this machine, or refuses commands for it.
     pub(super) fn tell_ways(&self, session: &Session) -> Result<(), Error> {
         if session.ways().shares_proc {
             self.events.note("commands run one at a time and see the names of processes that begin meanwhile, as the container's `/proc` is the only one to be had; `cairn doctor` says more");
+        }
+        let missing = session.missing();
+        if self.settings.requires_hermetic && !missing.is_empty() {
+            return Err(Error::Guarantees(missing));
+        }
+        for guarantee in missing {
+            let what = guarantee.what();
+            self.events.note(format!(
+                "the result may depend on this machine: {what}; `cairn doctor` says more"
+            ));
         }
         let place = self.store.temporary_folder()?;
         if let Some(why) = session.no_overlay(&absolute(place.0.path())?)? {

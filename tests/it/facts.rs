@@ -1,0 +1,288 @@
+//! What commands are told of the machine and of who builds: the same, however the host differs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::programs::{make, make_narrow_facts, program, skipped};
+use crate::support::users::{User, Users};
+use crate::support::{cairn, require, run, temp};
+
+/// Ways to begin a program, each of which another one sees: processors, limits (where memory is laid out
+/// goes by that of the stack), niceness, umask, place, environment, host name.
+const HOSTS: [&str; 3] = [
+    "exec \"$@\"",
+    "umask 077; ulimit -Sn 256; ulimit -Ss 16384; cd /; LC_ALL=C.UTF-8 LANG=x TZ=Asia/Tokyo TMPDIR=/tmp \
+     PYTHONHASHSEED=7 exec taskset -c 0 nice -n 5 \"$@\"",
+    "umask 002; ulimit -c 0; ulimit -Su 3000; ulimit -Sl 32; exec chrt --batch 0 nice -n 2 \"$@\"",
+];
+
+/// What only root may change.
+const ROOTS: &str =
+    "exec unshare --uts --ipc --cgroup sh -c 'hostname other; exec \"$@\"' sh \"$@\"";
+
+/// Each of the probe's programs, alone and begun by another, as root and as somebody.
+const RECIPE: &str = r#"
+FROM scratch
+COPY root /
+COPY --chown=1000:1001 mine /mine
+WORKDIR /w
+RUN ["/probe-static", "/w/static"]
+RUN ["/probe", "/w/dynamic"]
+USER 1000:1001
+RUN ["/probe", "/mine/user"]
+"#;
+
+/// A context with the probe, linked in both ways, and what one of them is linked with.
+fn context(folder: &Path) -> bool {
+    if !(require("cc") && require("ldd") && require("taskset")) {
+        return false;
+    }
+    let root = folder.join("root");
+    for path in [&root, &folder.join("mine")] {
+        std::fs::create_dir_all(path).unwrap();
+    }
+    make("facts.c", &root.join("probe-static"), &["-static", "-O1"]);
+    make("facts.c", &root.join("probe"), &["-O1"]);
+    let linked = run(program("ldd", &[]).arg(root.join("probe")));
+    for library in linked
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+    {
+        let place = root.join(library.strip_prefix('/').unwrap());
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::copy(library, place).unwrap();
+    }
+    std::fs::write(folder.join("Dockerfile"), RECIPE).unwrap();
+    run(program("chmod", &["-R", "a+rX"]).arg(folder));
+    true
+}
+
+/// `command` as a host of [`HOSTS`] has it.
+fn on(host: &str, command: &Command) -> Command {
+    let mut wrapped = Command::new("sh");
+    wrapped.args(["-c", host, "sh"]).arg(command.get_program());
+    wrapped.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    wrapped
+}
+
+/// What the probes wrote, one after another.
+fn told(mut build: Command, context: &Path) -> String {
+    let out = temp();
+    let place = out.path().join("out");
+    run(program("chmod", &["1777"]).arg(out.path()));
+    let output = format!("type=local,dest={}", place.display());
+    build.args(["build", "--network=none", "--no-cache", "-o", &output]);
+    run(build.arg(context));
+    let read = |name| std::fs::read_to_string(place.join(name)).unwrap();
+    ["w/static", "w/dynamic", "mine/user"].map(read).concat()
+}
+
+/// Lines that aren't the same, both of them.
+fn differences(one: &str, other: &str) -> Vec<String> {
+    let (mut one, mut other) = (one.lines(), other.lines());
+    let pairs = std::iter::from_fn(|| match (one.next(), other.next()) {
+        (None, None) => None,
+        pair => Some(pair),
+    });
+    pairs
+        .filter(|(one, other)| one != other)
+        .map(|pair| format!("{pair:?}"))
+        .collect()
+}
+
+#[test]
+fn hosts_that_differ_are_told_apart_outside() {
+    let folder = temp();
+    if !context(folder.path()) {
+        return;
+    }
+    let probe = Command::new(folder.path().join("root/probe"));
+    let [plain, other, third] = HOSTS.map(|host| run(&mut on(host, &probe)));
+    let line = |text: &str, begin: &str| {
+        let mut lines = text.lines().filter(|line| line.starts_with(begin));
+        lines.next().unwrap().to_owned()
+    };
+    for begin in ["limit 3:", "limit 7:", "nice:", "mask:", "began:"] {
+        assert_ne!(line(&plain, begin), line(&other, begin));
+    }
+    assert_ne!(line(&plain, "scheduled:"), line(&third, "scheduled:"));
+    // A machine of one processor is as any other then.
+    if std::thread::available_parallelism().unwrap().get() > 1 {
+        assert_ne!(line(&plain, "processors:"), line(&other, "processors:"));
+    }
+}
+
+#[test]
+fn commands_are_told_the_same_on_every_host() {
+    let Some(users) = Users::new() else {
+        return;
+    };
+    if !context(&users.path("context")) {
+        return;
+    }
+    let context = users.path("context");
+    let build = |host: &str, user| told(on(host, &users.cairn(user)), &context);
+    let expected = build(HOSTS[0], User::Me);
+    for known in [
+        "uname: Linux cairn 5.15.0-cairn #1 SMP Tue Jan 1 00:00:00 UTC 1980 ",
+        "processors: affinity 8 4 online 4 4 there 4 4\non: 0 0 0\n",
+        "limit 7: 1024 16384\n",
+        "nice: 0 20\nnicer: 0 3\nscheduled: 0 50000\n",
+        "personality: 40000\n",
+        "user: 1000 1000 1001 1001 groups: 0\n",
+    ] {
+        assert!(expected.contains(known), "{known}: {expected}");
+    }
+    let hosts = HOSTS.iter().chain([&ROOTS]);
+    for (host, user) in hosts.flat_map(|host| User::ALL.map(|user| (*host, user))) {
+        // Who may not is told so, and no test of this.
+        if host == ROOTS && user != User::Me {
+            continue;
+        }
+        let got = build(host, user);
+        let differ = differences(&expected, &got);
+        assert!(differ.is_empty(), "{user:?}, {host}: {differ:#?}");
+    }
+}
+
+#[test]
+fn programs_lie_at_the_same_addresses() {
+    let folder = temp();
+    if !context(folder.path()) {
+        return;
+    }
+    let store = temp();
+    let told = told(cairn(store.path()), folder.path());
+    let lines: Vec<_> = told
+        .lines()
+        .filter(|line| line.contains(": stack 0x"))
+        .collect();
+    // Three commands, each of which begins three others.
+    assert_eq!(lines.len(), 12, "{told}");
+    for of_one in lines.chunks(4) {
+        let [began, executed, forked, spawned] = of_one else {
+            panic!("{told}");
+        };
+        assert_eq!(executed, spawned);
+        assert_eq!(began.split(" code ").nth(1), forked.split(" code ").nth(1));
+    }
+    // And outside nothing does.
+    let probe = folder.path().join("root/probe");
+    let outside = || run(Command::new(&probe).arg("addresses"));
+    assert_ne!(outside(), outside());
+}
+
+#[test]
+fn what_a_command_sets_it_is_told() {
+    if !(require("busybox") && require("cc")) {
+        return;
+    }
+    let (context, store) = (temp(), temp());
+    std::fs::copy("/bin/busybox", context.path().join("busybox")).unwrap();
+    let recipe = "FROM scratch\nCOPY --chmod=755 busybox /bin/busybox\n\
+        RUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
+        RUN nproc; taskset 1 nproc; taskset 6 sh -c 'nproc; (nproc)'; nproc; taskset 1f nproc; \
+        taskset 30 true || echo none; taskset -p 99999 || echo nobody; sh -c 'taskset -p 5 $$ >/dev/null; nproc; sleep 0 & wait; taskset -p $$'\n";
+    std::fs::write(context.path().join("Dockerfile"), recipe).unwrap();
+    let mut build = cairn(store.path());
+    build.args(["build", "--network=none", "--progress=plain"]);
+    let output = build.arg(context.path()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    let lines = told.lines().filter_map(|line| line.strip_prefix("#3 "));
+    let lines = lines.take_while(|line| !line.starts_with("done"));
+    let is_told = |line: &&str| !(line.starts_with("run ") || line.starts_with("taskset: "));
+    let lines: Vec<_> = lines.filter(is_told).collect();
+    assert!(output.status.success(), "{told}");
+    // Of processors which aren't there none can be set, and of others beside them the others are.
+    let set = "pid 2's current affinity mask: 5";
+    let expected = ["4", "1", "2", "2", "4", "4", "none", "nobody", "2", set];
+    assert_eq!(lines, expected, "{told}");
+}
+
+#[test]
+fn programs_of_32_bits_are_told_the_same() {
+    let (context, store) = (temp(), temp());
+    if !make_narrow_facts(&context.path().join("narrow")) {
+        return;
+    }
+    let recipe = "FROM scratch\nCOPY --chmod=755 narrow /narrow\nRUN [\"/narrow\"]\n";
+    std::fs::write(context.path().join("Dockerfile"), recipe).unwrap();
+    let mut build = cairn(store.path());
+    build.args(["build", "--network=none", "--progress=plain"]);
+    let output = build.arg(context.path()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    if told.contains("Exec format error") {
+        return skipped("this kernel runs no programs of 32 bits");
+    }
+    // 8 GiB in pages; 1 TiB in blocks; old calls aren't there (38), nor another length of the answer.
+    let expected = "0 Linux cairn 5.15.0-cairn #1 SMP Tue Jan 1 00:00:00 UTC 1980 x86_64 (none) 38 \
+                    0 60 2097152 4096 8 15 0 268435456 0 268435456 0 22";
+    assert!(told.contains(expected), "{told}");
+}
+
+/// Where the machine gives less than everywhere: what is missing is told once, or refused.
+#[test]
+fn a_guarantee_that_is_missing_is_told_or_refused() {
+    let Some(users) = Users::new() else {
+        return;
+    };
+    let place = |name: &str| -> PathBuf { users.path(name) };
+    users.write(
+        "context/Dockerfile",
+        "FROM scratch\nCOPY a /\nRUN [\"/a\"]\nRUN [\"/a\", \"b\"]\n",
+    );
+    make("facts.c", &place("context/a"), &["-static"]);
+    let build = |host: &str, user, more: &[&str]| {
+        let mut build = on(host, &users.cairn(user));
+        build
+            .args(["build", "--network=none", "--no-cache"])
+            .args(more);
+        build.arg(place("context")).output().unwrap()
+    };
+    let few = "ulimit -n 999; ulimit -s 4096; exec \"$@\"";
+    let what = "resource limits are the machine's";
+    let output = build(few, User::Ranged, &[]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.success() && told.matches(what).count() == 1,
+        "{told}"
+    );
+    let output = build(few, User::Ranged, &["--require-hermetic"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains(what) && told.contains("nofile=16384"),
+        "{told}"
+    );
+    // The machine's root has them all the same, if it is one that may.
+    let own = rustix::thread::capabilities(None).unwrap().effective;
+    if !own.contains(rustix::thread::CapabilitySet::SYS_RESOURCE) {
+        return skipped("root may raise no limits here");
+    }
+    let output = build(few, User::Me, &["--require-hermetic"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(!told.contains(what), "{told}");
+}
+
+#[test]
+fn what_the_recipe_asks_for_may_be_refused() {
+    let (context, store) = (temp(), temp());
+    let recipe = "FROM scratch\nRUN --network=host [\"/a\"]\n";
+    std::fs::write(context.path().join("Dockerfile"), recipe).unwrap();
+    let mut build = cairn(store.path());
+    build.args(["build", "--allow=network.host", "--require-hermetic"]);
+    let output = build.arg(context.path()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("has the host's network, and `--require-hermetic`"),
+        "{told}"
+    );
+}
