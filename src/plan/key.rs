@@ -46,9 +46,9 @@ impl OutputDigest {
 
 /// Counts the changes of what commands are told, and of what is left out of what they leave, since
 /// format 1 was begun: 1, they are told `SOURCE_DATE_EPOCH`, and caches of file times are left out; 2,
-/// they see the one machine of `sandbox::facts` (kernel, processors, memory, disk, limits, addresses),
-/// and Python and Perl hash without chance.
-const SURROUNDINGS: u32 = 2;
+/// where they have a clock of their own, file times are shown by it; 3, they see the one machine of
+/// `sandbox::facts`, and Python and Perl hash without chance.
+const SURROUNDINGS: u32 = 3;
 
 /// Why a step has no key.
 #[derive(Debug, thiserror::Error)]

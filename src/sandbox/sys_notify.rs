@@ -43,6 +43,7 @@ const RECEIVE: libc::c_ulong = 0xc050_2100;
 const SEND: libc::c_ulong = 0xc018_2101;
 const ID_VALID: libc::c_ulong = 0x4008_2102;
 const ADD_DESCRIPTOR: libc::c_ulong = 0x4018_2103;
+const SET_FLAGS: libc::c_ulong = 0x4008_2104;
 /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, since Linux 5.19.
 const WAIT_KILLABLE: libc::c_ulong = 1 << 5;
 
@@ -94,6 +95,15 @@ pub fn install(program: &[Word]) -> Result<OwnedFd, Errno> {
         }
     }
     last()
+}
+
+/// Has the kernel run who waits where the other has just begun to wait, on the same processor: a call
+/// and its answer take turns, and one that is woken elsewhere is woken late. Kernels before 6.6 can't,
+/// and are as right without.
+pub fn take_turns(listener: BorrowedFd<'_>) {
+    let flags: libc::c_ulong = 1; // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+    // SAFETY: the kernel takes the flags by value.
+    unsafe { libc::ioctl(listener.as_raw_fd(), SET_FLAGS, flags) };
 }
 
 /// Whether the kernel lets a call wait whatever signals come, once it was received. It looks at the

@@ -8,12 +8,13 @@
 //! is answered ([`calls`]). How the clock runs is in [`pace`] alone. The monotonic clocks are real.
 //!
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
-//! what files were changed at, `/proc/uptime` and the boot time in `/proc/stat`, a processor's own
+//! `/proc/uptime` and the boot time in `/proc/stat`, a processor's own
 //! counters together with the page behind the vDSO, and the kernel's own functions in a vDSO to who
 //! looks for them past its symbols.
 
 mod calls;
 mod exec;
+mod files;
 mod own;
 pub mod pace;
 mod stack;
@@ -22,10 +23,12 @@ mod vdso;
 mod waits;
 
 pub(super) use calls::Clock;
+pub(super) use files::{FileTimes, Files};
 pub(super) use trial::attempt;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::Doing as _;
 use super::{Error, Request};
 
 /// Nanoseconds.
@@ -40,6 +43,17 @@ pub enum ClockWay {
     /// By system calls alone, which is slower: the kernel lets nobody write to their vDSO, or it is
     /// not as known.
     Hidden,
+}
+
+/// How a request that has a clock shows file times: those since the whole second in which its folders
+/// were made are the step's.
+pub(super) fn file_times(request: &Request) -> Result<Option<FileTimes>, Error> {
+    let Some(instant) = request.clock else {
+        return Ok(None);
+    };
+    let doing = || "read when the step's folders were made".to_owned();
+    let made = rustix::fs::stat(&request.work).doing(doing)?;
+    Ok(Some(FileTimes::new(made.st_ctime, instant)))
 }
 
 /// The clock of a request that has one.

@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 
 use super::SECOND;
 
+/// Nanoseconds of its first second that have passed when a clock begins: what was written since then is
+/// to be before it, in some order.
+pub const BEGIN: i64 = SECOND / 2;
 /// Nanoseconds from one read of a process to its next.
 pub const TICK: i64 = 1_000;
 /// Nanoseconds that a program runs before real time passes for it.
@@ -48,7 +51,7 @@ impl Pace {
         // A century before what 64 bits hold, so that nothing that is added overflows.
         let is_sound = (0..i64::MAX / SECOND - 100 * 366 * 86_400).contains(&seconds);
         is_sound.then(|| Pace {
-            now: seconds * SECOND,
+            now: seconds * SECOND + BEGIN,
             added: 0,
             readers: BTreeMap::new(),
             sleeps: BTreeMap::new(),
@@ -121,10 +124,13 @@ mod tests {
     fn it_stands_still_for_all_that_begin() {
         let mut pace = Pace::new(1_000).unwrap();
         for (monotonic, command) in [(5, 1), (5, 1), (900 * SECOND, 2)] {
-            assert_eq!(pace.first(monotonic, command), 1_000 * SECOND + TICK);
+            assert_eq!(
+                pace.first(monotonic, command),
+                1_000 * SECOND + BEGIN + TICK
+            );
         }
         for command in 0..10 * READERS {
-            assert_eq!(pace.first(0, command), 1_000 * SECOND + TICK);
+            assert_eq!(pace.first(0, command), 1_000 * SECOND + BEGIN + TICK);
         }
     }
 
@@ -134,15 +140,15 @@ mod tests {
         pace.sleep(0, 5 * SECOND);
         // Side by side with the first.
         pace.sleep(SECOND, 3 * SECOND);
-        assert_eq!(pace.now(4 * SECOND - 1), 1_000 * SECOND);
-        assert_eq!(pace.now(4 * SECOND), 1_003 * SECOND);
-        assert_eq!(pace.now(5 * SECOND), 1_005 * SECOND);
+        assert_eq!(pace.now(4 * SECOND - 1), 1_000 * SECOND + BEGIN);
+        assert_eq!(pace.now(4 * SECOND), 1_003 * SECOND + BEGIN);
+        assert_eq!(pace.now(5 * SECOND), 1_005 * SECOND + BEGIN);
         // One after the other.
         pace.sleep(6 * SECOND, 2 * SECOND);
-        assert_eq!(pace.now(7 * SECOND), 1_005 * SECOND);
-        assert_eq!(pace.now(9 * SECOND), 1_007 * SECOND);
+        assert_eq!(pace.now(7 * SECOND), 1_005 * SECOND + BEGIN);
+        assert_eq!(pace.now(9 * SECOND), 1_007 * SECOND + BEGIN);
         pace.sleep(9 * SECOND, i64::MAX);
-        assert_eq!(pace.now(900 * SECOND), 1_007 * SECOND);
+        assert_eq!(pace.now(900 * SECOND), 1_007 * SECOND + BEGIN);
     }
 
     #[test]
@@ -155,8 +161,8 @@ mod tests {
             assert!(next >= last);
             last = next;
         }
-        assert_eq!(pace.now(0), 2 * SECOND);
-        assert_eq!(last, SECOND + TICK);
+        assert_eq!(pace.now(0), 2 * SECOND + BEGIN);
+        assert_eq!(last, SECOND + BEGIN + TICK);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
 use super::{Answering, Handler as _, deny};
-use crate::sandbox::clock::Clock;
+use crate::sandbox::clock::{Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
 use crate::sandbox::facts::Facts;
 use crate::sandbox::network::{Ports, connect::Connects};
@@ -37,6 +37,7 @@ pub(in crate::sandbox) fn filter_for(
     }
     rules.extend(Facts::rules());
     if request.clock.is_some() {
+        rules.extend(Files::rules());
         rules.extend(Clock::rules());
     }
     filter::program(&rules, programs)
@@ -49,6 +50,7 @@ pub(in crate::sandbox) struct Answers {
     attributes: Attributes,
     connects: Option<Connects>,
     facts: Facts,
+    files: Option<Files>,
     clock: Option<Clock>,
 }
 
@@ -75,13 +77,22 @@ impl Answers {
             attributes: Attributes::new(users),
             connects: None,
             facts: Facts::new(request, users),
+            files: None,
             clock: None,
         }
     }
 
-    /// Lets the step's programs read such a clock.
-    pub(in crate::sandbox) fn tell_time_by(&mut self, clock: Option<Clock>) {
+    /// Lets the step's programs read such a clock, and see file times by it.
+    pub(in crate::sandbox) fn tell_time_by(
+        &mut self,
+        clock: Option<Clock>,
+        times: Option<FileTimes>,
+    ) {
         self.clock = clock;
+        match &mut self.owners {
+            Owners::Real(_) => self.files = times.map(Files::new),
+            Owners::Emulated(ownership) => ownership.show_times(times),
+        }
     }
 
     /// Lets the step's connections be made through `ports`.
@@ -100,6 +111,7 @@ impl Answers {
         ];
         handlers.extend(self.connects.as_mut().map(Answering::by));
         handlers.push(Answering::by(&mut self.facts));
+        handlers.extend(self.files.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));
         handlers

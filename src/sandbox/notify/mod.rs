@@ -13,6 +13,7 @@ pub mod filter;
 pub mod owner;
 pub mod resolve;
 pub mod rights;
+pub mod stat;
 mod supervisor;
 #[cfg(test)]
 mod trial;

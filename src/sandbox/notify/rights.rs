@@ -23,7 +23,8 @@ pub enum Users {
 /// What a thread may do to files.
 #[derive(Debug)]
 pub struct Rights {
-    effective: CapabilitySet,
+    /// None if they are this process's.
+    effective: Option<CapabilitySet>,
     /// None if they are this process's.
     ids: Option<Ids>,
 }
@@ -37,6 +38,14 @@ struct Ids {
 }
 
 impl Rights {
+    /// Those of this process, which may find every file.
+    pub fn own() -> Rights {
+        Rights {
+            effective: None,
+            ids: None,
+        }
+    }
+
     /// Those that a caller has.
     ///
     /// # Errors
@@ -53,12 +62,15 @@ impl Rights {
             Users::Many => Some(Ids::of(caller)?),
         };
         caller.check()?;
-        Ok(Rights { effective, ids })
+        Ok(Rights {
+            effective: Some(effective),
+            ids,
+        })
     }
 
     /// Whether they hold `capability`.
     pub fn has(&self, capability: CapabilitySet) -> bool {
-        self.effective.contains(capability)
+        self.effective.is_none_or(|it| it.contains(capability))
     }
 
     /// Does what `act` does with these rights and no more.
@@ -66,15 +78,18 @@ impl Rights {
     /// # Errors
     /// Those of `act`; or this thread could not take the rights on, and did nothing.
     pub fn act<T>(&self, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+        let Some(effective) = self.effective else {
+            return act();
+        };
         let own = rustix::thread::capabilities(None)?;
         let ties = self.ids.as_ref().map(|_| Ties::note()).transpose()?;
-        let result = self.take_on(own).and_then(|()| act());
+        let result = self.take_on(own, effective).and_then(|()| act());
         self.put_off(own)?;
         ties.map_or(Ok(()), Ties::renew)?;
         result
     }
 
-    fn take_on(&self, own: CapabilitySets) -> Result<(), Errno> {
+    fn take_on(&self, own: CapabilitySets, effective: CapabilitySet) -> Result<(), Errno> {
         if let Some(Ids { uid, gid, groups }) = &self.ids {
             rustix::thread::set_thread_groups(groups)?;
             sys_notify::set_file_ids(*uid, *gid)?;
@@ -82,7 +97,7 @@ impl Rights {
         rustix::thread::set_capabilities(
             None,
             CapabilitySets {
-                effective: own.permitted.intersection(self.effective),
+                effective: own.permitted.intersection(effective),
                 ..own
             },
         )

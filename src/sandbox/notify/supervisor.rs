@@ -271,6 +271,7 @@ impl AsFd for Supervisor<'_> {
 impl<'a> Supervisor<'a> {
     /// Of the filter that was made of these handlers' rules.
     pub fn new(listener: OwnedFd, handlers: Vec<Answering<'a>>) -> Supervisor<'a> {
+        sys_notify::take_turns(listener.as_fd());
         let mut by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)> = BTreeMap::new();
         for (at, handler) in handlers.iter().enumerate() {
             for &Rule { call, .. } in &handler.rules {

@@ -330,3 +330,51 @@ fn a_step_ends_in_time_whatever_its_programs_do() {
     let (outcome, _, _) = ground.run(&request);
     assert_eq!(outcome.exit, Exit::TimedOut);
 }
+
+#[test]
+fn what_a_step_writes_has_its_time_for_whoever_asks() {
+    if !["perl", "make"].into_iter().all(require) {
+        return;
+    }
+    let script = r#"cd /tmp; echo a > f; mkdir d; ln -s f l; echo b > d/g; touch -d @5 old
+        stat -c '%.X %.Y %.Z %.W' f d l d/g; stat -c %Y old /etc/passwd
+        perl -e 'open F, "f"; print join(" ", map { (stat $_)[9] } *F, "l", "d/g"), "\n",
+            (lstat "l")[9], "\n"'
+        find f -printf '%Ts\n'; date -r f +%s
+        tar -c --format=posix f d | tar -t -v --full-time | grep -o '2020-09-13 [0-9:]*' | uniq -c
+        gzip -k f -c | od -A n -t u4 -j 4 -N 4
+        cp -p f kept; stat -c '%.Y %.Z' kept
+        printf 'b: a\n\tcp a b\n' > Makefile; echo 1 > a; make -s; sleep 0.02; echo 2 > a; make -s
+        cat b; make"#;
+    let fixed = format!("{INSTANT}.000000000");
+    let expected = [
+        format!("{}\n", [fixed.as_str(); 4].join(" ")).repeat(4),
+        "5\n1000000\n".to_owned(),
+        format!("{INSTANT} {INSTANT} {INSTANT}\n{INSTANT}\n"),
+        format!("{INSTANT}\n{INSTANT}\n"),
+        "      3 2020-09-13 12:26:40\n".to_owned(),
+        format!(" {INSTANT}\n"),
+        format!("{fixed} {fixed}\n"),
+        "2\nmake: 'b' is up to date.\n".to_owned(),
+    ]
+    .concat();
+    for_all(|ground| {
+        for way in WAYS {
+            ground.answers(&with_machine(ground, way, script), &expected);
+        }
+    });
+}
+
+#[test]
+fn a_files_time_is_told_to_nobody_who_may_not_find_it() {
+    let Some(ground) = Ground::new(Wanted::Best) else {
+        return;
+    };
+    let script = "cd /tmp; umask 077; mkdir own; echo a > own/f; \
+        setpriv --reuid 7 --clear-groups stat own/f; stat -c %Y own/f";
+    let request = with_machine(&ground, ClockWay::Rewritten, script);
+    let (outcome, out, err) = ground.run(&request);
+    assert_eq!(outcome.exit, Exit::Code(0), "{err}");
+    assert_eq!(out, format!("{INSTANT}\n"));
+    assert!(err.contains("'own/f': Permission denied"), "{err}");
+}

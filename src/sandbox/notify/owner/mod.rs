@@ -30,12 +30,15 @@ use record::Table;
 use super::call::Call;
 use super::filter::{Action, Is, Rule};
 use super::{Answer, Caller, Handler};
+use crate::sandbox::clock::FileTimes;
 
 /// Emulates ownership for one step.
 #[derive(Debug)]
 pub struct Ownership {
     identities: Identities,
     table: Table,
+    /// How file times are shown, if not as they are.
+    times: Option<FileTimes>,
 }
 
 /// The calls that are answered whatever their arguments are.
@@ -84,7 +87,13 @@ impl Ownership {
         Ownership {
             identities: Identities::new(Identity::new(uid, gid, groups)),
             table,
+            times: None,
         }
+    }
+
+    /// Lets file times be shown so.
+    pub fn show_times(&mut self, times: Option<FileTimes>) {
+        self.times = times;
     }
 
     /// The table as the step left it.
@@ -118,7 +127,7 @@ impl Handler for Ownership {
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
         match call {
             Call::Stat | Call::Lstat | Call::Fstat | Call::Newfstatat | Call::Statx => {
-                show::answer(call, caller, &self.table)
+                show::answer(call, caller, &self.table, self.times.as_ref())
             }
             Call::Chown | Call::Lchown | Call::Fchown | Call::Fchownat => {
                 change::answer(call, caller, &self.identities, &mut self.table).into()
