@@ -10,6 +10,8 @@ use super::{Ways, identity, ways};
 pub enum Guarantee {
     /// Where a program's code, stack and heap lie.
     Addresses,
+    /// In which order a directory's names are read.
+    DirectoryOrder,
     /// What getrlimit(2) says.
     Limits,
     /// The numbers of processes.
@@ -21,6 +23,7 @@ impl Guarantee {
     pub(super) fn missing(ways: Ways) -> Vec<Guarantee> {
         let all = [
             (ways.randomises_addresses, Guarantee::Addresses),
+            (ways.reads_as_stored, Guarantee::DirectoryOrder),
             (ways.has_lower_limits, Guarantee::Limits),
             (ways.shares_proc, Guarantee::Processes),
         ];
@@ -28,11 +31,24 @@ impl Guarantee {
         missing.map(|(_, guarantee)| guarantee).collect()
     }
 
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Guarantee::Addresses => "addresses",
+            Guarantee::DirectoryOrder => "directory-order",
+            Guarantee::Limits => "limits",
+            Guarantee::Processes => "processes",
+        }
+    }
+
     /// What commands find otherwise each time or on each machine, and why.
     pub fn what(self) -> &'static str {
         match self {
             Guarantee::Addresses => {
                 "programs lie at other addresses each time, as personality(2) may not be called"
+            }
+            Guarantee::DirectoryOrder => {
+                "directories are read in the order in which the file system has them, as the kernel breaks off answers when a signal comes"
             }
             Guarantee::Limits => {
                 "resource limits are the machine's, as they are below those that commands have elsewhere"
@@ -47,6 +63,7 @@ impl Guarantee {
     pub fn remedy(self) -> &'static str {
         match self {
             Guarantee::Addresses => identity::NO_FILTER,
+            Guarantee::DirectoryOrder => "use Linux 5.19 or newer",
             Guarantee::Limits => super::limits::REMEDY,
             Guarantee::Processes => ways::UNMASK,
         }

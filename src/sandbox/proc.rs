@@ -22,8 +22,8 @@ const OWN: [&str; 5] = ["mounts", "net", "self", "sysvipc", "thread-self"];
 /// What of `/proc` obeys the machine's root by the number of their user alone, capabilities or not.
 const OF_ROOT: [&str; 2] = [SETTINGS, "sysrq-trigger"];
 const SETTINGS: &str = "sys";
-/// What of the settings gives out chance.
-const RANDOM: &str = "kernel/random";
+/// What of the settings gives out chance, another each time, as the kernel's devices do.
+const CHANCE: &str = "kernel/random/uuid";
 
 /// Mounts the step's `/proc`, and guards what of it is the host's.
 pub(super) fn mount(
@@ -87,11 +87,11 @@ fn insecure(
 fn settings(proc: &OwnedFd, stage: &mut Stage, request: &Request) -> std::io::Result<()> {
     let files = facts::files::settings(request).into_iter();
     let files = files.map(|(path, text)| (path, Some(text)));
-    let tree = stage.tree(files.chain([(RANDOM, None)]))?;
-    let random = copy_of(proc, &Path::new(SETTINGS).join(RANDOM))?;
-    sys::make_read_only(random.as_fd())?;
+    let tree = stage.tree(files.chain([(CHANCE, Some(String::new()))]))?;
+    let chance = copy_of(proc, &Path::new(SETTINGS).join(CHANCE))?;
+    sys::make_read_only(chance.as_fd())?;
     attach(&tree, &find(proc, SETTINGS)?)?;
-    attach(&random, &find(&tree, RANDOM)?)?;
+    attach(&chance, &find(&tree, CHANCE)?)?;
     Ok(())
 }
 

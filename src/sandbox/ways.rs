@@ -18,6 +18,7 @@ use super::folder;
 use super::limits;
 use super::root::make_directory;
 use super::sys::{self, Alone, Forked};
+use super::sys_notify;
 
 /// How things are done. What the session finds out goes into each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Ways {
     /// Whether `/proc` is the one that the caller has, as no other can be mounted: a container's is
     /// masked in parts, and the kernel gives nobody in it one that isn't.
     pub shares_proc: bool,
+    /// Whether directories are read in the order in which a file system has them: an answer that a
+    /// signal breaks off is given again, and names would be lost.
+    pub reads_as_stored: bool,
     /// Whether programs lie at other addresses each time, as nobody may keep the kernel from it.
     pub randomises_addresses: bool,
     /// Whether this process has resource limits that are lower than those of commands.
@@ -63,6 +67,7 @@ pub(super) fn find(alone: &Alone) -> std::io::Result<Ways> {
     Ok(Ways {
         layers: Layers::default(),
         shares_proc: code & NO_PROC != 0,
+        reads_as_stored: !sys_notify::waits_for_answers(),
         randomises_addresses: code & NO_PERSONALITY != 0,
         has_lower_limits: limits::are_lower(),
         clock: ClockWay::default(),

@@ -32,6 +32,11 @@ const ALWAYS: u64 = 0x1020;
 /// Bytes of a name.
 const NAME: u64 = 255;
 
+/// Whether it is one of processes.
+pub fn is_proc(real: &rustix::fs::StatFs) -> bool {
+    real.f_type.cast_unsigned() & 0xffff_ffff == OWN[0]
+}
+
 /// What a command is told of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Disk {

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::{BEGUN, CACHED, DOMAIN, FREE, MEMORY, PROCESSORS, RELEASE, SYSTEM, UP, VERSION};
+use super::{BEGUN, BOOT, CACHED, DOMAIN, FREE, MEMORY, PROCESSORS, RELEASE, SYSTEM, UP, VERSION};
 use crate::sandbox::{Request, etc};
 
 /// A file, by its path.
@@ -38,8 +38,8 @@ pub fn settings(request: &Request) -> Vec<File> {
     files
 }
 
-/// Those of `/proc/sys` that tell what uname(2) tells.
-pub fn names(request: &Request) -> [File; 5] {
+/// Those of `/proc/sys` that tell what uname(2) tells, and which machine it is.
+pub fn names(request: &Request) -> [File; 6] {
     let line = |text: &str| format!("{text}\n");
     [
         ("kernel/ostype", line(SYSTEM)),
@@ -47,6 +47,7 @@ pub fn names(request: &Request) -> [File; 5] {
         ("kernel/version", line(VERSION)),
         ("kernel/hostname", line(etc::hostname(request))),
         ("kernel/domainname", line(DOMAIN)),
+        ("kernel/random/boot_id", line(BOOT)),
     ]
 }
 
@@ -105,7 +106,7 @@ const SOFT_INTERRUPTS: [&str; 10] = [
 ];
 
 /// Values of the kernel itself, for a machine of this size.
-const SETTINGS: [(&str, &str); 34] = [
+const SETTINGS: [(&str, &str); 38] = [
     ("fs/aio-max-nr", "65536\n"),
     ("fs/file-max", "9223372036854775807\n"),
     ("fs/inotify/max_queued_events", "16384\n"),
@@ -130,6 +131,10 @@ const SETTINGS: [(&str, &str); 34] = [
     ("kernel/overflowgid", "65534\n"),
     ("kernel/overflowuid", "65534\n"),
     ("kernel/pid_max", "32768\n"),
+    ("kernel/random/entropy_avail", "256\n"),
+    ("kernel/random/poolsize", "256\n"),
+    ("kernel/random/urandom_min_reseed_secs", "60\n"),
+    ("kernel/random/write_wakeup_threshold", "256\n"),
     ("kernel/randomize_va_space", "0\n"),
     ("kernel/sem", "32000\t1024000000\t500\t32000\n"),
     ("kernel/shmall", "18446744073692774399\n"),

@@ -25,10 +25,13 @@
 
 mod affinity;
 mod calls;
+mod directories;
 pub mod disk;
 pub mod files;
+mod listing;
 
 pub(super) use calls::Facts;
+pub(super) use directories::Directories;
 
 /// `sysname` of uname(2).
 pub const SYSTEM: &str = "Linux";
@@ -38,6 +41,9 @@ pub const RELEASE: &str = "5.15.0-cairn";
 pub const VERSION: &str = "#1 SMP Tue Jan 1 00:00:00 UTC 1980";
 /// `domainname`, as a kernel has it where none was set.
 pub const DOMAIN: &str = "(none)";
+/// What names the time since the machine was begun (random(4), "boot_id"): `cairn`, in a UUID of
+/// version 4.
+pub const BOOT: &str = "63616972-6e00-4000-8000-000000000001";
 /// How many processors there are.
 pub const PROCESSORS: u32 = 4;
 /// Bytes of memory.

@@ -5,6 +5,7 @@
 
 use super::attribute::Attributes;
 use super::bpf::{Error, Word};
+use super::call::Call;
 use super::filter::{self, Programs};
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
@@ -12,10 +13,13 @@ use super::rights::Users;
 use super::{Answering, Handler as _, deny};
 use crate::sandbox::clock::{Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
-use crate::sandbox::facts::Facts;
+use crate::sandbox::facts::{Directories, Facts};
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::request::Network;
 use crate::sandbox::{Identity, Request, Security};
+
+/// The calls that ask a file system what it is.
+const FILE_SYSTEMS: [Call; 4] = [Call::Fstatfs, Call::Fstatfs64, Call::Statfs, Call::Statfs64];
 
 /// Owners of files that can't have the attribute.
 pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
@@ -36,11 +40,23 @@ pub(in crate::sandbox) fn filter_for(
         rules.extend(Connects::rules());
     }
     rules.extend(Facts::rules());
+    if sorts(request) {
+        rules.extend(Directories::rules());
+    }
+    if request.security == Security::Insecure {
+        // Such a step may serve a file system itself, and wait for an answer meanwhile.
+        rules.retain(|rule| !FILE_SYSTEMS.contains(&rule.call));
+    }
     if request.clock.is_some() {
         rules.extend(Files::rules());
         rules.extend(Clock::rules());
     }
     filter::program(&rules, programs)
+}
+
+/// Whether directories are read in order.
+fn sorts(request: &Request) -> bool {
+    request.security == Security::Sandbox && !request.ways.reads_as_stored
 }
 
 /// The handlers of one step.
@@ -50,6 +66,7 @@ pub(in crate::sandbox) struct Answers {
     attributes: Attributes,
     connects: Option<Connects>,
     facts: Facts,
+    directories: Option<Directories>,
     files: Option<Files>,
     clock: Option<Clock>,
 }
@@ -77,6 +94,7 @@ impl Answers {
             attributes: Attributes::new(users),
             connects: None,
             facts: Facts::new(request, users),
+            directories: sorts(request).then(Directories::default),
             files: None,
             clock: None,
         }
@@ -111,6 +129,7 @@ impl Answers {
         ];
         handlers.extend(self.connects.as_mut().map(Answering::by));
         handlers.push(Answering::by(&mut self.facts));
+        handlers.extend(self.directories.as_mut().map(Answering::by));
         handlers.extend(self.files.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));

@@ -226,6 +226,8 @@ calls! {
     Fstatfs 138 44 100;
     Fstatfs64 - - 269;
     Getcpu 309 168 318;
+    Getdents 78 - -;
+    Getdents64 217 61 220;
     Getpriority 140 141 96;
     Setpriority 141 140 97;
     Oldolduname - - 59;
@@ -270,6 +272,7 @@ mod tests {
             (Call::Fchownat, libc::SYS_fchownat),
             (Call::Fstatfs, libc::SYS_fstatfs),
             (Call::Getcpu, libc::SYS_getcpu),
+            (Call::Getdents64, libc::SYS_getdents64),
             (Call::Getresgid, libc::SYS_getresgid),
             (Call::Ioctl, libc::SYS_ioctl),
             (Call::Mknodat, libc::SYS_mknodat),

@@ -222,9 +222,15 @@ impl Caller<'_> {
 
     /// One of the caller's descriptors itself, to do with it what the caller could.
     pub fn taken(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
-        let leader = self.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?;
-        let leader = Pid::from_raw(leader).ok_or(Errno::SRCH)?;
-        let process = rustix::process::pidfd_open(leader, PidfdFlags::empty())?;
+        let open = |pid: u32| {
+            let pid = Pid::from_raw(pid.cast_signed()).ok_or(Errno::SRCH)?;
+            rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        };
+        // Most threads are the first of their process, whose number is the process's.
+        let process = open(self.pid()).or_else(|_| {
+            let leader = self.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?;
+            open(leader)
+        })?;
         self.check()?;
         rustix::process::pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty())
     }

@@ -13,9 +13,10 @@
 //! | `PYTHONHASHSEED=0` | sets and dictionaries of Python go through strings in the same order each time (Python, "Command line and environment") |
 //! | `PERL_HASH_SEED=0` | so do hashes of Perl (perlrun(1)); the keys' order is still another for each hash, if not for |
 //! | `PERL_PERTURB_KEYS=0` | this |
+//! | `ZERO_AR_DATE=1` | Apple's `ar`, `libtool` and linker, which cross compilers bring, write no times into libraries (Xcode's libtool(1)) |
 //!
 //! What is left out, and why: `LC_ALL`, `LANG` and `TZ` change meanings, and without them there is `C` and
-//! UTC; `ZERO_AR_DATE` is macOS's, whereas Debian's `ar` writes no times; `OPENSSL_ia32cap` takes the
+//! UTC; `OPENSSL_ia32cap` takes the
 //! processor's chance from OpenSSL, which mixes it with what the kernel gives, so that its keys would
 //! be as good or bad as that alone; `QT_NO_CPU_FEATURE`, `SYSTEMD_RDRAND` and `UV_NO_INSTALLER_METADATA`
 //! are for one program each, that hardly writes down what comes of it.
@@ -35,6 +36,7 @@ pub fn of(given: Vec<(String, String)>, home: &str, epoch: Epoch) -> Vec<(String
         ("PYTHONHASHSEED", "0"),
         ("PERL_HASH_SEED", "0"),
         ("PERL_PERTURB_KEYS", "0"),
+        ("ZERO_AR_DATE", "1"),
     ];
     let mut env = given;
     for (name, value) in all {

@@ -125,7 +125,7 @@ pub enum Error {
 fn told(missing: &[Guarantee]) -> String {
     let whats = missing
         .iter()
-        .map(|guarantee| format!("\n    {}", guarantee.what()));
+        .map(|guarantee| format!("\n    {}: {}", guarantee.name(), guarantee.what()));
     let ways = missing.iter().map(|guarantee| guarantee.remedy());
     let ways = ways.collect::<Vec<_>>().join("; ");
     format!(

@@ -48,7 +48,8 @@ impl Runner<'_> {
         for guarantee in missing {
             let what = guarantee.what();
             self.events.note(format!(
-                "the result may depend on this machine: {what}; `cairn doctor` says more"
+                "without the guarantee `{}` the result may depend on this machine: {what}; `cairn doctor` says more",
+                guarantee.name()
             ));
         }
         let place = self.store.temporary_folder()?;
