@@ -178,6 +178,56 @@ fn programs_lie_at_the_same_addresses() {
     assert_ne!(outside(), outside());
 }
 
+/// What the probe says where names have an order, however a program reads them.
+const IN_ORDER: &str = "sorted: 1 1 1 1
+same: 1
+all: 3002 and no more: 0 and the new one: 3003 and as before: 1
+places: 1 1
+shared: 1
+in a thread: 1
+no room: 22 no memory: 14 then: 1 closed: 9 only named: 9 file: 20 at: 77
+removed: 3000 3000
+gone: 0 0
+of a removed one: -1
+";
+
+#[test]
+fn directories_are_read_by_name() {
+    let Some(users) = Users::new() else {
+        return;
+    };
+    // Layers, memory, and the store's own file system.
+    users.write(
+        "context/Dockerfile",
+        "FROM scratch\nCOPY probe /probe\nWORKDIR /layer\nRUN [\"/probe\", \"/layer\"]\n\
+         RUN --mount=type=tmpfs,target=/memory [\"/probe\", \"/memory\"]\n\
+         RUN --mount=type=cache,target=/cache,mode=1777 [\"/probe\", \"/cache\"]\n\
+         USER 1000:1000\nRUN [\"/probe\", \"/dev/shm\"]\n",
+    );
+    let probe = users.path("context/probe");
+    make("directories.c", &probe, &["-static", "-O1", "-pthread"]);
+    run(program("chmod", &["-R", "a+rX"]).arg(users.path("context")));
+    // Outside, the order is of making, turned round: the answers to all else are the same.
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let outside = run(Command::new(&probe).arg(memory.path()));
+    let unsorted = IN_ORDER.replacen("sorted: 1 1 1 1\nsame: 1", "sorted: 0 0 0 1\nsame: 0", 1);
+    assert_eq!(outside, unsorted);
+    for user in User::ALL {
+        let mut build = users.cairn(user);
+        build.args(["build", "--network=none", "--no-cache", "--progress=plain"]);
+        let output = build.arg(users.path("context")).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{user:?}: {told}");
+        for step in ["#3 ", "#4 ", "#5 ", "#6 "] {
+            let lines = told.lines().filter_map(|line| line.strip_prefix(step));
+            let lines =
+                lines.filter(|line| !(line.starts_with("run ") || line.starts_with("done ")));
+            let lines: String = lines.map(|line| format!("{line}\n")).collect();
+            assert_eq!(lines, IN_ORDER, "{user:?}, {step}: {told}");
+        }
+    }
+}
+
 #[test]
 fn what_a_command_sets_it_is_told() {
     if !(require("busybox") && require("cc")) {
