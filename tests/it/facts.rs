@@ -16,6 +16,22 @@ const HOSTS: [&str; 3] = [
     "umask 002; ulimit -c 0; ulimit -Su 3000; ulimit -Sl 32; exec chrt --batch 0 nice -n 2 \"$@\"",
 ];
 
+/// What begins a fact in the probe's text that is another outside, on whatever machine.
+const OTHERWISE: [&str; 12] = [
+    "uname: ",
+    "host: ",
+    "sysinfo: ",
+    "\n/: type",
+    "== /proc/version\n",
+    "== /proc/cpuinfo\n",
+    "== /proc/meminfo\n",
+    "== /proc/uptime\n",
+    "== /proc/stat\n",
+    "== /proc/vmstat\n",
+    "== /proc/sys/kernel/osrelease\n",
+    "== /proc/sys/kernel/random/boot_id\n",
+];
+
 /// What only root may change.
 const ROOTS: &str =
     "exec unshare --uts --ipc --cgroup sh -c 'hostname other; exec \"$@\"' sh \"$@\"";
@@ -135,9 +151,19 @@ fn commands_are_told_the_same_on_every_host() {
         "limit 7: 1024 16384\n",
         "nice: 0 20\nnicer: 0 3\nscheduled: 0 50000\n",
         "personality: 40000\n",
+        "== /proc/sys/kernel/random/boot_id\n63616972-6e00-4000-8000-000000000001\n",
         "user: 1000 1000 1001 1001 groups: 0\n",
     ] {
         assert!(expected.contains(known), "{known}: {expected}");
+    }
+    // This machine is another one.
+    let outside = run(&mut Command::new(context.join("root/probe")));
+    for begin in OTHERWISE {
+        let [inside, outside] = [&expected, &outside].map(|text| {
+            let (_, rest) = text.split_once(begin).unwrap();
+            rest.split("\n==").next().unwrap().to_owned()
+        });
+        assert_ne!(inside, outside, "{begin}");
     }
     let hosts = HOSTS.iter().chain([&ROOTS]);
     for (host, user) in hosts.flat_map(|host| User::ALL.map(|user| (*host, user))) {
@@ -274,6 +300,42 @@ fn programs_of_32_bits_are_told_the_same() {
     let expected = "0 Linux cairn 5.15.0-cairn #1 SMP Tue Jan 1 00:00:00 UTC 1980 x86_64 (none) 38 \
                     0 60 2097152 4096 8 15 0 268435456 0 268435456 0 22";
     assert!(told.contains(expected), "{told}");
+}
+
+/// Commands have variables that neither the recipe nor the image says.
+#[test]
+fn what_commands_are_told_is_not_in_the_image() {
+    let (context, store) = (temp(), temp());
+    std::fs::copy("/bin/busybox", context.path().join("busybox")).unwrap();
+    let recipe = "FROM scratch\nENV PERL_HASH_SEED=7\nARG ZERO_AR_DATE=\nCOPY --chmod=755 busybox /busybox\n\
+        RUN [\"/busybox\", \"env\"]\n";
+    std::fs::write(context.path().join("Dockerfile"), recipe).unwrap();
+    let mut build = cairn(store.path());
+    build.args(["build", "--network=none", "--progress=plain", "-t", "told"]);
+    let output = build.arg(context.path()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    let lines = told.lines().filter_map(|line| line.strip_prefix("#2 "));
+    let mut variables: Vec<_> = lines.filter(|line| line.contains('=')).collect();
+    variables.sort_unstable();
+    // What the recipe sets, if to nothing, it sets.
+    let expected = [
+        "HOME=/",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PERL_HASH_SEED=7",
+        "PERL_PERTURB_KEYS=0",
+        "PYTHONHASHSEED=0",
+        "SOURCE_DATE_EPOCH=315532800",
+        "ZERO_AR_DATE=",
+    ];
+    assert_eq!(variables, expected, "{told}");
+    let image = run(cairn(store.path()).args(["inspect", "told"]));
+    let of_image: Vec<_> = image
+        .lines()
+        .filter(|line| line.contains("Env: "))
+        .collect();
+    let expected = [expected[1], expected[2]].map(|variable| format!("  Env: {variable}"));
+    assert_eq!(of_image, expected, "{image}");
 }
 
 /// Where the machine gives less than everywhere: what is missing is told once, or refused.

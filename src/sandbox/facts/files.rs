@@ -106,7 +106,7 @@ const SOFT_INTERRUPTS: [&str; 10] = [
 ];
 
 /// Values of the kernel itself, for a machine of this size.
-const SETTINGS: [(&str, &str); 38] = [
+const SETTINGS: [(&str, &str); 44] = [
     ("fs/aio-max-nr", "65536\n"),
     ("fs/file-max", "9223372036854775807\n"),
     ("fs/inotify/max_queued_events", "16384\n"),
@@ -142,9 +142,15 @@ const SETTINGS: [(&str, &str); 38] = [
     ("kernel/shmmni", "4096\n"),
     ("kernel/tainted", "0\n"),
     ("kernel/threads-max", "63704\n"),
+    ("net/core/rmem_max", "212992\n"),
     ("net/core/somaxconn", "4096\n"),
+    ("net/core/wmem_max", "212992\n"),
+    ("net/ipv4/ip_forward", "0\n"),
+    ("net/ipv4/ip_local_port_range", "32768\t60999\n"),
     ("vm/max_map_count", "65530\n"),
+    ("vm/nr_hugepages", "0\n"),
     ("vm/overcommit_memory", "0\n"),
+    ("vm/swappiness", "60\n"),
 ];
 
 fn version() -> String {

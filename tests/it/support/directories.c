@@ -20,7 +20,8 @@ static void fill(const char *folder, int count, int step) {
     mkdir(folder, 0755);
     for (int at = 0; at < count; at++) {
         snprintf(path, sizeof path, "%s/name-%05d", folder, (int)((long)at * step % count));
-        close(open(path, O_CREAT | O_WRONLY, 0644));
+        /* A file of its own may take a file system as long as a thousand names. */
+        link("one", path);
     }
 }
 
@@ -130,6 +131,7 @@ static void errors(const char *folder) {
 int main(int count, char **arguments) {
     if (count < 2 || chdir(arguments[1]))
         return 1;
+    close(open("one", O_CREAT | O_WRONLY, 0644));
     fill("up", MANY, 1);
     fill("down", MANY, MANY - 1);
     fill("few", 3, 2);
