@@ -1,8 +1,8 @@
 //! What is mounted in a command's root beside its layers.
 //!
 //! In: the root, not yet entered, and a request. Out: `/proc`, `/dev`, `/sys` of the one machine that
-//! all commands are on, the files of `/etc` that are the sandbox's own, and what the request mounts. Of the host there are six
-//! devices that are the same everywhere, and what the request names.
+//! all commands are on, the files of `/etc` that are the sandbox's own, and what the request mounts. Of
+//! the host there are six devices that are the same everywhere, and what the request names.
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

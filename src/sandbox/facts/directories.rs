@@ -6,7 +6,7 @@
 //! moment, and what is no directory or too large.
 //!
 //! Everybody is answered, not only who writes an order down: `tar` and `zip` do, but so does any script
-//! in any language. It costs some 20 us for a directory.
+//! in any language. It costs some 40 us for a directory.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};

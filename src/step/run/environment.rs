@@ -16,10 +16,9 @@
 //! | `ZERO_AR_DATE=1` | Apple's `ar`, `libtool` and linker, which cross compilers bring, write no times into libraries (Xcode's libtool(1)) |
 //!
 //! What is left out, and why: `LC_ALL`, `LANG` and `TZ` change meanings, and without them there is `C` and
-//! UTC; `OPENSSL_ia32cap` takes the
-//! processor's chance from OpenSSL, which mixes it with what the kernel gives, so that its keys would
-//! be as good or bad as that alone; `QT_NO_CPU_FEATURE`, `SYSTEMD_RDRAND` and `UV_NO_INSTALLER_METADATA`
-//! are for one program each, that hardly writes down what comes of it.
+//! UTC; `OPENSSL_ia32cap` takes the processor's chance from OpenSSL, which mixes it with what the kernel
+//! gives, so that its keys would be as good or bad as that alone; `QT_NO_CPU_FEATURE`, `SYSTEMD_RDRAND` and
+//! `UV_NO_INSTALLER_METADATA` are for one program each, that hardly writes down what comes of it.
 
 use crate::canon::Epoch;
 

@@ -242,7 +242,7 @@ impl<'a> Runner<'a> {
         } = *ground;
         let devices = devices::there(command, self.events)?;
         self.check(command, &devices)?;
-        self.tell(command, &devices)?;
+        self.tell(command, &devices);
         let session = self.session()?;
         let lowers = self.lowers(below)?;
         let rootfs = below.rootfs(self.store, self.expansion)?;

@@ -10,30 +10,43 @@ use super::sources::absolute;
 use crate::plan::{Command, command};
 use crate::sandbox::{Limit, Outcome, Session, group_remedy};
 
+/// What of a command makes its result depend on more than the recipe.
+fn impure(command: &Command, has_devices: bool) -> impl Iterator<Item = &'static str> {
+    let impure = [
+        (
+            command.network == command::Network::Host,
+            "has the host's network",
+        ),
+        (
+            command.security == command::Security::Insecure,
+            "has every capability",
+        ),
+        (has_devices, "has devices of the host"),
+    ];
+    let impure = impure.into_iter().filter(|(is_so, _)| *is_so);
+    impure.map(|(_, what)| what)
+}
+
 impl Runner<'_> {
-    /// Says what makes the result depend on more than the recipe, or refuses that.
-    pub(super) fn tell(&self, command: &Command, devices: &[PathBuf]) -> Result<(), Error> {
-        let line = command.arguments.join(" ");
-        let impure = [
-            (
-                command.network == command::Network::Host,
-                "has the host's network",
-            ),
-            (
-                command.security == command::Security::Insecure,
-                "has every capability",
-            ),
-            (!devices.is_empty(), "has devices of the host"),
-        ];
-        let impure = impure.into_iter().filter(|(is_so, _)| *is_so);
-        let impure: Vec<_> = impure.map(|(_, what)| what).collect();
-        if self.settings.requires_hermetic && !impure.is_empty() {
+    /// Refuses a command whose result may depend on more than the recipe, where none may: also one
+    /// whose result is there already.
+    pub fn permit(&self, command: &Command) -> Result<(), Error> {
+        if !self.settings.requires_hermetic {
+            return Ok(());
+        }
+        let impure: Vec<_> = impure(command, !command.devices.is_empty()).collect();
+        if !impure.is_empty() {
             return Err(Error::NotHermetic(impure.join(", ")));
         }
-        for what in impure {
+        self.session().map(drop)
+    }
+
+    /// Says what makes the result depend on more than the recipe.
+    pub(super) fn tell(&self, command: &Command, devices: &[PathBuf]) {
+        let line = command.arguments.join(" ");
+        for what in impure(command, !devices.is_empty()) {
             self.events.warn(format!("a command {what}: `{line}`"));
         }
-        Ok(())
     }
 
     /// Says what is not as it should be on this machine, or refuses commands for it.
