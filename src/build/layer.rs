@@ -195,9 +195,14 @@ impl Evaluation<'_> {
         {
             return Err(Cause::OfflineCommand(step.name.clone()));
         }
+        let seed = self.fetching_key(step, outputs, None)?;
+        let keys = run::Keys {
+            log: key,
+            seed: &seed,
+        };
         let ran = self
             .runner
-            .run(command, below, &sources, fetching, key, work)?;
+            .run(command, below, &sources, fetching, keys, work)?;
         for path in &ran.sockets {
             let name = &step.name;
             self.settings.events.warn(format!(

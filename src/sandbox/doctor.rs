@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::groups::{self, Group};
 use super::{
-    ClockWay, Error, Exit, Guarantee, Identity, Limits, Network, Request, Session, SessionSettings,
-    Wanted, Ways, identity, ways,
+    ClockWay, Constants, Error, Exit, Guarantee, Identity, Limits, Network, Request, Seed, Session,
+    SessionSettings, Wanted, Ways, identity, ways,
 };
 
 /// How well something goes.
@@ -264,7 +264,10 @@ fn notified(settings: &SessionSettings, identity: Identity, place: &Path) -> Fin
 fn clock(session: &Session, place: &Path) -> Finding {
     let name = "clock";
     let request = Request {
-        clock: Some(0),
+        constants: Some(Constants {
+            instant: 0,
+            seed: Seed::default(),
+        }),
         ..Request::default()
     };
     let tried = session.clock_way().and_then(|way| {

@@ -15,13 +15,15 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use super::error::{Doing as _, Error};
 use super::owner::{self, Kept};
 use super::places::{self, Missing, Places};
-use super::request::{Mount, Network, Request, Source};
+use super::request::{Constants, Mount, Network, Request, Source};
 use super::session::Identity;
-use super::{etc, facts, network, proc, root, sys};
+use super::{etc, facts, network, proc, random, root, sys};
 use crate::canon::EntryPath;
 
 /// Devices that every step has.
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+const DEVICES: [&str; 4] = ["null", "zero", "full", "tty"];
+/// Devices that give chance.
+const RANDOM: [&str; 2] = ["random", "urandom"];
 /// Links in `/dev`, as every system has them.
 const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
@@ -212,7 +214,7 @@ pub(super) fn system(
     let devices = stage.tree(facts::files::devices());
     let devices = devices.doing(|| "make `/sys`".to_owned())?;
     attach(&devices, &sys).doing(|| "mount `/sys`".to_owned())?;
-    let dev = mount_dev(&dev, request, identity).doing(|| "mount `/dev`".to_owned())?;
+    let dev = mount_dev(&dev, stage, request, identity).doing(|| "mount `/dev`".to_owned())?;
     for device in &request.devices {
         add_device(&dev, device).doing(|| format!("mount the device `{}`", device.display()))?;
     }
@@ -239,12 +241,25 @@ fn entry(path: &str) -> Result<EntryPath, Error> {
     EntryPath::new(path.as_bytes()).map_err(|error| Error::Refused(error.to_string()))
 }
 
-fn mount_dev(target: &OwnedFd, request: &Request, identity: Identity) -> std::io::Result<OwnedFd> {
+fn mount_dev(
+    target: &OwnedFd,
+    stage: &mut Stage,
+    request: &Request,
+    identity: Identity,
+) -> std::io::Result<OwnedFd> {
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let dev = file_system("tmpfs", &[("mode", "755"), ("size", "65536k")], flags)?;
     attach(&dev, target)?;
     for name in DEVICES {
         add_device(&dev, &Path::new("/dev").join(name))?;
+    }
+    for name in RANDOM {
+        let Some(Constants { seed, .. }) = request.constants else {
+            add_device(&dev, &Path::new("/dev").join(name))?;
+            continue;
+        };
+        let file = stage.file(&random::static_file(seed), 0o666, (0, 0), identity)?;
+        attach(&file, &empty_file(&dev, Path::new(name))?)?;
     }
     for (name, target) in LINKS {
         rustix::fs::symlinkat(target, &dev, name)?;
@@ -293,14 +308,19 @@ fn add_device(dev: &OwnedFd, device: &Path) -> std::io::Result<()> {
         }
     }
     let device = device_of_host(device)?;
-    // Not opened: a device may be mounted there already, and opening it do something.
+    Ok(attach(&device, &empty_file(dev, name)?)?)
+}
+
+/// Something to mount on. It isn't opened: a device may be mounted there already, and opening it do
+/// something.
+fn empty_file(dev: &OwnedFd, name: &Path) -> std::io::Result<OwnedFd> {
     let (kind, mode) = (FileType::RegularFile, Mode::from_raw_mode(0o644));
     match rustix::fs::mknodat(dev, name, kind, mode, 0) {
         Err(Errno::EXIST) => {}
         other => other?,
     }
-    let place = rustix::fs::openat(dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(attach(&device, &place)?)
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dev, name, flags, Mode::empty())?)
 }
 
 /// A device of the host, to be mounted. It can be read and written; its mode, owner and times

@@ -225,7 +225,7 @@ impl Session {
             Some(_) if copies.insert(request.upper.clone()) => Layers::Copied,
             Some(_) => Layers::There,
         };
-        let clock = match request.clock {
+        let clock = match request.constants {
             // What a caller asks for who knows better, as tests do.
             Some(_) if request.ways.clock == ClockWay::Hidden => ClockWay::Hidden,
             Some(_) => self.clock_way()?,

@@ -233,7 +233,8 @@ fn stat(request: &Request) -> String {
     for number in 0..PROCESSORS {
         let _ = writeln!(text, "cpu{number} 0 0 0 {idle} 0 0 0 0 0 0");
     }
-    let begun = request.clock.unwrap_or(BEGUN) - UP;
+    let clock = request.constants.map(|constants| constants.instant);
+    let begun = clock.unwrap_or(BEGUN) - UP;
     let _ = writeln!(
         text,
         "intr 0\nctxt 0\nbtime {begun}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n\
@@ -264,6 +265,7 @@ fn counters(rows: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::{Constants, Seed};
 
     fn text(name: &str, request: &Request) -> String {
         let files = proc(request).into_iter().chain(settings(request));
@@ -295,7 +297,10 @@ mod tests {
     #[test]
     fn a_machine_was_begun_before_its_clock() {
         let request = Request {
-            clock: Some(1_700_000_000),
+            constants: Some(Constants {
+                instant: 1_700_000_000,
+                seed: Seed::default(),
+            }),
             ..Request::default()
         };
         assert!(text("stat", &request).contains("\nbtime 1699999940\n"));

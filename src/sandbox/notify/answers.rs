@@ -15,6 +15,7 @@ use crate::sandbox::clock::{Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
 use crate::sandbox::facts::{Directories, Facts};
 use crate::sandbox::network::{Ports, connect::Connects};
+use crate::sandbox::random::Random;
 use crate::sandbox::request::Network;
 use crate::sandbox::{Identity, Request, Security};
 
@@ -47,8 +48,9 @@ pub(in crate::sandbox) fn filter_for(
         // Such a step may serve a file system itself, and wait for an answer meanwhile.
         rules.retain(|rule| !FILE_SYSTEMS.contains(&rule.call));
     }
-    if request.clock.is_some() {
+    if request.constants.is_some() {
         rules.extend(Files::rules());
+        rules.extend(Random::rules());
         rules.extend(Clock::rules());
     }
     filter::program(&rules, programs)
@@ -68,6 +70,7 @@ pub(in crate::sandbox) struct Answers {
     facts: Facts,
     directories: Option<Directories>,
     files: Option<Files>,
+    random: Option<Random>,
     clock: Option<Clock>,
 }
 
@@ -96,17 +99,18 @@ impl Answers {
             facts: Facts::new(request, users),
             directories: sorts(request).then(Directories::default),
             files: None,
+            random: None,
             clock: None,
         }
     }
 
-    /// Lets the step's programs read such a clock, and see file times by it.
-    pub(in crate::sandbox) fn tell_time_by(
+    /// Lets the step's programs read such a clock and such chance, and see file times by the clock.
+    pub(in crate::sandbox) fn tell_by(
         &mut self,
-        clock: Option<Clock>,
+        constants: Option<(Clock, Random)>,
         times: Option<FileTimes>,
     ) {
-        self.clock = clock;
+        (self.clock, self.random) = constants.unzip();
         match &mut self.owners {
             Owners::Real(_) => self.files = times.map(Files::new),
             Owners::Emulated(ownership) => ownership.show_times(times),
@@ -131,6 +135,7 @@ impl Answers {
         handlers.push(Answering::by(&mut self.facts));
         handlers.extend(self.directories.as_mut().map(Answering::by));
         handlers.extend(self.files.as_mut().map(Answering::by));
+        handlers.extend(self.random.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));
         handlers
@@ -142,6 +147,8 @@ impl Answers {
             Owners::Real(_) => Links::new(),
             Owners::Emulated(ownership) => ownership.into_table().into_iter().collect(),
         };
-        (links, self.clock.and_then(Clock::into_failure))
+        let unset = self.clock.and_then(Clock::into_failure);
+        let short = self.random.map_or(Ok(()), Random::finish);
+        (links, unset.or(short.err()))
     }
 }

@@ -157,6 +157,13 @@ impl Caller<'_> {
         }
     }
 
+    /// Fills of `into` as much as there is in the caller's memory; how much that was.
+    pub fn read_some(&self, address: u64, into: &mut [u8]) -> Result<usize, Errno> {
+        let read = sys_notify::read_memory(self.pid(), address, into)?;
+        self.check()?;
+        Ok(read)
+    }
+
     /// Writes to the caller's memory.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         self.check()?;

@@ -38,7 +38,10 @@ impl Runner<'_> {
         if !impure.is_empty() {
             return Err(Error::NotHermetic(impure.join(", ")));
         }
-        self.session().map(drop)
+        match command.network {
+            command::Network::None => self.tell_clock().map(drop),
+            _ => self.session().map(drop),
+        }
     }
 
     /// Says what makes the result depend on more than the recipe.
@@ -74,6 +77,22 @@ impl Runner<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// Whether commands can have a clock of their own here; says once that they can't.
+    pub(super) fn tell_clock(&self) -> Result<bool, Error> {
+        let Err(error) = self.session()?.clock_way() else {
+            return Ok(true);
+        };
+        if self.settings.requires_hermetic {
+            return Err(error.into());
+        }
+        if !self.has_told_clock.swap(true, Ordering::Relaxed) {
+            self.events.warn(format!(
+                "without the guarantee `clock` commands see this machine's time and chance, so that their results may differ from run to run: {error}; `cairn doctor` says more"
+            ));
+        }
+        Ok(false)
     }
 
     /// Says which limits hold less than was asked for.
