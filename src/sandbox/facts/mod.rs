@@ -42,7 +42,8 @@
 //!   (getauxval(3));
 //! - clocks that count from the machine's begin (clock_gettime(2)), and what getrusage(2) and times(2) tell: they
 //!   are durations, another each time on one machine, too;
-//! - where a set-user-ID program lies: the kernel has it by chance, whatever its caller has.
+//! - where a set-user-ID program lies, or one that sets another personality(2), as `linux32` does: the
+//!   kernel has it by chance then.
 
 mod affinity;
 mod calls;
