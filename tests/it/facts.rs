@@ -17,7 +17,7 @@ const HOSTS: [&str; 3] = [
 ];
 
 /// What begins a fact in the probe's text that is another outside, on whatever machine.
-const OTHERWISE: [&str; 12] = [
+const OTHERWISE: [&str; 15] = [
     "uname: ",
     "host: ",
     "sysinfo: ",
@@ -30,6 +30,9 @@ const OTHERWISE: [&str; 12] = [
     "== /proc/vmstat\n",
     "== /proc/sys/kernel/osrelease\n",
     "== /proc/sys/kernel/random/boot_id\n",
+    "== /proc/self/mountinfo\n",
+    "== /proc/self/mountstats\n",
+    "== /proc/mounts\n",
 ];
 
 /// What only root may change.
@@ -152,6 +155,8 @@ fn commands_are_told_the_same_on_every_host() {
         "nice: 0 20\nnicer: 0 3\nscheduled: 0 50000\n",
         "personality: 40000\n",
         "== /proc/sys/kernel/random/boot_id\n63616972-6e00-4000-8000-000000000001\n",
+        "== /proc/self/cgroup\n0::/\n== /proc/1/cgroup\n0::/\n== /proc/self/mountinfo\n20 1 0:20 / / rw,relatime - overlay cairn rw\n",
+        "== /proc/self/status\nCpus_allowed:\tf\nCpus_allowed_list:\t0-3\nMems_allowed:\t1\nMems_allowed_list:\t0\n",
         "user: 1000 1000 1001 1001 groups: 0\n",
     ] {
         assert!(expected.contains(known), "{known}: {expected}");

@@ -15,7 +15,9 @@
 //! | the machine's name | the image's `/etc/machine-id`, if it has one | nothing of the host's is there: no DMI tables in `/sys` |
 //! | settings | the kernel's own, those that programs look for | a `/proc/sys` of files, and nothing else in it |
 //! | the rest of `/proc` | empty | mounted over |
-//! | control groups | roots | a namespace of the step's own |
+//! | control groups | the root of one kind | a namespace of the step's own; `/proc/PID/cgroup` answered at open(2), by [`processes`] |
+//! | mounts | of an overlay, of memory; numbered from 20; without what `/proc` is masked with | `/proc/PID/mountinfo`, `mounts`, `mountstats`, the same |
+//! | a process's processors | all 4 | `/proc/PID/status`, the same |
 //! | resource limits | as most machines give them | set, by `limits` |
 //! | niceness, scheduling | counted from what the step began with; as usual | getpriority(2), setpriority(2) answered where that isn't 0; set |
 //! | addresses | where the kernel puts things without chance | set by personality(2) |
@@ -31,9 +33,9 @@
 //!
 //! Still real, as it belongs to one process and nobody can say it in the kernel's stead at a price that
 //! would do:
-//! - the files of `/proc/PID`: `status` says which processors are allowed, `cgroup` which kinds of control
-//!   groups there are, `mountinfo` and its kin the numbers of mounts and devices, and the size of the
-//!   host's `/dev`. To answer each open(2) costs twice a compiler's time for a small header;
+//! - the files of `/proc/PID`, but for those above: what they say is of that process at that moment.
+//!   Those above are real, too, where a command has the world's time and chance: to answer each open(2)
+//!   only for them would cost twice a compiler's time for a small header;
 //! - the names in `/proc` and `/proc/net`, by the kernel's configuration;
 //! - numbers of inodes and devices: to show others is to answer every stat(2), also of files from below.
 //!   Of what stays in layers, archives of cpio hold them, unless made with `--reproducible`, and git's index;
@@ -51,9 +53,12 @@ mod directories;
 pub mod disk;
 pub mod files;
 mod listing;
+mod processes;
+mod texts;
 
 pub(super) use calls::Facts;
 pub(super) use directories::Directories;
+pub(super) use processes::Processes;
 
 /// `sysname` of uname(2).
 pub const SYSTEM: &str = "Linux";

@@ -13,7 +13,7 @@ use super::rights::Users;
 use super::{Answering, Handler as _, deny};
 use crate::sandbox::clock::{Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
-use crate::sandbox::facts::{Directories, Facts};
+use crate::sandbox::facts::{Directories, Facts, Processes};
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::random::Random;
 use crate::sandbox::request::Network;
@@ -50,6 +50,7 @@ pub(in crate::sandbox) fn filter_for(
     }
     if request.constants.is_some() {
         rules.extend(Files::rules());
+        rules.extend(Processes::rules());
         rules.extend(Random::rules());
         rules.extend(Clock::rules());
     }
@@ -70,6 +71,7 @@ pub(in crate::sandbox) struct Answers {
     facts: Facts,
     directories: Option<Directories>,
     files: Option<Files>,
+    processes: Option<Processes>,
     random: Option<Random>,
     clock: Option<Clock>,
 }
@@ -99,6 +101,7 @@ impl Answers {
             facts: Facts::new(request, users),
             directories: sorts(request).then(Directories::default),
             files: None,
+            processes: None,
             random: None,
             clock: None,
         }
@@ -110,6 +113,7 @@ impl Answers {
         constants: Option<(Clock, Random)>,
         times: Option<FileTimes>,
     ) {
+        self.processes = constants.is_some().then_some(Processes);
         (self.clock, self.random) = constants.unzip();
         match &mut self.owners {
             Owners::Real(_) => self.files = times.map(Files::new),
@@ -135,6 +139,7 @@ impl Answers {
         handlers.push(Answering::by(&mut self.facts));
         handlers.extend(self.directories.as_mut().map(Answering::by));
         handlers.extend(self.files.as_mut().map(Answering::by));
+        handlers.extend(self.processes.as_mut().map(Answering::by));
         handlers.extend(self.random.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));

@@ -69,6 +69,18 @@ static void file(const char *path) {
     printf("== %s\n%.*s", path, size < 0 ? 0 : (int)size, text);
 }
 
+/* What it says of processors. */
+static void status(const char *path) {
+    char line[4096];
+    FILE *from = fopen(path, "r");
+    printf("== %s\n", path);
+    while (from && fgets(line, sizeof line, from))
+        if (strstr(line, "_allowed"))
+            fputs(line, stdout);
+    if (from)
+        fclose(from);
+}
+
 static void disk(const char *path) {
     struct statfs at, open_at;
     int from = open(path, O_RDONLY | O_DIRECTORY);
@@ -161,7 +173,8 @@ int main(int count, char **arguments) {
         "/proc/interrupts", "/proc/softirqs", "/proc/filesystems", "/proc/modules", "/proc/cmdline",
         "/proc/devices", "/proc/misc", "/proc/cgroups", "/proc/crypto", "/proc/buddyinfo",
         "/proc/zoneinfo", "/proc/locks", "/proc/iomem", "/proc/pressure/cpu", "/proc/tty/drivers",
-        "/proc/fs/ext4", "/proc/self/cgroup", "/proc/self/limits", "/proc/self/oom_score_adj",
+        "/proc/fs/ext4", "/proc/self/cgroup", "/proc/1/cgroup", "/proc/self/mountinfo",
+        "/proc/self/mountstats", "/proc/mounts", "/proc/self/mounts", "/proc/self/limits", "/proc/self/oom_score_adj",
         "/proc/sys/kernel/ostype", "/proc/sys/kernel/osrelease", "/proc/sys/kernel/version",
         "/proc/sys/kernel/hostname", "/proc/sys/kernel/domainname", "/proc/sys/kernel/core_pattern",
         "/proc/sys/kernel/threads-max", "/proc/sys/kernel/random/boot_id",
@@ -173,6 +186,8 @@ int main(int count, char **arguments) {
         "/etc/resolv.conf"};
     for (size_t at = 0; at < sizeof files / sizeof *files; at++)
         file(files[at]);
+    status("/proc/self/status");
+    status("/proc/thread-self/status");
     fflush(stdout);
     addresses("began");
     children();
