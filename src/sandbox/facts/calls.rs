@@ -300,10 +300,13 @@ fn thread(caller: &Caller<'_>, named: u32) -> Result<u32, Errno> {
     found.ok_or(Errno::SRCH)
 }
 
-/// The names in a folder that are numbers.
+/// The names in a folder that are numbers, in order.
+#[expect(clippy::disallowed_methods, reason = "they are sorted")]
 fn numbers(folder: &str) -> impl Iterator<Item = u32> + use<> {
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    names.filter_map(|name| name.file_name().to_str()?.parse().ok())
+    let numbers = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
+    let numbers: std::collections::BTreeSet<u32> = numbers.collect();
+    numbers.into_iter()
 }
 
 #[cfg(test)]

@@ -85,19 +85,24 @@ impl Disk {
         let (blocks, files) = (self.blocks, self.files);
         let counts = [blocks.0, blocks.1, blocks.1, files.0, files.1];
         let ends = [NAME, BLOCK, self.flags];
-        let narrow = |number: &u64| ((*number & 0xffff_ffff) as u32).to_le_bytes().to_vec();
-        let wide = |number: &u64| number.to_le_bytes().to_vec();
-        let (small, large): (fn(&u64) -> Vec<u8>, fn(&u64) -> Vec<u8>) = match call {
-            Call::Statfs64 | Call::Fstatfs64 => (narrow, wide),
-            _ if is_of_32_bits => (narrow, narrow),
-            _ => (wide, wide),
+        // Bytes of what says how large something is, and of all else.
+        let (large, small) = match call {
+            Call::Statfs64 | Call::Fstatfs64 => (8, 4),
+            _ if is_of_32_bits => (4, 4),
+            _ => (8, 8),
         };
-        let mut bytes: Vec<u8> = [self.kind, BLOCK].iter().flat_map(small).collect();
-        bytes.extend(counts.iter().flat_map(large));
+        let mut bytes = Vec::new();
+        let mut add = |numbers: &[u64], length: usize| {
+            for number in numbers {
+                bytes.extend_from_slice(&number.to_le_bytes()[..length]);
+            }
+        };
+        add(&[self.kind, BLOCK], small);
+        add(&counts, large);
         // `f_fsid`: two numbers of 32 bits everywhere.
-        bytes.extend([0; 8]);
-        bytes.extend(ends.iter().flat_map(small));
-        bytes.extend([0; 4].iter().flat_map(small));
+        add(&[0, 0], 4);
+        add(&ends, small);
+        add(&[0; 4], small);
         bytes
     }
 }
