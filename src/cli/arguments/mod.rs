@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+pub mod diff;
 mod recipe;
 
 pub use recipe::{Commands, Dockerfile, Locking, Look, Network, Recipe};
@@ -96,6 +97,13 @@ pub enum Command {
     Images(Images),
     /// Show an image: config, layers, history
     Inspect(Inspect),
+    /// Say what differs between two images, layers, folders or files
+    ///
+    /// Of images: documents, layers, and every path of the file systems. Files that differ are
+    /// opened: text by line, ELF files by section, and what is in zips, tars, compressed files,
+    /// Debian packages and the like, as deep as it goes. Exit codes, as those of diff(1): 0
+    /// identical, 1 not, 2 trouble.
+    Diff(diff::Diff),
     /// Give an image another name
     Tag(Tag),
     /// Remove images, and the blobs that only they have

@@ -133,8 +133,7 @@ impl Clock {
     }
 
     fn execute(&mut self, caller: &Caller<'_>) -> Answer {
-        let process = || number(caller.status("Tgid")?);
-        match Followed::new(caller.pid(), process) {
+        match Followed::new(caller.pid(), || caller.process()) {
             Ok(followed) => {
                 self.followed = Some(followed);
                 Answer::Follow
@@ -177,7 +176,7 @@ impl Clock {
 
     /// The caller's clock.
     fn view(&mut self, caller: &Caller<'_>) -> Result<View, Errno> {
-        let process = number(caller.status("Tgid")?)?;
+        let process = caller.process()?;
         let own = self.patch.as_ref().filter(|_| !caller.is_of_32_bits());
         let own = own.and_then(|patch| Own::of(patch, caller.pid()));
         let Kept { read, begin, .. } = *self.kept(process);
@@ -431,8 +430,4 @@ fn load(caller: &Caller<'_>, at: u64) -> Result<i64, Errno> {
     let mut bytes = [0; 8];
     caller.read(at, &mut bytes)?;
     Ok(i64::from_le_bytes(bytes))
-}
-
-pub(super) fn number(text: String) -> Result<u32, Errno> {
-    text.parse().map_err(|_| Errno::SRCH)
 }

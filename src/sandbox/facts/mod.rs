@@ -34,8 +34,9 @@
 //! Still real, as it belongs to one process and nobody can say it in the kernel's stead at a price that
 //! would do:
 //! - the files of `/proc/PID`, but for those above: what they say is of that process at that moment.
-//!   Those above are real, too, where a command has the world's time and chance: to answer each open(2)
-//!   only for them would cost twice a compiler's time for a small header;
+//!   Those above are real, too, for who opens them to be closed by an exec, as Python and Go do, and where a
+//!   command has the world's time and chance: to answer each open(2) only for them would cost twice a
+//!   compiler's time for a small header;
 //! - the names in `/proc` and `/proc/net`, by the kernel's configuration;
 //! - numbers of inodes and devices: to show others is to answer every stat(2), also of files from below.
 //!   Of what stays in layers, archives of cpio hold them, unless made with `--reproducible`, and git's index;

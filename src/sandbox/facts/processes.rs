@@ -1,8 +1,9 @@
 //! Files of single processes in `/proc` that say something of the machine.
 //!
-//! In: calls of open(2), of a step whose calls of it are answered anyway. Out: files that say what
-//! [`Text`] has in the place of the kernel's, as they are at that moment. Whoever opens one by a path that
-//! doesn't begin with `/proc` finds the kernel's.
+//! In: calls of open(2) that are answered for a step's chance anyway. Out: files that say what [`Text`] has
+//! in the place of the kernel's, as they are at that moment. Whoever opens one by a path that doesn't
+//! begin with `/proc`, or to be closed by an exec, as the runtimes of some languages do, finds the
+//! kernel's.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -16,11 +17,15 @@ use super::texts::Text;
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{self, Answer, Caller, Handler};
-use crate::sandbox::sys_trace;
 
-/// Flags of open(2) without which it is for reading alone, and gives the file itself.
-const OTHERWISE: i32 =
-    libc::O_ACCMODE | libc::O_CREAT | libc::O_DIRECTORY | libc::O_PATH | libc::O_TMPFILE;
+/// Flags of open(2) without which it is answered anyway: for reading alone, and not as each program opens
+/// its libraries.
+const OTHERWISE: i32 = libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_DIRECTORY
+    | libc::O_PATH
+    | libc::O_TMPFILE
+    | libc::O_CLOEXEC;
 /// Bytes of the longest path that is looked for, its end included.
 const LONGEST: usize = 48;
 /// Most bytes that a text may have.
@@ -70,7 +75,7 @@ fn open(call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
         return Ok(Answer::Continue);
     }
     let mut path = [0; LONGEST];
-    let read = caller.read_some(caller.argument(at), &mut path)?;
+    let read = caller.glance(caller.argument(at), &mut path)?;
     let end = path[..read].iter().position(|byte| *byte == 0);
     let path = end.and_then(|end| std::str::from_utf8(&path[..end]).ok());
     let Some((whose, text)) = path.and_then(named) else {
@@ -83,7 +88,7 @@ fn open(call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
     let made = notify::text_file("proc", text.told(&real).as_bytes());
     Ok(Answer::Descriptor {
         file: made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::NOMEM))?,
-        close_on_exec: caller.int(flags) & libc::O_CLOEXEC != 0,
+        close_on_exec: false,
     })
 }
 
@@ -102,8 +107,8 @@ fn file(caller: &Caller<'_>, whose: Whose<'_>, name: &str) -> Result<Option<Owne
         Whose::Of(folder) => {
             return open(&proc, &format!("{folder}/{name}"), OFlags::RDONLY).map(Some);
         }
-        Whose::Own if !sys_trace::is_leader(caller.pid()) => caller.status("Tgid")?,
-        Whose::Own | Whose::Thread => caller.pid().to_string(),
+        Whose::Own => caller.process()?,
+        Whose::Thread => caller.pid(),
     };
     // By its number out here.
     let path = format!("/proc/{own}/{name}");

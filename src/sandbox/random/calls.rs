@@ -11,10 +11,10 @@ use super::names;
 use super::pool::Pool;
 use super::streams::Stream;
 use super::{Seed, Shared};
+use crate::sandbox::Error;
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{self, Answer, Caller, Handler};
-use crate::sandbox::{Error, sys_trace};
 
 /// Flags of getrandom(2): `GRND_NONBLOCK`, `GRND_RANDOM`, `GRND_INSECURE`; of the last two one only.
 const FLAGS: u32 = 7;
@@ -23,9 +23,15 @@ const EITHER: u32 = 6;
 const MOST: u64 = (32 << 20) - 1;
 /// Bytes that are written to a process at once.
 const PIECE: usize = 64 << 10;
-/// Flags of open(2) without which it is for reading alone, and gives the file itself.
-const OTHERWISE: i32 =
-    libc::O_ACCMODE | libc::O_CREAT | libc::O_DIRECTORY | libc::O_PATH | libc::O_TMPFILE;
+/// Flags of open(2) without which it is for reading alone, and gives the file itself. `O_CLOEXEC` is
+/// among them as each program's libraries are opened with it, some for each thing that begins: who
+/// opens a device so reads what stands there for all.
+const OTHERWISE: i32 = libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_DIRECTORY
+    | libc::O_PATH
+    | libc::O_TMPFILE
+    | libc::O_CLOEXEC;
 /// Bytes of the longest path that is looked for, its end included.
 const LONGEST: usize = UUID.len() + 1;
 const DEVICES: [&[u8]; 2] = [b"/dev/urandom", b"/dev/random"];
@@ -60,10 +66,7 @@ impl Random {
         caller: &Caller<'_>,
         then: impl FnOnce(&mut Stream) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let process = match sys_trace::is_leader(caller.pid()) {
-            true => caller.pid(),
-            false => caller.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?,
-        };
+        let process = caller.process()?;
         let mut streams = self.shared.streams();
         if let Some(stream) = streams.get(process) {
             return then(stream);
@@ -128,7 +131,7 @@ impl Random {
             return Ok(Answer::Continue);
         }
         let mut path = [0; LONGEST];
-        let read = caller.read_some(caller.argument(at), &mut path)?;
+        let read = caller.glance(caller.argument(at), &mut path)?;
         let path = &path[..read];
         let end = path.iter().position(|byte| *byte == 0);
         let path = end.map_or(path, |end| &path[..end]);
@@ -148,11 +151,10 @@ impl Random {
             true => uuid(place),
             false => self.pool.open(&self.seed, place),
         };
-        let close_on_exec = caller.int(flags) & libc::O_CLOEXEC != 0;
         match file {
             Ok(file) => Ok(Answer::Descriptor {
                 file,
-                close_on_exec,
+                close_on_exec: false,
             }),
             Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::NOMEM)),
         }

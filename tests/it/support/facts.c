@@ -72,7 +72,7 @@ static void file(const char *path) {
 /* What it says of processors. */
 static void status(const char *path) {
     char line[4096];
-    FILE *from = fopen(path, "r");
+    FILE *from = fopen(path, "r"); /* Not to be closed by an exec. */
     printf("== %s\n", path);
     while (from && fgets(line, sizeof line, from))
         if (strstr(line, "_allowed"))
