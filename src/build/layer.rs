@@ -53,6 +53,9 @@ impl Evaluation<'_> {
         packages: Option<&Solved>,
         outputs: &Outputs,
     ) -> Result<Layers, Cause> {
+        if let Operation::Run(command) = &step.operation {
+            self.runner.permit(command)?;
+        }
         let mut work = None;
         for &files in &step.inputs {
             let Output::Unread(selected) = outputs.get(files)? else {

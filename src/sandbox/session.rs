@@ -22,7 +22,8 @@ use super::protocol::{Clock, Ended, Hello, Operation, Overlay, Ready};
 use super::pump::{self, Output};
 use super::sockets::Relay;
 use super::{
-    ClockWay, Error, Found, Layers, NoOverlay, Outcome, Request, Security, Ways, agent, ways,
+    ClockWay, Error, Found, Guarantee, Layers, NoOverlay, Outcome, Request, Security, Ways, agent,
+    ways,
 };
 use crate::canon::EntryPath;
 
@@ -194,6 +195,11 @@ impl Session {
         let tried = tried.map_err(|_| Error::Ended)?.map_err(Error::from)?;
         *known = Some(tried);
         Ok(tried)
+    }
+
+    /// What commands don't find the same here as everywhere.
+    pub fn missing(&self) -> Vec<Guarantee> {
+        Guarantee::missing(self.ways)
     }
 
     /// How it does things on this machine, but for the layers and the clock.

@@ -264,6 +264,15 @@ pub(super) fn fix_addresses() -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel schedule this process as any other, however its parent is (sched_setscheduler(2)).
+pub(super) fn schedule_as_usual() -> io::Result<()> {
+    let usual = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the struct outlives the call, which reads it.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const usual) };
+    checked(result.into())?;
+    Ok(())
+}
+
 /// Brings up the loopback of this process's network namespace.
 pub(super) fn raise_loopback() -> io::Result<()> {
     let socket = rustix::net::socket_with(

@@ -21,6 +21,7 @@ mod determinism;
 mod dockerfiles;
 mod drafts;
 mod durability;
+mod facts;
 mod golden;
 mod hostile;
 mod interop_base;

@@ -125,6 +125,10 @@ pub struct Commands {
     /// Let RUN have more: `network.host`, `security.insecure`, `device[=NAME]`
     #[arg(long, value_name = "WHAT", value_parser = flags::allow)]
     pub allow: Vec<Allow>,
+    /// Run no RUN whose result may depend on more than the recipe: by what it asks for, or on this
+    /// machine
+    #[arg(long)]
+    pub require_hermetic: bool,
     /// Bytes of memory for each RUN
     #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
     pub memory: Option<u64>,

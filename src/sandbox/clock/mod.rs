@@ -9,9 +9,8 @@
 //! How the clock runs is in [`pace`] alone. The monotonic clocks are real.
 //!
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
-//! `/proc/uptime` and the boot time in `/proc/stat`, a processor's own
-//! counters together with the page behind the vDSO, and the kernel's own functions in a vDSO to who
-//! looks for them past its symbols.
+//! a processor's own counters together with the page behind the vDSO, and the kernel's own functions
+//! in a vDSO to who looks for them past its symbols.
 
 mod calls;
 mod exec;

@@ -2,11 +2,9 @@
 //!
 //! In: a step's calls. Out: answers, each from the stream of the process that asks.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{Access, AtFlags, MemfdFlags, Mode, OFlags};
+use rustix::fs::{Access, AtFlags};
 use rustix::io::Errno;
 
 use super::names;
@@ -16,7 +14,7 @@ use super::{Seed, Shared};
 use crate::sandbox::Error;
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
-use crate::sandbox::notify::{Answer, Caller, Handler};
+use crate::sandbox::notify::{self, Answer, Caller, Handler};
 
 /// Flags of getrandom(2): `GRND_NONBLOCK`, `GRND_RANDOM`, `GRND_INSECURE`; of the last two one only.
 const FLAGS: u32 = 7;
@@ -221,11 +219,7 @@ fn uuid(bytes: [u8; 16]) -> std::io::Result<OwnedFd> {
         part(48, 16),
         part(0, 48)
     );
-    let mut file = File::from(rustix::fs::memfd_create("uuid", MemfdFlags::CLOEXEC)?);
-    file.write_all(text.as_bytes())?;
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+    notify::text_file("uuid", text.as_bytes())
 }
 
 /// The command line of a process: its arguments, each with its end.

@@ -7,6 +7,7 @@ mod authority;
 mod constants;
 mod debris;
 mod devices;
+mod environment;
 mod error;
 mod fetching;
 mod kept;
@@ -407,19 +408,7 @@ impl<'a> Runner<'a> {
         let user = users::find(command.user.as_deref(), rootfs, &read)?;
         let mut env = command.env.clone();
         env.extend(mounted.iter().cloned());
-        // Who writes times down takes this one where it is given: file times are of today.
-        let epoch = self.epoch.seconds().to_string();
-        let defaults = [
-            ("PATH", PATH),
-            ("HOME", &user.home),
-            ("SOURCE_DATE_EPOCH", &epoch),
-        ];
-        let defaults = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        for (name, value) in defaults {
-            if env.iter().all(|(other, _)| *other != name) {
-                env.push((name, value));
-            }
-        }
+        let env = environment::of(env, &user.home, self.epoch);
         let rlimit = |limit: &command::Ulimit| Rlimit {
             name: limit.name.clone(),
             soft: limit.soft,
@@ -458,6 +447,3 @@ fn time_of(path: &Path) -> Result<(i64, u32), Error> {
     let made = made.map_err(crate::store::io_error("make", path))?;
     Ok((made.mtime(), made.mtime_nsec().try_into().unwrap_or(0)))
 }
-
-/// What commands get that have no `PATH`: Docker's.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
