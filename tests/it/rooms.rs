@@ -27,7 +27,7 @@ const TABLE: &str = "
     build: canon plan frontend layer sandbox image lock policy packages store registry proxy inputs step
     export: canon plan layer image store registry inputs
     verify: canon
-    ui: canon compare
+    ui: canon layer compare
     cli: canon plan layer sandbox image compare lock policy packages frontend store registry inputs step keep build export verify ui
 ";
 

@@ -393,7 +393,8 @@ impl Handler for Clock {
         let begin = |process| {
             let command = random::command_line(process)?;
             let mut streams = self.random.streams();
-            Ok(streams.begin(process, &command, random::is_there).take())
+            let own = streams.begin(process, &command, random::is_there);
+            Ok(own.bytes.take())
         };
         match followed.finish(self.patch.as_ref(), monotonic(), begin) {
             Ok(began) => {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::names;
 use super::pool::Pool;
-use super::streams::Stream;
+use super::streams::Own;
 use super::{Seed, Shared};
 use crate::sandbox::Error;
 use crate::sandbox::notify::call::Call;
@@ -60,16 +60,16 @@ impl Random {
         self.pool.finish()
     }
 
-    /// Has the caller's own stream.
-    fn with_stream<T>(
+    /// Has the caller's own streams.
+    fn with_own<T>(
         &self,
         caller: &Caller<'_>,
-        then: impl FnOnce(&mut Stream) -> Result<T, Errno>,
+        then: impl FnOnce(&mut Own) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
         let process = caller.process()?;
         let mut streams = self.shared.streams();
-        if let Some(stream) = streams.get(process) {
-            return then(stream);
+        if let Some(own) = streams.get(process) {
+            return then(own);
         }
         let command = command_line(process)?;
         caller.check()?;
@@ -82,12 +82,12 @@ impl Random {
             return Err(Errno::INVAL);
         }
         let length = caller.argument(1).min(MOST);
-        self.with_stream(caller, |stream| {
+        self.with_own(caller, |own| {
             let mut bytes = [0; PIECE];
             let mut done = 0;
             while done < length {
                 let piece = usize::try_from(length - done).map_or(PIECE, |left| left.min(PIECE));
-                stream.fill(&mut bytes[..piece]);
+                own.bytes.fill(&mut bytes[..piece]);
                 match caller.write(address.wrapping_add(done), &bytes[..piece]) {
                     Ok(()) => done += piece as u64,
                     Err(_) if done > 0 => break,
@@ -111,8 +111,8 @@ impl Random {
             return Ok(());
         };
         let mut letters = vec![0; places.len()];
-        self.with_stream(caller, |stream| {
-            stream.fill(&mut letters);
+        self.with_own(caller, |own| {
+            own.names.fill(&mut letters);
             Ok(())
         })?;
         for letter in &mut letters {
@@ -146,7 +146,7 @@ impl Random {
             Access::READ_OK,
             AtFlags::empty(),
         )?;
-        let place = self.with_stream(caller, |stream| Ok(stream.take()))?;
+        let place = self.with_own(caller, |own| Ok(own.bytes.take()))?;
         let file = match is_uuid {
             true => uuid(place),
             false => self.pool.open(&self.seed, place),

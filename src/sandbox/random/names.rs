@@ -9,8 +9,8 @@
 
 use std::ops::Range;
 
-/// What `mktemp` makes where its caller gives no template.
-const TEMPLATE: &[u8] = b"tmp.XXXXXXXXXX";
+/// What `mktemp` makes where its caller gives no template: that of coreutils, and of busybox.
+const TEMPLATES: [&[u8]; 2] = [b"tmp.XXXXXXXXXX", b"tmp.XXXXXX"];
 /// The fewest places of a template that it takes.
 const FEWEST: usize = 3;
 /// What the compilers' files begin with (libiberty, `make_temp_file`), and how many characters follow.
@@ -42,7 +42,9 @@ pub fn made_up(path: &[u8], arguments: &[u8]) -> Option<Range<usize>> {
     let found = match program {
         b"mktemp" => {
             let is_template = |it: &&[u8]| !it.starts_with(b"-") && places(it).is_some();
-            let template = arguments.rfind(is_template).unwrap_or(TEMPLATE);
+            let has_length = |it: &&&[u8]| it.len() == name.len();
+            let default = || TEMPLATES.iter().find(has_length).copied();
+            let template = arguments.rfind(is_template).or_else(default)?;
             let template = template.rsplit(|byte| *byte == b'/').next()?;
             let places = places(template)?;
             // A suffix may come by an option.
@@ -112,6 +114,7 @@ mod tests {
                 "/usr/bin/mktemp -d",
                 "/tmp/tmp.[abcDEF0123]",
             ),
+            ("/tmp/tmp.abcDEF", "mktemp", "/tmp/tmp.[abcDEF]"),
             ("out-a1b", "mktemp -q out-XXX", "out-[a1b]"),
             (
                 "/a/b/out-a1bc.txt",

@@ -72,75 +72,86 @@ impl Stream {
     }
 }
 
-/// Which stream is whose.
+/// What one process reads.
 #[derive(Debug)]
-struct Names {
+pub struct Own {
+    /// Chance that it asks for.
+    pub bytes: Stream,
+    /// Names that it is given: how much it asked for before may depend on the machine's clock (glibc's
+    /// mkstemp(3) throws away what it takes to be unfair).
+    pub names: Stream,
+}
+
+/// Which streams are whose.
+#[derive(Debug)]
+struct Commands {
     seed: Seed,
     /// By a part of the command line's digest: how many processes ran it so far.
-    commands: BTreeMap<u64, u64>,
+    by_line: BTreeMap<u64, u64>,
     /// How many ran command lines that aren't told apart any more.
     beyond: u64,
 }
 
-impl Names {
-    /// The stream of the next process with that command line.
-    fn next(&mut self, command: &[u8]) -> Stream {
+impl Commands {
+    /// For the next process with that command line.
+    fn next(&mut self, command: &[u8]) -> Own {
         let digest: [u8; 32] = Sha256::digest(command).into();
         let name = u64::from_le_bytes(std::array::from_fn(|at| digest[at]));
-        let is_told = self.commands.len() < COMMANDS || self.commands.contains_key(&name);
-        let (what, count): (&[u8], _) = match is_told {
-            true => (b"process", self.commands.entry(name).or_default()),
-            false => (b"process beyond", &mut self.beyond),
+        let is_told = self.by_line.len() < COMMANDS || self.by_line.contains_key(&name);
+        let (of, count): ([&[u8]; 2], _) = match is_told {
+            true => ([b"bytes", b"names"], self.by_line.entry(name).or_default()),
+            false => ([b"bytes beyond", b"names beyond"], &mut self.beyond),
         };
         let number = *count;
         *count += 1;
-        Stream::of(&self.seed, what, command, number)
+        let [bytes, names] = of.map(|what| Stream::of(&self.seed, what, command, number));
+        Own { bytes, names }
     }
 }
 
 /// The streams of one step's processes.
 #[derive(Debug)]
 pub struct Streams {
-    names: Names,
-    by_process: BTreeMap<u32, Stream>,
+    commands: Commands,
+    by_process: BTreeMap<u32, Own>,
 }
 
 impl Streams {
     /// None is read yet.
     pub fn new(seed: Seed) -> Streams {
         Streams {
-            names: Names {
+            commands: Commands {
                 seed,
-                commands: BTreeMap::new(),
+                by_line: BTreeMap::new(),
                 beyond: 0,
             },
             by_process: BTreeMap::new(),
         }
     }
 
-    /// A stream for a process that begins with such a command line; `is_there` says which processes
+    /// Streams for a process that begins with such a command line; `is_there` says which processes
     /// haven't ended.
     pub fn begin(
         &mut self,
         process: u32,
         command: &[u8],
         is_there: impl Fn(u32) -> bool,
-    ) -> &mut Stream {
+    ) -> &mut Own {
         if self.by_process.len() >= PROCESSES {
             self.by_process.retain(|process, _| is_there(*process));
         }
-        let stream = self.names.next(command);
+        let own = self.commands.next(command);
         match self.by_process.entry(process) {
-            Entry::Vacant(entry) => entry.insert(stream),
+            Entry::Vacant(entry) => entry.insert(own),
             Entry::Occupied(mut entry) => {
-                entry.insert(stream);
+                entry.insert(own);
                 entry.into_mut()
             }
         }
     }
 
-    /// The stream of a process, if it has one: else it was forked, and has executed nothing.
-    pub fn get(&mut self, process: u32) -> Option<&mut Stream> {
+    /// The streams of a process, if it has some: else it was forked, and has executed nothing.
+    pub fn get(&mut self, process: u32) -> Option<&mut Own> {
         self.by_process.get_mut(&process)
     }
 }
@@ -150,7 +161,8 @@ mod tests {
     use super::*;
 
     fn first(streams: &mut Streams, process: u32, command: &str) -> [u8; 8] {
-        streams.begin(process, command.as_bytes(), |_| true).take()
+        let own = streams.begin(process, command.as_bytes(), |_| true);
+        own.bytes.take()
     }
 
     #[test]
@@ -189,8 +201,10 @@ mod tests {
     #[test]
     fn a_process_goes_on_in_its_stream_until_it_begins_anew() {
         let mut streams = Streams::new(Seed::default());
-        let begun: [u8; 4] = streams.begin(1, b"a", |_| true).take();
-        assert_ne!(streams.get(1).unwrap().take(), begun);
+        let begun: [u8; 4] = streams.begin(1, b"a", |_| true).bytes.take();
+        let own = streams.get(1).unwrap();
+        assert_ne!(own.bytes.take(), begun);
+        assert_ne!(own.names.take(), begun);
         assert!(streams.get(2).is_none());
         for process in 2..2 + PROCESSES as u32 {
             streams.begin(process, b"b", |process| process == 1);

@@ -71,6 +71,7 @@ fn names_salts_hashes_and_passwords_are_the_same_in_every_run() {
     };
     let scripts = [
         "mktemp; mktemp; mktemp -d",
+        "for n in $(seq 100); do mktemp; done",
         "tr -dc a-z0-9 < /dev/urandom | head -c 24; tr -dc a-z0-9 < /dev/urandom | head -c 24",
         "head -c 100000 /dev/urandom | sha256sum; dd if=/dev/random bs=1M count=8 status=none | sha256sum",
         "openssl rand -hex 16; openssl rand -hex 16; openssl passwd -6 word",
