@@ -19,6 +19,7 @@ use crate::inputs::stage::StackContent;
 use crate::inputs::{Files, Layer, Selected, Stack};
 use crate::layer::{self, Entry, Kind, Rootfs};
 use crate::lock::Record;
+use crate::normal::{self, Done};
 use crate::plan::command::Network;
 use crate::plan::step::Ownership;
 use crate::plan::{Command, Operation, Step, fetching_key};
@@ -88,6 +89,7 @@ impl Evaluation<'_> {
         events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
         // What its result is filed under.
         let mut filed = Some(key);
+        let mut normalised = Vec::new();
         let change = match &step.operation {
             Operation::Run(command) => {
                 self.ran(step, &key, None);
@@ -107,6 +109,7 @@ impl Evaluation<'_> {
                     let key = self.put_record(step, record, outputs)?;
                     filed = Some(key).filter(|_| is_as_recorded);
                 }
+                normalised = ran.normalised;
                 ran.change
             }
             Operation::Packages(question) => {
@@ -121,6 +124,10 @@ impl Evaluation<'_> {
         };
         if let Some(key) = filed {
             self.record(&key, layer.as_ref())?;
+            self.record_normalised(&key, &normalised)?;
+        }
+        if filed != Some(key) {
+            self.record_normalised(&key, &normalised)?;
         }
         work.finish(Outcome::Done);
         Ok(below.with(layer))
@@ -282,7 +289,14 @@ impl Evaluation<'_> {
         let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let epoch = self.settings.epoch;
-        Ok(fetching_key(step, &inputs, epoch, fetched.as_ref())?)
+        let without: Vec<_> = self.settings.commands.without.names().collect();
+        Ok(fetching_key(
+            step,
+            &inputs,
+            epoch,
+            fetched.as_ref(),
+            &without,
+        )?)
     }
 
     /// A step's key, and its result, or why it has to run.
@@ -311,6 +325,15 @@ impl Evaluation<'_> {
             .settings
             .store
             .put_record(RecordKind::Step, &key.0, "", &record)?)
+    }
+
+    /// Remembers what was done to what a command left, for `cairn explain`.
+    fn record_normalised(&self, key: &StepKey, done: &[Done]) -> Result<(), Cause> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        let store = &self.settings.store;
+        Ok(store.put_record(RecordKind::Step, &key.0, normal::RECORD, &done)?)
     }
 
     /// What names the step from build to build, while its inputs change.

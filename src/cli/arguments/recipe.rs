@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::canon::Platform;
 use crate::cli::flags::{self, Allow, Annotation, Call, Format, Resources, Secret, Ssh};
+use crate::normal::Without;
 use crate::plan::command::Ulimit;
 
 /// What chooses a recipe and how it is read.
@@ -104,7 +105,7 @@ pub enum Network {
     Host,
 }
 
-/// What the commands of a Dockerfile are run with, which is in no step's key.
+/// What the commands of a recipe are run with. But for `no_normalise` it is in no step's key.
 #[derive(Debug, Args)]
 pub struct Commands {
     /// A secret for `RUN --mount=type=secret`, and for servers: `id=ID,src=FILE` or `id=ID,env=NAME`
@@ -116,6 +117,10 @@ pub struct Commands {
     /// Let RUN have more: `network.host`, `security.insecure`, `device[=NAME]`
     #[arg(long, value_name = "WHAT", value_parser = flags::allow)]
     pub allow: Vec<Allow>,
+    /// Leave what RUN leaves as it is where this normaliser would change it; `all` is every one. They
+    /// are listed by `cairn explain --normalisers`
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = flags::normaliser)]
+    pub no_normalise: Vec<Without>,
     /// Bytes of memory for each RUN
     #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
     pub memory: Option<u64>,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::{Authority, Devices};
 use crate::inputs::Access;
+use crate::normal::Without;
 use crate::policy::Policy;
 use crate::sandbox::{Limits, SessionSettings};
 
-/// What the caller gives commands and lets them have. None of it is in a key.
+/// What the caller gives commands and lets them have. None of it is in a key but `without`.
 #[derive(Debug, Clone)]
 pub struct CommandSettings {
     /// How the sandbox is made.
@@ -36,6 +37,8 @@ pub struct CommandSettings {
     pub allow_insecure: bool,
     /// Whether a command may have devices of the host: `--allow device`.
     pub allow_devices: Devices,
+    /// Which normalisers don't look at what commands leave: `--no-normalise`.
+    pub without: Without,
 }
 
 impl CommandSettings {
@@ -63,6 +66,7 @@ impl Default for CommandSettings {
             allow_host_network: false,
             allow_insecure: false,
             allow_devices: Devices::default(),
+            without: Without::default(),
         }
     }
 }
