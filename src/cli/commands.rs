@@ -67,6 +67,7 @@ pub fn settings(
             true => Devices::All,
             false => Devices::Named(named.collect()),
         },
+        allow_keys: commands.allow_keys,
         without: commands.no_normalise.iter().cloned().collect(),
         ..CommandSettings::default()
     })

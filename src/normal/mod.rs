@@ -12,6 +12,8 @@
 //! are replaced ([`Times::leaked`]).
 
 mod glance;
+pub mod keys;
+pub mod keystore;
 mod machine_id;
 mod pyc;
 mod shadow;

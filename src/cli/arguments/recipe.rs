@@ -121,6 +121,9 @@ pub struct Commands {
     /// are listed by `cairn explain --normalisers`
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = flags::normaliser)]
     pub no_normalise: Vec<Without>,
+    /// Let RUN leave private keys that it made, which are then in every copy of the image
+    #[arg(long)]
+    pub allow_keys: bool,
     /// Bytes of memory for each RUN
     #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
     pub memory: Option<u64>,

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use super::Ran;
 use super::authority::{self, Cleaned, Placed, Searcher};
 use super::error::{Error, LARGEST_CHANGE};
+use super::keys::{self, Had};
 use super::normalise::normalise;
 use crate::canon::Digest;
 use crate::canon::digest::Hashed;
@@ -81,6 +82,8 @@ pub(super) struct Looked {
     has_authority: bool,
     /// What looks at it.
     pub(super) normaliser: Option<&'static Normaliser>,
+    /// Whether it may be a private key that the command made.
+    may_be_key: bool,
 }
 
 /// What the caller knows of a command, and says of what it left.
@@ -89,6 +92,7 @@ pub(super) struct Judging<'a> {
     pub(super) placed: Option<&'a Placed>,
     pub(super) without: &'a Without,
     pub(super) below: &'a Below<'a>,
+    pub(super) had: &'a Had<'a>,
 }
 
 /// Two sinks as one.
@@ -131,6 +135,7 @@ pub(super) fn difference(
         placed,
         without,
         below,
+        had,
     } = *judging;
     if let Some(placed) = placed {
         placed.add_directories(rootfs, &mut left.found, circumstances.began);
@@ -156,6 +161,7 @@ pub(super) fn difference(
             digest: file.finish().0,
             has_authority: searcher.has_found(),
             normaliser: looks.flatten(),
+            may_be_key: is_made && glance.may_hold_key(),
         };
         Ok((number, looked))
     };
@@ -173,6 +179,9 @@ pub(super) fn difference(
         looked.retain(|&number, _| left.found[number].kind != FoundKind::Whiteout);
     }
     let normalised = normalise(rootfs, &mut left, &mut looked, &times, below)?;
+    let suspected = looked.iter().filter(|(_, looked)| looked.may_be_key);
+    let suspected = suspected.map(|(number, looked)| (*number, looked.digest));
+    let keys = keys::find(&left, &suspected.collect::<Vec<_>>(), had)?;
     let left = Arc::new(left);
     let held: Arc<dyn Holder> = left.clone();
     let content = |number: usize| {
@@ -189,6 +198,7 @@ pub(super) fn difference(
         change: difference.change,
         sockets: difference.sockets,
         normalised,
+        keys,
         fetched: None,
     })
 }

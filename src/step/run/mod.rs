@@ -8,6 +8,7 @@ mod devices;
 mod error;
 mod fetching;
 mod kept;
+mod keys;
 mod left;
 mod log;
 mod mask;
@@ -40,12 +41,14 @@ use crate::inputs::{Files, Stack};
 use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
 use crate::normal::Done;
+use crate::normal::keys::Key;
 use crate::plan::{Command, command};
 use crate::proxy::{Finished, Proxy};
 use crate::sandbox::{
     Exit, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
 };
 use crate::store::Store;
+use keys::Had;
 use left::{Judging, Left, difference};
 use log::Log;
 use sources::absolute;
@@ -94,6 +97,8 @@ pub struct Ran {
     pub sockets: Vec<EntryPath>,
     /// What the normalisers did to what it left, in the order of paths.
     pub normalised: Vec<Done>,
+    /// Private keys that it made; none unless these are allowed.
+    pub keys: Vec<Key>,
     /// What it fetched, if that was to be recorded.
     pub fetched: Option<Finished>,
 }
@@ -328,12 +333,21 @@ impl<'a> Runner<'a> {
             placed: placed.as_ref(),
             without: &self.settings.without,
             below: &below,
+            had: &Had {
+                rootfs: &rootfs,
+                inputs,
+                fetching,
+                fetched: fetched.as_ref(),
+                store: self.store,
+                expansion: self.expansion,
+            },
         };
         let ran = difference(&rootfs, left, &judging)?;
         for done in &ran.normalised {
             let (path, name, action) = (&done.path, &done.normaliser, done.action);
             self.events.debug(format!("`{path}` {action} by `{name}`"));
         }
+        self.settings.judge_keys(&ran.keys)?;
         Ok(Ran { fetched, ..ran })
     }
 

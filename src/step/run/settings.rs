@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Authority, Devices};
+use super::{Authority, Devices, Error};
 use crate::inputs::Access;
 use crate::normal::Without;
+use crate::normal::keys::Key;
 use crate::policy::Policy;
 use crate::sandbox::{Limits, SessionSettings};
 
@@ -39,9 +40,19 @@ pub struct CommandSettings {
     pub allow_devices: Devices,
     /// Which normalisers don't look at what commands leave: `--no-normalise`.
     pub without: Without,
+    /// Whether commands may leave private keys that they made: `--allow-keys`.
+    pub allow_keys: bool,
 }
 
 impl CommandSettings {
+    /// Refuses keys that commands made, unless they are allowed.
+    pub fn judge_keys(&self, keys: &[Key]) -> Result<(), Error> {
+        match keys.is_empty() || self.allow_keys {
+            true => Ok(()),
+            false => Err(Error::Keys(keys.to_vec())),
+        }
+    }
+
     /// The part of it that servers are shown.
     pub fn access(&self) -> Access<'_> {
         Access {
@@ -67,6 +78,7 @@ impl Default for CommandSettings {
             allow_insecure: false,
             allow_devices: Devices::default(),
             without: Without::default(),
+            allow_keys: false,
         }
     }
 }
