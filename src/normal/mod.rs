@@ -11,14 +11,22 @@
 //! times that it writes are that clock's, and stay. Only those of the moment in which it really ran
 //! are replaced ([`Times::leaked`]).
 
+mod ar;
+mod calendar;
+mod fields;
 mod glance;
+mod gzip;
 pub mod keys;
 pub mod keystore;
+mod keystore_times;
 mod machine_id;
+mod png;
 mod pyc;
 mod shadow;
 mod table;
+mod tar;
 mod times;
+mod zip;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -57,7 +65,6 @@ enum Looks {
     /// Those with such a path from the root, by Docker's patterns.
     At(&'static [&'static str]),
     /// Those that begin so, of whatever name.
-    #[expect(dead_code, reason = "the next normalisers look at contents")]
     Within(fn(&[u8]) -> bool),
 }
 

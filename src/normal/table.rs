@@ -2,7 +2,10 @@
 //!
 //! In: nothing. Out: [`TABLE`].
 
-use super::{Does, Looks, Normaliser, machine_id, pyc, shadow};
+use super::{
+    Does, Looks, Normaliser, ar, fields, gzip, keystore_times, machine_id, png, pyc, shadow, tar,
+    zip,
+};
 
 /// All normalisers, sorted by name.
 pub const TABLE: &[Normaliser] = &[
@@ -14,6 +17,12 @@ pub const TABLE: &[Normaliser] = &[
             "var/cache/apt/srcpkgcache.bin",
         ]),
         does: Does::Remove,
+    },
+    Normaliser {
+        name: "ar",
+        about: "times in libraries and other archives of ar(1): the moment in which it was made becomes the epoch",
+        looks: Looks::Within(ar::begins),
+        does: Does::Rewrite(ar::dated),
     },
     Normaliser {
         name: "backups",
@@ -36,6 +45,18 @@ pub const TABLE: &[Normaliser] = &[
             "**/gems/*/ext/**/mkmf.log",
         ]),
         does: Does::Remove,
+    },
+    Normaliser {
+        name: "gzip",
+        about: "the time in a gzip's header: the moment in which it was made becomes the epoch",
+        looks: Looks::Within(gzip::begins),
+        does: Does::Rewrite(gzip::dated),
+    },
+    Normaliser {
+        name: "java-keystore",
+        about: "when certificates came into a keystore of Java's kind (`cacerts`): the moment in which it was made becomes the epoch",
+        looks: Looks::Within(keystore_times::begins),
+        does: Does::Rewrite(keystore_times::dated),
     },
     Normaliser {
         name: "ldconfig",
@@ -79,10 +100,31 @@ pub const TABLE: &[Normaliser] = &[
         does: Does::Remove,
     },
     Normaliser {
+        name: "npm-index",
+        about: "when npm fetched what is in its cache: the moment in which it was made becomes the epoch",
+        looks: Looks::At(&["**/_cacache/index-v5/*/*/*"]),
+        does: Does::Rewrite(fields::npm),
+    },
+    Normaliser {
         name: "npm-logs",
         about: "what npm did when, in files that are named for the time",
         looks: Looks::At(&["**/.npm/_logs/*"]),
         does: Does::Remove,
+    },
+    Normaliser {
+        name: "png",
+        about: "the time of an image's last change: the moment in which it was made becomes the epoch",
+        looks: Looks::Within(png::begins),
+        does: Does::Rewrite(png::dated),
+    },
+    Normaliser {
+        name: "pnpm",
+        about: "when pnpm last looked after its folders: the moment in which it was made becomes the epoch",
+        looks: Looks::At(&[
+            "**/node_modules/.modules.yaml",
+            "**/node_modules/.pnpm-workspace-state*.json",
+        ]),
+        does: Does::Rewrite(fields::pnpm),
     },
     Normaliser {
         name: "pyc",
@@ -109,9 +151,21 @@ pub const TABLE: &[Normaliser] = &[
         does: Does::Remove,
     },
     Normaliser {
+        name: "tar",
+        about: "times in a tar that isn't compressed: the moment in which it was made becomes the epoch",
+        looks: Looks::Within(tar::begins),
+        does: Does::Rewrite(tar::dated),
+    },
+    Normaliser {
         name: "wget-hsts",
         about: "when wget last saw which server and for how long to use TLS with it (wget(1), `--hsts-file`)",
         looks: Looks::At(&["**/.wget-hsts"]),
         does: Does::Remove,
+    },
+    Normaliser {
+        name: "zip",
+        about: "times in zips and jars, but for signed ones: the moment in which it was made becomes the epoch",
+        looks: Looks::Within(zip::begins),
+        does: Does::Rewrite(zip::dated),
     },
 ];

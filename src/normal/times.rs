@@ -32,6 +32,7 @@ impl Times {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::normal::File;
 
     /// A command that ran in 2026, on a clock of 2001.
     pub(in crate::normal) fn times() -> Times {
@@ -40,6 +41,20 @@ pub(super) mod tests {
             ran: 1_790_000_000..=1_790_000_010,
             own: Some(1_000_000_000..=1_000_000_010),
         }
+    }
+
+    /// What `rewrite` makes of a file that holds `content`; none where it stays.
+    pub(in crate::normal) fn judged(
+        rewrite: fn(&File<'_>) -> Option<Vec<u8>>,
+        content: &[u8],
+    ) -> Option<Vec<u8>> {
+        let times = times();
+        let file = File {
+            content,
+            below: None,
+            times: &times,
+        };
+        rewrite(&file).filter(|bytes| bytes != content)
     }
 
     #[test]
