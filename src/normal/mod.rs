@@ -23,6 +23,7 @@ mod machine_id;
 mod png;
 mod pyc;
 mod shadow;
+mod sqlite;
 mod table;
 mod tar;
 mod times;
@@ -178,7 +179,8 @@ impl Normaliser {
 pub fn find(path: &EntryPath, head: &[u8], without: &Without) -> Option<&'static Normaliser> {
     static PATTERNS: LazyLock<(Rules, Vec<&Normaliser>)> = LazyLock::new(patterns);
     let (rules, owners) = &*PATTERNS;
-    let rule = rules.explain(rules.verdict_alone(path));
+    // What is below a path of that name is something else.
+    let rule = rules.explain(rules.verdict(path, Default::default()));
     let by_path = rule.and_then(|rule| owners.get(rule.line - 1).copied());
     let within = || {
         TABLE.iter().find(|normaliser| match normaliser.looks {
@@ -277,6 +279,31 @@ mod tests {
             ("var/log/apt/term.log", Some("logs")),
             ("var/log/apt", None),
             ("var/log/mine.log", None),
+            ("var/log/dpkg.log/mine", None),
+            ("var/log/dnf.librepo.log", Some("logs")),
+            ("var/cache/man/de/index.db", Some("man-db")),
+            ("root/.npm/_cacache/index-v5/a3/0f/abc", Some("npm-index")),
+            (
+                "root/.npm/_logs/2026-01-01T00_00_00_000Z-debug-0.log",
+                Some("npm-logs"),
+            ),
+            (
+                "app/node_modules/.pnpm-workspace-state-v1.json",
+                Some("pnpm"),
+            ),
+            ("usr/lib/python3/__pycache__/a.cpython-311.pyc", Some("pyc")),
+            (".wget-hsts", Some("wget-hsts")),
+            ("root/.wget-hsts", Some("wget-hsts")),
+            ("usr/local/cargo/.global-cache", Some("cargo")),
+            (
+                "var/lib/gems/3.1.0/extensions/x86_64-linux/3.1.0/a-1/gem_make.out",
+                Some("gem-logs"),
+            ),
+            (
+                "var/lib/gems/3.1.0/gems/a-1/ext/a/mkmf.log",
+                Some("gem-logs"),
+            ),
+            ("app/mkmf.log", None),
             ("var/lib/dpkg/status-old", Some("backups")),
             ("var/lib/dpkg/status", None),
             ("var/lib/dpkg/info/a-old", None),

@@ -3,8 +3,8 @@
 //! In: nothing. Out: [`TABLE`].
 
 use super::{
-    Does, Looks, Normaliser, ar, fields, gzip, keystore_times, machine_id, png, pyc, shadow, tar,
-    zip,
+    Does, Looks, Normaliser, ar, fields, gzip, keystore_times, machine_id, png, pyc, shadow,
+    sqlite, tar, zip,
 };
 
 /// All normalisers, sorted by name.
@@ -143,6 +143,12 @@ pub const TABLE: &[Normaliser] = &[
         about: "the day on which a password was changed becomes the epoch's, in lines that are new and where no password grows old (shadow(5))",
         looks: Looks::At(&["etc/shadow", "etc/shadow-"]),
         does: Does::Rewrite(shadow::dated),
+    },
+    Normaliser {
+        name: "sqlite-index",
+        about: "the index of a WAL that a database of SQLite's left, which who opens it makes anew",
+        looks: Looks::At(&["**/*-shm"]),
+        does: Does::Rewrite(sqlite::emptied),
     },
     Normaliser {
         name: "systemd-catalog",

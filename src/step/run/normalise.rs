@@ -11,7 +11,7 @@ use super::left::{Below, Left, Looked};
 use crate::canon::{Digest, EntryPath};
 use crate::layer::{Kind, Rootfs};
 use crate::normal::{Action, Done, File, LARGEST, Times, Verdict};
-use crate::sandbox::FoundKind;
+use crate::sandbox::{Found, FoundKind};
 use crate::step;
 
 /// Has what the command left as the normalisers say, in `left` and in `looked`, which has what is
@@ -106,7 +106,10 @@ pub(super) fn content(left: &Left, number: usize) -> Result<Option<Vec<u8>>, Err
 
 /// The numbers of all names of a file.
 fn names(left: &Left, number: usize) -> BTreeSet<usize> {
-    let inode = left.found[number].inode;
+    let Found { inode, links, .. } = left.found[number];
+    if links == 1 {
+        return BTreeSet::from([number]);
+    }
     let found = left.found.iter().enumerate();
     let names = found
         .filter(|(_, found)| found.inode == inode && matches!(found.kind, FoundKind::File { .. }));
