@@ -4,7 +4,7 @@
 //! directory at its end, and in the extra fields of Info-ZIP and NTFS (PKWARE's APPNOTE.TXT, 4.3 to
 //! 4.6; Info-ZIP's `proginfo/extrafld.txt`). What is in its members isn't looked at.
 //!
-//! Signed jars stay as they are, as do zips that are encrypted (what checks a password may be made of
+//! Signed jars, apps and packages stay as they are, as do zips that are encrypted (what checks a password may be made of
 //! the time), of several parts, or so large that their numbers need more than 32 bits.
 
 use std::ops::Range;
@@ -21,6 +21,9 @@ const LOCAL: usize = 30;
 const CENTRAL: usize = 46;
 /// The same of the end.
 const LAST: usize = 22;
+/// What stands before the directory of an app of Android's that is signed as a whole (APK Signature
+/// Scheme v2).
+const ANDROID: &[u8] = b"APK Sig Block 42";
 /// Longest comment at the end.
 const COMMENT: usize = 0xffff;
 
@@ -42,6 +45,9 @@ pub(super) fn dated(file: &File<'_>) -> Option<Vec<u8>> {
     let (count, directory) = (zip.short(end + 10)?, zip.place(end + 16)?);
     let is_one_part = zip.short(end + 4)? == 0 && zip.short(end + 8)? == count;
     if !is_one_part || directory.checked_add(zip.place(end + 12)?)? != end {
+        return None;
+    }
+    if zip.bytes.get(..directory)?.ends_with(ANDROID) {
         return None;
     }
     let mut at = directory;
@@ -210,8 +216,12 @@ fn dos(seconds: i64) -> Option<[u8; 4]> {
     Some([a, b, c, d])
 }
 
-/// Whether a member is the signature of a jar (JAR File Specification, "Signature Validation").
+/// Whether a member is the signature of a jar (JAR File Specification, "Signature Validation") or of a
+/// package of NuGet's ("Package Signatures Technical Specification").
 fn is_signature(name: &[u8]) -> bool {
+    if name == b".signature.p7s" {
+        return true;
+    }
     let name = name.to_ascii_uppercase();
     let ends = [&b".SF"[..], b".RSA", b".DSA", b".EC"];
     name.starts_with(b"META-INF/") && ends.iter().any(|end| name.ends_with(end))
@@ -289,7 +299,18 @@ mod tests {
             assert_eq!(judged(dated, &zip(name, 0, NOW)), None, "{name}");
         }
         assert!(judged(dated, &zip("META-INF/MANIFEST.MF", 0, NOW)).is_some());
+        assert_eq!(judged(dated, &zip(".signature.p7s", 0, NOW)), None);
         assert_eq!(judged(dated, &zip("a", 1, NOW)), None);
+        let mut app = zip("a", 0, NOW);
+        let directory = memchr::memmem::find(&app, IN_DIRECTORY).unwrap();
+        app.splice(directory..directory, ANDROID.iter().copied());
+        let place = app.len() - 6;
+        let moved = u32::try_from(directory + ANDROID.len()).unwrap();
+        app[place..place + 4].copy_from_slice(&moved.to_le_bytes());
+        assert_eq!(judged(dated, &app), None);
+        // It is that alone which keeps it.
+        app[directory] = b'B';
+        assert!(judged(dated, &app).is_some());
     }
 
     #[test]
