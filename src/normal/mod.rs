@@ -331,4 +331,33 @@ mod tests {
         assert_eq!(without(&["all"]).names().count(), TABLE.len());
         assert!(Without::named("log").is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_a_normaliser_or_the_search_for_keys_panic(
+            begin in 0..8_usize,
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..700),
+        ) {
+            let begins: [&[u8]; 8] = [
+                b"PK\x03\x04",
+                b"!<arch>\n",
+                b"\x1f\x8b\x08",
+                b"\x89PNG\r\n\x1a\n",
+                b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01",
+                b"\x30\x82\x01\x00\x02\x01\x03",
+                b"-----BEGIN PRIVATE KEY-----\n",
+                b"",
+            ];
+            let content = [begins[begin], &bytes].concat();
+            let times = super::times::tests::times();
+            let file = File { content: &content, below: None, times: &times };
+            for normaliser in TABLE {
+                if let (true, Verdict::Rewrite(bytes)) = (normaliser.reads(), normaliser.judge(&file)) {
+                    assert!(bytes != content);
+                }
+            }
+            keys::find(&content);
+            keys::may_begin(&content);
+        }
+    }
 }
