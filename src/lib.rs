@@ -7,6 +7,9 @@
 // The values that every room shares: digests, canonical JSON, paths, platforms, the epoch.
 pub mod canon;
 
+// What of a command's files tells when and where it ran.
+pub mod normal;
+
 // The build graph as pure data: steps, edges, keys, and how they are printed.
 pub mod plan;
 

@@ -19,6 +19,8 @@ use crate::inputs::stage::StackContent;
 use crate::inputs::{Files, Layer, Selected, Stack};
 use crate::layer::{self, Entry, Kind, Rootfs};
 use crate::lock::Record;
+use crate::normal::keys::Key;
+use crate::normal::{self, Done};
 use crate::plan::command::Network;
 use crate::plan::step::Ownership;
 use crate::plan::{Command, Operation, Step, fetching_key};
@@ -35,6 +37,9 @@ use crate::store::RecordKind;
 struct StepRecord {
     /// None where nothing changed.
     tree: Option<TreeDigest>,
+    /// Private keys that its command made: a build that doesn't allow these can't have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<Key>,
 }
 
 /// A step's result, none where it changed nothing; or why it has to run.
@@ -91,6 +96,7 @@ impl Evaluation<'_> {
         events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
         // What its result is filed under.
         let mut filed = Some(key);
+        let (mut normalised, mut keys) = (Vec::new(), Vec::new());
         let change = match &step.operation {
             Operation::Run(command) => {
                 self.ran(step, &key, None);
@@ -110,20 +116,29 @@ impl Evaluation<'_> {
                     let key = self.put_record(step, record, outputs)?;
                     filed = Some(key).filter(|_| is_as_recorded);
                 }
+                (normalised, keys) = (ran.normalised, ran.keys);
                 ran.change
             }
             Operation::Packages(question) => {
                 let solved = packages.ok_or(Cause::Bug("packages were not solved"))?;
-                self.installed(step, question, solved, &below.stack, &key, &work)?
+                let change;
+                (change, keys) =
+                    self.installed(step, question, solved, &below.stack, &key, &work)?;
+                change
             }
             _ => self.placed(step, &below.stack, outputs)?,
         };
+        self.tell_keys(step, &keys);
         let layer = match change.tree.entries().is_empty() {
             true => None,
             false => Some(self.packer(&work).pack(&change, &self.slot(step)?)?),
         };
         if let Some(key) = filed {
-            self.record(&key, layer.as_ref())?;
+            self.record(&key, layer.as_ref(), keys)?;
+            self.record_normalised(&key, &normalised)?;
+        }
+        if filed != Some(key) {
+            self.record_normalised(&key, &normalised)?;
         }
         work.finish(Outcome::Done);
         Ok(below.with(layer))
@@ -258,7 +273,7 @@ impl Evaluation<'_> {
         };
         let files = selected.files(*epoch, work)?;
         outputs.put(input(step, 1)?, files.into())?;
-        self.record(&self.key(step, outputs)?, Some(&layer))?;
+        self.record(&self.key(step, outputs)?, Some(&layer), Vec::new())?;
         Ok(Some(below.with(Some(layer))))
     }
 
@@ -290,7 +305,14 @@ impl Evaluation<'_> {
         let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let epoch = self.settings.epoch;
-        Ok(fetching_key(step, &inputs, epoch, fetched.as_ref())?)
+        let without: Vec<_> = self.settings.commands.without.names().collect();
+        Ok(fetching_key(
+            step,
+            &inputs,
+            epoch,
+            fetched.as_ref(),
+            &without,
+        )?)
     }
 
     /// A step's key, and its result, or why it has to run.
@@ -307,18 +329,27 @@ impl Evaluation<'_> {
         }
         let found = match *no_cache || step.stage.as_ref().is_some_and(is_named) {
             true => Err("as `--no-cache` says"),
-            false => self.find(&key),
+            false => self.find(step, &key)?,
         };
         Ok((key, found))
     }
 
-    fn record(&self, key: &StepKey, layer: Option<&Layer>) -> Result<(), Cause> {
+    fn record(&self, key: &StepKey, layer: Option<&Layer>, keys: Vec<Key>) -> Result<(), Cause> {
         let tree = layer.and_then(|layer| layer.tree);
-        let record = StepRecord { tree };
+        let record = StepRecord { tree, keys };
         Ok(self
             .settings
             .store
             .put_record(RecordKind::Step, &key.0, "", &record)?)
+    }
+
+    /// Remembers what was done to what a command left, for `cairn explain`.
+    fn record_normalised(&self, key: &StepKey, done: &[Done]) -> Result<(), Cause> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        let store = &self.settings.store;
+        Ok(store.put_record(RecordKind::Step, &key.0, normal::RECORD, &done)?)
     }
 
     /// What names the step from build to build, while its inputs change.
@@ -329,14 +360,35 @@ impl Evaluation<'_> {
     }
 
     /// The result under `key`, where all of it is there; else what is missing.
-    fn find(&self, key: &StepKey) -> Found {
-        let Settings { store, codec, .. } = self.settings;
-        let record = store.record(RecordKind::Step, &key.0, "");
-        let StepRecord { tree } = record.ok_or("as there is no record of it")?;
+    fn find(&self, step: &Step, key: &StepKey) -> Result<Found, Cause> {
+        let Settings {
+            store,
+            codec,
+            commands,
+            ..
+        } = self.settings;
+        let Some(record) = store.record(RecordKind::Step, &key.0, "") else {
+            return Ok(Err("as there is no record of it"));
+        };
+        let StepRecord { tree, keys } = record;
         let found = tree.map(|tree| pack::find(store, &tree, *codec));
-        found
-            .map(|layer| layer.ok_or("as its layer is gone or compressed otherwise"))
-            .transpose()
+        let found = found.map(|layer| layer.ok_or("as its layer is gone or compressed otherwise"));
+        let found = found.transpose();
+        if found.is_ok() {
+            commands.judge_keys(&keys)?;
+            self.tell_keys(step, &keys);
+        }
+        Ok(found)
+    }
+
+    /// Says which private keys the image has: they are allowed.
+    fn tell_keys(&self, step: &Step, keys: &[Key]) {
+        for Key { path, kind } in keys {
+            let name = &step.name;
+            self.settings.events.warn(format!(
+                "{name}: made the private key `{path}` ({kind}), which whoever has the image has"
+            ));
+        }
     }
 
     /// What the step changes.

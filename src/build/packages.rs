@@ -13,6 +13,7 @@ use crate::canon::event::{Outcome, Work};
 use crate::inputs::Stack;
 use crate::inputs::debian::Resolver;
 use crate::lock::PackageSet;
+use crate::normal::keys::Key;
 use crate::plan::packages::{Installed, architecture};
 use crate::plan::{Operation, Packages, Step};
 use crate::step::Change;
@@ -114,7 +115,7 @@ impl Evaluation<'_> {
         stack: &Stack,
         key: &StepKey,
         work: &Work,
-    ) -> Result<Change, Cause> {
+    ) -> Result<(Change, Vec<Key>), Cause> {
         let Settings {
             store,
             epoch,
@@ -136,6 +137,6 @@ impl Evaluation<'_> {
         for warning in installed.warnings {
             events.warn(format!("{}: {warning}", step.name));
         }
-        Ok(installed.change)
+        Ok((installed.change, installed.keys))
     }
 }

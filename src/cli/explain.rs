@@ -4,23 +4,76 @@ use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::arguments::Explain;
+use super::arguments::{Explain, Explained};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
-use super::print;
+use super::{log, print};
 use crate::build::ignore_file::{self, IgnoreFile, Place};
 use crate::canon::{EntryPath, Problem};
+use crate::normal;
+use crate::store::RecordKind;
+use crate::ui::table::Table;
+
+/// Tells what is asked.
+pub fn run(arguments: &Explain, environment: &Environment) -> Result<(), Failure> {
+    let Explained {
+        ignore, normalised, ..
+    } = &arguments.asked;
+    match (ignore, normalised) {
+        (Some(path), _) => ignored(path, arguments, environment),
+        (None, Some(key)) => self::normalised(key, environment),
+        (None, None) => normalisers(),
+    }
+}
+
+/// Tells which normalisers there are.
+fn normalisers() -> Result<(), Failure> {
+    let mut text = String::new();
+    for normaliser in normal::TABLE {
+        let _ = writeln!(text, "{} ({})", normaliser.name, normaliser.kind());
+        let _ = writeln!(text, "    {}", normaliser.about);
+        for path in normaliser.paths() {
+            let _ = writeln!(text, "    {path}");
+        }
+    }
+    print::to_stdout(&text)
+}
+
+/// Tells what the normalisers did to what the command of that key left.
+fn normalised(key: &str, environment: &Environment) -> Result<(), Failure> {
+    let store = environment.store_to_read()?;
+    let key = log::find(
+        &store,
+        key,
+        store.last_commands().iter().map(|last| last.key),
+    )?;
+    let done: Option<Vec<normal::Done>> = store.record(RecordKind::Step, &key.0, normal::RECORD);
+    let done = done.unwrap_or_default();
+    if done.is_empty() {
+        print::to_stderr("nothing that it left was changed");
+        return Ok(());
+    }
+    let mut table = Table::new(&["PATH", "WAS", "BY"]);
+    for normal::Done {
+        path,
+        normaliser,
+        action,
+    } in done
+    {
+        table.row([path, action.to_string(), normaliser]);
+    }
+    print::to_stdout(&table.render())
+}
 
 /// Tells which rule keeps a path of the context in or out.
-pub fn run(arguments: &Explain, environment: &Environment) -> Result<(), Failure> {
+fn ignored(asked: &Path, arguments: &Explain, environment: &Environment) -> Result<(), Failure> {
     let context = environment.absolute(&arguments.context);
     let usage = |message: String| {
         let hint = "name it as it is from the context: `cairn explain --ignore src/a.txt`";
         Failure::usage(message, hint)
     };
-    let asked = &arguments.ignore;
     let relative = match asked.is_absolute() {
         true => asked.strip_prefix(&context).map_err(|_| {
             let context = context.display();

@@ -22,7 +22,7 @@ pub fn run(arguments: &Log, environment: &Environment) -> Result<(), Failure> {
     let store = environment.store_to_read()?;
     match &arguments.key {
         None => list(&store),
-        Some(key) => show(&store, &find(&store, key)?),
+        Some(key) => show(&store, &find(&store, key, [])?),
     }
 }
 
@@ -46,8 +46,12 @@ fn list(store: &Store) -> Result<(), Failure> {
     print::to_stdout(&table.render())
 }
 
-/// The one key that has a log and begins so.
-fn find(store: &Store, text: &str) -> Result<StepKey, Failure> {
+/// The one key that has a log, or is one of `others`, and begins so.
+pub(super) fn find(
+    store: &Store,
+    text: &str,
+    others: impl IntoIterator<Item = StepKey>,
+) -> Result<StepKey, Failure> {
     let wanted = text.strip_prefix("sha256:").unwrap_or(text);
     let wanted = wanted.to_ascii_lowercase();
     let is_hex = wanted.chars().all(|digit| digit.is_ascii_hexdigit());
@@ -57,7 +61,10 @@ fn find(store: &Store, text: &str) -> Result<StepKey, Failure> {
             "`cairn log` lists the steps of the last build",
         ));
     }
-    let keys = store.logs();
+    let mut keys = store.logs();
+    let others = others.into_iter().filter(|key| !keys.contains(key));
+    let others: Vec<_> = others.collect();
+    keys.extend(others);
     let found: Vec<_> = keys
         .into_iter()
         .filter(|key| key.0.hex().starts_with(&wanted))

@@ -12,8 +12,9 @@
 //! | --- | --- | --- |
 //! | `format` | `canon::format::CURRENT` | all |
 //! | `step` | every member of the [`Operation`] | all |
-//! | `surroundings` | `SURROUNDINGS`: what a command sees of this version | `run` |
+//! | `surroundings` | `SURROUNDINGS`: what a command sees of this version, and what becomes of its files | `run`, `packages` |
 //! | `inputs` | [`OutputDigest`]s in the order of [`Step::inputs`] | those with inputs |
+//! | `without` | the names of the normalisers that are turned off, sorted | commands, where there are any |
 //! | `fetched` | the digest of the record that the lock has of what it fetches; else of the source policy that judges that | commands that have one |
 //! | `epoch` | seconds since 1970 | those that write times ([`Operation::writes_times`]): all but `scratch`, `image`, `select`, `remove`, `merge` |
 //!
@@ -48,8 +49,9 @@ impl OutputDigest {
 /// format 1 was begun: 1, they are told `SOURCE_DATE_EPOCH`, and caches of file times are left out; 2,
 /// where they have a clock of their own, file times are shown by it; 3, with it goes chance of their own,
 /// and commands without network have both; 4, they see the one machine of `sandbox::facts`, directories
-/// by name, and Python and Perl hash without chance.
-const SURROUNDINGS: u32 = 4;
+/// by name, and Python and Perl hash without chance; 5, what is left out, and changed, is what the
+/// normalisers say (`crate::normal`).
+const SURROUNDINGS: u32 = 5;
 
 /// Why a step has no key.
 #[derive(Debug, thiserror::Error)]
@@ -69,15 +71,17 @@ pub enum Error {
 
 /// The key of `step`, whose inputs came out as `inputs`, in a build with `epoch`.
 pub fn step_key(step: &Step, inputs: &[OutputDigest], epoch: Epoch) -> Result<StepKey, Error> {
-    fetching_key(step, inputs, epoch, None)
+    fetching_key(step, inputs, epoch, None, &[])
 }
 
-/// As [`step_key`], of a command that fetches what a record of the digest `fetched` has.
+/// As [`step_key`], of a command that fetches what a record of the digest `fetched` has, `without`
+/// the normalisers of these names, which are sorted.
 pub fn fetching_key(
     step: &Step,
     inputs: &[OutputDigest],
     epoch: Epoch,
     fetched: Option<&Digest>,
+    without: &[&str],
 ) -> Result<StepKey, Error> {
     #[derive(Serialize)]
     struct Preimage<'a> {
@@ -90,6 +94,8 @@ pub fn fetching_key(
         epoch: Option<i64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         fetched: Option<&'a Digest>,
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        without: &'a [&'a str],
     }
     if inputs.len() != step.inputs.len() {
         return Err(Error::Inputs {
@@ -97,13 +103,15 @@ pub fn fetching_key(
             got: inputs.len(),
         });
     }
+    let is_command = matches!(step.operation, Operation::Run(_) | Operation::Packages(_));
     let preimage = Preimage {
         format: format::CURRENT.number(),
         step: &step.operation,
-        surroundings: matches!(step.operation, Operation::Run(_)).then_some(SURROUNDINGS),
+        surroundings: is_command.then_some(SURROUNDINGS),
         inputs,
         epoch: step.operation.writes_times().then(|| epoch.seconds()),
         fetched,
+        without: if is_command { without } else { &[] },
     };
     Ok(StepKey(Digest::of(&json::to_vec(&preimage)?)))
 }
@@ -114,11 +122,11 @@ mod tests {
 
     use super::*;
     use crate::canon::{EntryPath, Platform};
-    use crate::plan::Mode;
     use crate::plan::packages::{Distribution, Installed, Packages, Variant};
     use crate::plan::step::{
         Destination, GitExtras, KeptRef, Ownership, Revision, Selection, Source, StepId,
     };
+    use crate::plan::{Command, Mode};
 
     fn step(operation: Operation, inputs: usize) -> Step {
         Step {
@@ -400,6 +408,32 @@ mod tests {
         ] {
             let differs = key(&operation, "1") != key(&operation, "2");
             assert_eq!(differs, writes, "{operation:?}");
+        }
+    }
+
+    #[test]
+    fn normalisers_that_are_turned_off_are_in_the_keys_of_commands_alone() {
+        let key = |operation: &Operation, without: &[&str]| {
+            let step = step(operation.clone(), 0);
+            fetching_key(&step, &[], Epoch::default(), None, without).unwrap()
+        };
+        let command = Operation::Run(Box::new(Command {
+            arguments: vec!["true".to_owned()],
+            env: Vec::new(),
+            workdir: EntryPath::root(),
+            user: None,
+            mounts: Vec::new(),
+            network: Default::default(),
+            security: Default::default(),
+            devices: Vec::new(),
+            hostname: None,
+            hosts: Vec::new(),
+            ulimits: Vec::new(),
+            shm_size: None,
+        }));
+        for (operation, differs) in [(command, true), (Operation::Merge, false)] {
+            let [none, one, other] = [&[][..], &["a"], &["b"]].map(|off| key(&operation, off));
+            assert_eq!(none != one && one != other, differs, "{operation:?}");
         }
     }
 

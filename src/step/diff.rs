@@ -21,6 +21,7 @@ use crate::inputs::Origin;
 use crate::layer::entry::Xattrs;
 use crate::layer::rootfs::Node;
 use crate::layer::{Kind, Meta, Rootfs};
+use crate::normal::Times;
 use crate::sandbox::{Found, FoundKind};
 
 /// The content of a regular file.
@@ -50,6 +51,28 @@ pub struct Circumstances<'a> {
     pub is_copy: bool,
 }
 
+impl Circumstances<'_> {
+    /// Which times the command made. Programs also set the present one, in whole seconds (utime(2)),
+    /// by a clock that may be a tick (10 ms) behind the file system's, or ahead of it: all of the
+    /// seconds in which the command began and ended are the present.
+    pub fn times(&self) -> Times {
+        const TICK: u32 = 10_000_000;
+        const LAST_TICK: u32 = 1_000_000_000 - TICK;
+        let ((began, after), (ended, before)) = (self.began, self.ended);
+        let first = began.saturating_sub(i64::from(after < TICK));
+        let last = ended.saturating_add(i64::from(before >= LAST_TICK));
+        let took = ended.saturating_sub(began);
+        Times {
+            epoch: self.epoch.seconds(),
+            ran: first..=last,
+            // It ends within a second.
+            own: self
+                .clock
+                .map(|clock| clock..=clock.saturating_add(took).saturating_add(1)),
+        }
+    }
+}
+
 /// What a command changed, and what of it can't be kept.
 pub struct Difference {
     /// The layer.
@@ -70,6 +93,7 @@ pub fn diff(
     let differ = Differ {
         base,
         circumstances,
+        times: circumstances.times(),
         kept,
     };
     differ.difference(upper, content)
@@ -122,6 +146,7 @@ fn kept(base: &Rootfs, upper: &[Found], circumstances: &Circumstances) -> Vec<bo
 struct Differ<'a> {
     base: &'a Rootfs,
     circumstances: &'a Circumstances<'a>,
+    times: Times,
     kept: Vec<bool>,
 }
 
@@ -274,27 +299,9 @@ impl Differ<'_> {
             && kept_xattrs(&found.xattrs).eq(meta.xattrs.iter().flat_map(|all| kept_xattrs(all)))
     }
 
-    /// Whether the time of `found` was set to one before or after the command. Programs also set
-    /// the present one, in whole seconds (utime(2)), by a clock that may be a tick (10 ms) behind
-    /// the file system's, or ahead of it: all of the seconds in which the command began and ended
-    /// are the present.
+    /// Whether the time of `found` was set to one before or after the command.
     fn was_set(&self, found: &Found) -> bool {
-        const TICK: u32 = 10_000_000;
-        const LAST_TICK: u32 = 1_000_000_000 - TICK;
-        let (seconds, nanoseconds) = self.circumstances.began;
-        let first = seconds.saturating_sub(i64::from(nanoseconds < TICK));
-        let (seconds, nanoseconds) = self.circumstances.ended;
-        let last = seconds.saturating_add(i64::from(nanoseconds >= LAST_TICK));
-        let is_own = self.circumstances.clock.is_some_and(|clock| {
-            let took = self
-                .circumstances
-                .ended
-                .0
-                .saturating_sub(self.circumstances.began.0);
-            // It ends within a second.
-            (clock..=clock.saturating_add(took).saturating_add(1)).contains(&found.mtime.0)
-        });
-        !is_own && !(first..=last).contains(&found.mtime.0)
+        !self.times.made(found.mtime.0)
     }
 
     fn meta(&self, found: &Found, below: Option<&Node>) -> Meta {

@@ -33,6 +33,7 @@ mod layers;
 mod lock;
 mod members;
 mod mutations;
+mod normalisers;
 mod outputs;
 mod owners;
 mod packages;

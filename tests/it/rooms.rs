@@ -9,6 +9,7 @@ use std::path::Path;
 /// Each room and those that it may name, all of them earlier rows, so that there is no cycle.
 const TABLE: &str = "
     canon:
+    normal: canon
     plan: canon
     layer: canon
     sandbox: canon layer
@@ -22,13 +23,13 @@ const TABLE: &str = "
     registry: canon image store
     proxy: canon sandbox lock policy store
     inputs: canon plan layer image lock policy packages store registry
-    step: canon plan layer sandbox image lock policy packages store proxy inputs
+    step: canon normal plan layer sandbox image lock policy packages store proxy inputs
     keep: canon layer image lock store inputs step
-    build: canon plan frontend layer sandbox image lock policy packages store registry proxy inputs step
+    build: canon normal plan frontend layer sandbox image lock policy packages store registry proxy inputs step
     export: canon plan layer image store registry inputs
     verify: canon
     ui: canon layer compare
-    cli: canon plan layer sandbox image compare lock policy packages frontend store registry inputs step keep build export verify ui
+    cli: canon normal plan layer sandbox image compare lock policy packages frontend store registry inputs step keep build export verify ui
 ";
 
 /// Most lines of one file, tests included.

@@ -272,15 +272,30 @@ pub struct Convert {
 
 #[derive(Debug, Args)]
 pub struct Explain {
-    /// The rule that keeps a path of the context in or out
-    #[arg(long, value_name = "PATH")]
-    pub ignore: PathBuf,
+    #[command(flatten)]
+    pub asked: Explained,
     /// The recipe, whose own rules go before those of the context
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// The context
     #[arg(default_value = ".", value_name = "CONTEXT")]
     pub context: PathBuf,
+}
+
+/// What is explained: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Explained {
+    /// The rule that keeps a path of the context in or out
+    #[arg(long, value_name = "PATH")]
+    pub ignore: Option<PathBuf>,
+    /// What normalisers did to the files that a command left: the key of its step, or its first
+    /// four digits or more, as `cairn log` lists them
+    #[arg(long, value_name = "KEY")]
+    pub normalised: Option<String>,
+    /// What is done to the files that commands leave, so that they don't tell when they were made
+    #[arg(long)]
+    pub normalisers: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::canon::Platform;
 use crate::cli::flags::{self, Allow, Annotation, Call, Format, Resources, Secret, Ssh};
+use crate::normal::Without;
 use crate::plan::command::Ulimit;
 
 /// What chooses a recipe and how it is read.
@@ -113,7 +114,7 @@ pub enum Network {
     Host,
 }
 
-/// What the commands of a Dockerfile are run with, which is in no step's key.
+/// What the commands of a recipe are run with. But for `no_normalise` it is in no step's key.
 #[derive(Debug, Args)]
 pub struct Commands {
     /// A secret for `RUN --mount=type=secret`, and for servers: `id=ID,src=FILE` or `id=ID,env=NAME`
@@ -129,6 +130,13 @@ pub struct Commands {
     /// machine
     #[arg(long)]
     pub require_hermetic: bool,
+    /// Leave what RUN leaves as it is where this normaliser would change it; `all` is every one. They
+    /// are listed by `cairn explain --normalisers`
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = flags::normaliser)]
+    pub no_normalise: Vec<Without>,
+    /// Let RUN leave private keys that it made, which are then in every copy of the image
+    #[arg(long)]
+    pub allow_keys: bool,
     /// Bytes of memory for each RUN
     #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
     pub memory: Option<u64>,

@@ -16,6 +16,7 @@ pub use secret::{Secret, Ssh, secret, ssh};
 use super::environment::Environment;
 use crate::canon::platform::ParseError;
 use crate::canon::{Platform, truth};
+use crate::normal::Without;
 
 /// `--build-arg NAME=VALUE`, or `NAME`, whose value the environment has.
 pub fn build_argument(text: &str) -> Result<(String, Option<String>), String> {
@@ -113,6 +114,11 @@ pub fn platform(text: &str) -> Result<Platform, String> {
         "local" => Ok(Environment::machine()),
         name => name.parse().map_err(|error: ParseError| error.to_string()),
     }
+}
+
+/// `--no-normalise NAME`, or `all`
+pub fn normaliser(name: &str) -> Result<Without, String> {
+    Without::named(name).map_err(|error| error.to_string())
 }
 
 /// `--label KEY=VALUE`, or `KEY`, whose value is empty.

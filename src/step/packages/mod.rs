@@ -32,6 +32,7 @@ use crate::layer::codec::Expansion;
 use crate::layer::view::View as _;
 use crate::layer::{Kind, Meta, Tree};
 use crate::lock::{self, PackageSet};
+use crate::normal::keys::Key;
 use crate::packages::index::Candidate;
 use crate::packages::order::Needs;
 use crate::plan::packages::Variant;
@@ -124,6 +125,8 @@ pub struct Installed {
     pub change: Change,
     /// What is to be said.
     pub warnings: Vec<String>,
+    /// Private keys that their scripts made.
+    pub keys: Vec<Key>,
 }
 
 impl Installer<'_> {
@@ -162,6 +165,7 @@ impl Installer<'_> {
                     origins: Vec::new(),
                 },
                 warnings: Vec::new(),
+                keys: Vec::new(),
             });
         }
         if variant == Variant::Distroless {
@@ -203,8 +207,9 @@ impl Installer<'_> {
         let ran = self
             .runner
             .run_in(&fill, &command(&path, self.epoch), self.stack, keys, work)?;
-        let Ran { change, .. } = ran;
+        let Ran { change, keys, .. } = ran;
         Ok(Installed {
+            keys,
             change: debris::without(change, &self.below.rootfs)?,
             warnings: Vec::new(),
         })
@@ -390,6 +395,7 @@ impl Installer<'_> {
             )],
         };
         Ok(Installed {
+            keys: Vec::new(),
             change: draft.finish()?,
             warnings,
         })

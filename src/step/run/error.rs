@@ -4,6 +4,7 @@
 
 use crate::canon::EntryPath;
 use crate::inputs::{layers, stage};
+use crate::normal::keys::Key;
 use crate::sandbox::{self, Exit, Guarantee};
 use crate::{layer, proxy, step, store};
 
@@ -98,6 +99,12 @@ pub enum Error {
         "`{0}` holds the certificate authority by which cairn sees what the command fetches: it is another one each time, and can't be cut out of a file of this kind or size\nhint: have the command remove the file, or make it in one without network: `RUN --network=none`"
     )]
     Authority(EntryPath),
+    /// Private keys that the command made.
+    #[error(
+        "the command made private keys, which whoever has the image has, too: {}\nhint: have the command remove them, and make them where the container starts; `--allow-keys` leaves them in",
+        listed(.0)
+    )]
+    Keys(Vec<Key>),
     /// The sandbox.
     #[error(transparent)]
     Sandbox(#[from] sandbox::Error),
@@ -165,6 +172,19 @@ fn signal_name(signal: i32) -> Option<&'static str> {
         31 => "SIGSYS",
         _ => return None,
     })
+}
+
+/// The keys, or some of many.
+fn listed(keys: &[Key]) -> String {
+    const SHOWN: usize = 10;
+    let shown = keys.iter().take(SHOWN);
+    let mut shown: Vec<_> = shown
+        .map(|Key { path, kind }| format!("`{path}` ({kind})"))
+        .collect();
+    if keys.len() > SHOWN {
+        shown.push(format!("and {} more", keys.len() - SHOWN));
+    }
+    shown.join(", ")
 }
 
 /// How a file is made smaller.

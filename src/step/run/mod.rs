@@ -5,15 +5,16 @@
 
 mod authority;
 mod constants;
-mod debris;
 mod devices;
 mod environment;
 mod error;
 mod fetching;
 mod kept;
+mod keys;
 mod left;
 mod log;
 mod mask;
+mod normalise;
 mod settings;
 mod sources;
 mod tell;
@@ -41,13 +42,16 @@ use crate::canon::{EntryPath, Epoch, StepKey};
 use crate::inputs::{Files, Stack};
 use crate::layer::Rootfs;
 use crate::layer::codec::Expansion;
+use crate::normal::Done;
+use crate::normal::keys::Key;
 use crate::plan::{Command, command};
 use crate::proxy::{Finished, Proxy};
 use crate::sandbox::{
     Exit, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
 };
 use crate::store::Store;
-use left::{Left, difference};
+use keys::Had;
+use left::{Judging, Left, difference};
 use log::Log;
 use sources::absolute;
 
@@ -105,6 +109,10 @@ pub struct Ran {
     pub change: Change,
     /// Sockets that it left, which no layer can hold.
     pub sockets: Vec<EntryPath>,
+    /// What the normalisers did to what it left, in the order of paths.
+    pub normalised: Vec<Done>,
+    /// Private keys that it made; none unless these are allowed.
+    pub keys: Vec<Key>,
     /// What it fetched, if that was to be recorded.
     pub fetched: Option<Finished>,
 }
@@ -278,12 +286,14 @@ impl<'a> Runner<'a> {
             upper: upper.clone(),
             found: Vec::new(),
             cleaned: BTreeMap::new(),
+            rewritten: Default::default(),
             _held: held,
         };
         if let Some(Change { tree, origins }) = made {
             sources::unpack_tree(&session, tree, origins, &left.upper, &lowers)?;
         }
         let request = self.request(command, &rootfs, &lowers, &mounts.env)?;
+        let layers = lowers.clone();
         let mut request = Request {
             devices,
             lowers,
@@ -315,7 +325,6 @@ impl<'a> Runner<'a> {
         let fetched = fetched.filter(|_| matches!(fetching, Fetching::Recorded { .. }));
         left.found = left.session.list(&left.upper)?;
         left.found.sort_by(|a, b| a.path.cmp(&b.path));
-        debris::remove(&mut left.found, began);
         let circumstances = Circumstances {
             epoch: self.epoch,
             began,
@@ -324,7 +333,35 @@ impl<'a> Runner<'a> {
             stubs: &outcome.stubs,
             is_copy: outcome.is_copy,
         };
-        let ran = difference(&rootfs, left, &circumstances, placed.as_ref())?;
+        let session = left.session.clone();
+        let below = |path: &str| {
+            let path = EntryPath::new(path.as_bytes()).ok()?;
+            let inode = rootfs.get(&path)?.inode?;
+            let file = session
+                .read(layers.get(inode.layer as usize)?, &path)
+                .ok()?;
+            super::owner::read_small(file).ok()
+        };
+        let judging = Judging {
+            circumstances: &circumstances,
+            placed: placed.as_ref(),
+            without: &self.settings.without,
+            below: &below,
+            had: &Had {
+                rootfs: &rootfs,
+                inputs,
+                fetching,
+                fetched: fetched.as_ref(),
+                store: self.store,
+                expansion: self.expansion,
+            },
+        };
+        let ran = difference(&rootfs, left, &judging)?;
+        for done in &ran.normalised {
+            let (path, name, action) = (&done.path, &done.normaliser, done.action);
+            self.events.debug(format!("`{path}` {action} by `{name}`"));
+        }
+        self.settings.judge_keys(&ran.keys)?;
         Ok(Ran { fetched, ..ran })
     }
 

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Authority, Devices};
+use super::{Authority, Devices, Error};
 use crate::inputs::Access;
+use crate::normal::Without;
+use crate::normal::keys::Key;
 use crate::policy::Policy;
 use crate::sandbox::{Limits, SessionSettings};
 
-/// What the caller gives commands and lets them have. None of it is in a key.
+/// What the caller gives commands and lets them have. None of it is in a key but `without`.
 #[derive(Debug, Clone)]
 pub struct CommandSettings {
     /// How the sandbox is made.
@@ -38,9 +40,21 @@ pub struct CommandSettings {
     pub allow_devices: Devices,
     /// Whether no command runs whose result may depend on more than the recipe: `--require-hermetic`.
     pub requires_hermetic: bool,
+    /// Which normalisers don't look at what commands leave: `--no-normalise`.
+    pub without: Without,
+    /// Whether commands may leave private keys that they made: `--allow-keys`.
+    pub allow_keys: bool,
 }
 
 impl CommandSettings {
+    /// Refuses keys that commands made, unless they are allowed.
+    pub fn judge_keys(&self, keys: &[Key]) -> Result<(), Error> {
+        match keys.is_empty() || self.allow_keys {
+            true => Ok(()),
+            false => Err(Error::Keys(keys.to_vec())),
+        }
+    }
+
     /// The part of it that servers are shown.
     pub fn access(&self) -> Access<'_> {
         Access {
@@ -66,6 +80,8 @@ impl Default for CommandSettings {
             allow_insecure: false,
             allow_devices: Devices::default(),
             requires_hermetic: false,
+            without: Without::default(),
+            allow_keys: false,
         }
     }
 }

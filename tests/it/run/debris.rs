@@ -1,5 +1,7 @@
 //! What a command leaves that tells when and where it ran.
 
+use cairn::normal::Without;
+
 use super::ground::{Ground, script};
 use super::makes;
 
@@ -36,6 +38,57 @@ fn a_cache_from_below_goes_once_it_is_written_again() {
     let written = ground.run(script(&format!("echo again > {name}")), &[below]);
     let whiteout = format!("w 0000 0:0 {} -", name.trim_start_matches('/'));
     assert!(ground.layer(written).contains(&whiteout));
+}
+
+#[test]
+fn what_is_turned_off_stays_and_is_another_result() {
+    let Some(mut ground) = Ground::new() else {
+        return;
+    };
+    let base = ground.base();
+    let log = ground.file(base, "var/log/dpkg.log", "");
+    let text = "echo now >> /var/log/dpkg.log && mkdir /var/cache && echo x > /var/cache/f";
+    let top = ground.run(script(text), &[log]);
+    // A log that is as empty as it was hasn't changed.
+    let emptied = [
+        "d 0755 0:0 var -",
+        "d 0755 0:0 var/cache -",
+        "f 0644 0:0 var/cache/f 2",
+    ];
+    assert_eq!(ground.layer(top), emptied);
+    ground.settings.commands.without = Without::named("logs").unwrap();
+    let whole = [
+        &emptied[..],
+        &["d 0755 0:0 var/log -", "f 0644 0:0 var/log/dpkg.log 4"],
+    ];
+    assert_eq!(ground.layer(top), whole.concat());
+    ground.settings.commands.without = Without::default();
+    assert_eq!(ground.layer(top), emptied);
+}
+
+#[test]
+fn a_log_keeps_its_owner_and_mode_and_what_was_not_written_stays() {
+    let Some(mut ground) = Ground::new() else {
+        return;
+    };
+    let base = ground.base();
+    let log = ground.file(base, "var/log/dpkg.log", "below");
+    let text = "touch /var/log/dpkg.log && mkdir /var/log/apt && cd /var/log/apt \
+         && echo x > term.log && chmod 640 term.log && echo x > history.log \
+         && touch -d @0 history.log && echo x > ../alternatives.log && ln ../alternatives.log a";
+    let top = ground.run(script(text), &[log]);
+    let lines = ground.layer(top);
+    let line = |name: &str| lines.iter().find(|line| line.contains(name)).cloned();
+    assert_eq!(line("dpkg.log"), None);
+    assert!(
+        line("term.log")
+            .unwrap()
+            .starts_with("f 0640 0:0 var/log/apt/term.log 0")
+    );
+    // One that came with a time of its own, from an archive, wasn't written now.
+    assert!(line("history.log").unwrap().ends_with(" 2"));
+    assert!(line("alternatives.log").unwrap().ends_with(" 0"));
+    assert!(line("var/log/apt/a ").unwrap().starts_with("h "));
 }
 
 #[test]

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{NAME, Placed, edk2, jks, pem, pkcs12};
+use super::{NAME, Placed, edk2, pem};
 use crate::canon::{Digest, EntryPath};
 use crate::layer::{Kind, Rootfs};
+use crate::normal::keystore::{jks, pkcs12};
 use crate::sandbox::{Found, FoundKind};
 
 /// Largest file that the authority is cut out of, in bytes: it is done in memory, and the largest

@@ -10,12 +10,9 @@
 //! which can't be done to what is mounted.
 
 mod clean;
-mod der;
 mod edk2;
-mod jks;
 mod name;
 mod pem;
-mod pkcs12;
 mod place;
 mod search;
 mod variables;
@@ -25,8 +22,8 @@ pub(super) use place::{Placed, place};
 use search::Marks;
 pub(super) use search::Searcher;
 
-use self::der::{CONTEXT_0, INTEGER, SEQUENCE};
 use crate::canon::base64;
+use crate::normal::keystore::der::{self, CONTEXT_0, INTEGER, SEQUENCE};
 
 /// What our files, and our entries in keystores, are called.
 const NAME: &str = "cairn-step-authority";

@@ -8,7 +8,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use super::der::{self, CONTEXT_0, SEQUENCE, SET, UTF8};
+use crate::normal::keystore::der::{self, CONTEXT_0, SEQUENCE, SET, UTF8};
 
 /// The name of the file in which the certificate's subject is looked for, without `.0`.
 pub(super) fn hash(certificate: &[u8]) -> Option<String> {

@@ -8,12 +8,13 @@ use std::io;
 use std::sync::Arc;
 
 use super::variables::{self, BUNDLES};
-use super::{Authority, NAME, jks, pkcs12};
+use super::{Authority, NAME};
 use crate::canon::{Digest, EntryPath};
 use crate::inputs::{Origin, Pick};
 use crate::layer::entry::{Entry, Kind, Meta};
 use crate::layer::view::resolve;
 use crate::layer::{Rootfs, Tree};
+use crate::normal::keystore::{jks, pkcs12};
 use crate::step::Error;
 
 /// Largest bundle or keystore of an image that is changed, in bytes: they have some 200 kB.

@@ -11,8 +11,12 @@ use std::ops::Range;
 use sha1::{Digest as _, Sha1};
 
 const MAGIC: u32 = 0xfeed_feed;
+/// Of "JCEKS", whose entries may also be secrets of other kinds.
+const SECRETS: u32 = 0xcece_cece;
 const KEY: u32 = 1;
 const CERTIFICATE: u32 = 2;
+/// A key that isn't one of a pair; only there.
+const SECRET: u32 = 3;
 const DIGEST: usize = 20;
 /// Bytes before the first entry.
 const HEAD: usize = 12;
@@ -20,13 +24,50 @@ const HEAD: usize = 12;
 const PASSWORDS: [&str; 3] = ["changeit", "changeme", ""];
 
 /// Whether this begins as such a keystore does.
-pub(super) fn is_one(bytes: &[u8]) -> bool {
+pub fn is_one(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC.to_be_bytes())
+}
+
+/// Whether this begins as one of those does that hold secrets, too.
+pub fn has_secrets(bytes: &[u8]) -> bool {
+    bytes.starts_with(&SECRETS.to_be_bytes())
+}
+
+/// Whether there is a private or secret key in it, whatever its password.
+pub fn has_key(bytes: &[u8]) -> bool {
+    let has_one = || {
+        let mut reader = Reader { body: bytes, at: 4 };
+        let version = reader.number()?;
+        for _ in 0..reader.number()? {
+            let kind = reader.peek()?;
+            if matches!(kind, KEY | SECRET) {
+                return Some(true);
+            }
+            reader.entry(version)?;
+        }
+        Some(false)
+    };
+    has_one().unwrap_or(false)
+}
+
+/// The keystore with other times of its entries, in milliseconds since 1970, where `dated` gives
+/// one; none where its password isn't known, or it can't be read.
+pub fn dated(bytes: &[u8], dated: &dyn Fn(u64) -> Option<u64>) -> Option<Vec<u8>> {
+    let keystore = Keystore::read(bytes)?;
+    let mut body = bytes.get(..bytes.len() - DIGEST)?.to_vec();
+    for entry in &keystore.entries {
+        let time = body.get_mut(entry.time.clone())?;
+        let was = u64::from_be_bytes((&*time).try_into().ok()?);
+        if let Some(becomes) = dated(was) {
+            time.copy_from_slice(&becomes.to_be_bytes());
+        }
+    }
+    Some(keystore.sealed(body))
 }
 
 /// The keystore with `certificate` as its last entry; none where its password isn't known, or it
 /// can't be read.
-pub(super) fn add(bytes: &[u8], alias: &str, certificate: &[u8]) -> Option<Vec<u8>> {
+pub fn add(bytes: &[u8], alias: &str, certificate: &[u8]) -> Option<Vec<u8>> {
     let keystore = Keystore::read(bytes)?;
     let mut out = keystore.head(keystore.entries.len() + 1)?;
     out.extend(bytes.get(HEAD..bytes.len() - DIGEST)?);
@@ -44,7 +85,7 @@ pub(super) fn add(bytes: &[u8], alias: &str, certificate: &[u8]) -> Option<Vec<u
 
 /// The keystore without entries for `certificate`; none where its password isn't known, or it
 /// can't be read.
-pub(super) fn remove(bytes: &[u8], certificate: &[u8]) -> Option<Vec<u8>> {
+pub fn remove(bytes: &[u8], certificate: &[u8]) -> Option<Vec<u8>> {
     let keystore = Keystore::read(bytes)?;
     let is_other = |entry: &&Entry| bytes.get(entry.certificate.clone()) != Some(certificate);
     let kept: Vec<_> = keystore.entries.iter().filter(is_other).collect();
@@ -63,6 +104,7 @@ struct Keystore {
 
 struct Entry {
     whole: Range<usize>,
+    time: Range<usize>,
     /// Empty of keys.
     certificate: Range<usize>,
 }
@@ -139,6 +181,11 @@ impl Reader<'_> {
         Some(u32::from_be_bytes(bytes))
     }
 
+    fn peek(&self) -> Option<u32> {
+        let bytes = self.body.get(self.at..)?.first_chunk()?;
+        Some(u32::from_be_bytes(*bytes))
+    }
+
     fn text(&mut self) -> Option<()> {
         let bytes = self.take(2)?;
         let bytes = self.body.get(bytes)?.try_into().ok()?;
@@ -161,7 +208,7 @@ impl Reader<'_> {
         let from = self.at;
         let kind = self.number()?;
         self.text()?;
-        self.take(8)?;
+        let time = self.take(8)?;
         let certificate = match kind {
             CERTIFICATE => self.certificate(version)?,
             KEY => {
@@ -175,6 +222,7 @@ impl Reader<'_> {
         };
         Some(Entry {
             whole: from..self.at,
+            time,
             certificate,
         })
     }
@@ -206,6 +254,36 @@ mod tests {
                 assert_eq!(remove(&alone, b"second certificate").unwrap(), keystore);
                 assert_eq!(remove(&two, b"another").unwrap(), two);
             }
+        }
+    }
+
+    #[test]
+    fn times_change_and_nothing_else() {
+        let keystore = add(&empty(2, "changeit"), "one", b"certificate").unwrap();
+        let later = dated(&keystore, &|was| (was == 0).then_some(7_000)).unwrap();
+        assert_ne!(later, keystore);
+        assert_eq!(later.len(), keystore.len());
+        assert_eq!(
+            dated(&later, &|was| (was == 7_000).then_some(0)).unwrap(),
+            keystore
+        );
+        assert_eq!(dated(&later, &|_| None).unwrap(), later);
+        assert_eq!(dated(&empty(2, "secret"), &|_| None), None);
+    }
+
+    #[test]
+    fn keys_are_found_whatever_the_password() {
+        let certificates = add(&empty(2, "changeit"), "one", b"certificate").unwrap();
+        assert!(!has_key(&certificates));
+        let mut key = certificates.clone();
+        key[HEAD + 3] = 1;
+        assert!(has_key(&key));
+        let mut secrets = key;
+        secrets[..4].copy_from_slice(&SECRETS.to_be_bytes());
+        secrets[HEAD + 3] = 3;
+        assert!(has_secrets(&secrets) && has_key(&secrets));
+        for length in 0..HEAD + 4 {
+            assert!(!has_key(&secrets[..length]));
         }
     }
 

@@ -2,29 +2,37 @@
 //!
 //! In: bytes. Out: the values that stand in them one after the other, and values made of bytes.
 
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const OCTETS: u8 = 0x04;
-pub(super) const OID: u8 = 0x06;
-pub(super) const UTF8: u8 = 0x0c;
-pub(super) const BMP: u8 = 0x1e;
-pub(super) const SEQUENCE: u8 = 0x30;
-pub(super) const SET: u8 = 0x31;
+/// A number.
+pub const INTEGER: u8 = 0x02;
+/// Bytes.
+pub const OCTETS: u8 = 0x04;
+/// The name of something that is registered.
+pub const OID: u8 = 0x06;
+/// Text in UTF-8.
+pub const UTF8: u8 = 0x0c;
+/// Text of 16-bit letters.
+pub const BMP: u8 = 0x1e;
+/// Values in order.
+pub const SEQUENCE: u8 = 0x30;
+/// Values in none.
+pub const SET: u8 = 0x31;
 /// `[0]`, holding other values.
-pub(super) const CONTEXT_0: u8 = 0xa0;
+pub const CONTEXT_0: u8 = 0xa0;
 
 /// One value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Value<'a> {
-    pub(super) tag: u8,
+pub struct Value<'a> {
+    /// What kind of value it is.
+    pub tag: u8,
     /// What it holds.
-    pub(super) content: &'a [u8],
+    pub content: &'a [u8],
     /// All of it, with tag and length.
-    pub(super) whole: &'a [u8],
+    pub whole: &'a [u8],
 }
 
 impl<'a> Value<'a> {
     /// The values that it holds; none where these are no values, or where it isn't a `tag`.
-    pub(super) fn values(&self, tag: u8) -> Option<Vec<Value<'a>>> {
+    pub fn values(&self, tag: u8) -> Option<Vec<Value<'a>>> {
         match self.tag == tag {
             true => values(self.content),
             false => None,
@@ -34,7 +42,7 @@ impl<'a> Value<'a> {
 
 /// The value that `bytes` begin with, and what is behind it. Lengths that aren't told before and
 /// tags of several bytes are none that DER or certificates have.
-pub(super) fn first(bytes: &[u8]) -> Option<(Value<'_>, &[u8])> {
+pub fn first(bytes: &[u8]) -> Option<(Value<'_>, &[u8])> {
     let (&tag, &length) = (bytes.first()?, bytes.get(1)?);
     if tag & 0x1f == 0x1f {
         return None;
@@ -65,7 +73,7 @@ pub(super) fn first(bytes: &[u8]) -> Option<(Value<'_>, &[u8])> {
 }
 
 /// All values in `bytes`; none where something else stands there.
-pub(super) fn values(mut bytes: &[u8]) -> Option<Vec<Value<'_>>> {
+pub fn values(mut bytes: &[u8]) -> Option<Vec<Value<'_>>> {
     let mut values = Vec::new();
     while !bytes.is_empty() {
         let (value, rest) = first(bytes)?;
@@ -76,7 +84,7 @@ pub(super) fn values(mut bytes: &[u8]) -> Option<Vec<Value<'_>>> {
 }
 
 /// The value `tag` that holds `content`.
-pub(super) fn write(tag: u8, content: &[u8]) -> Vec<u8> {
+pub fn write(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut value = vec![tag];
     match u8::try_from(content.len()) {
         Ok(length @ 0..=0x7f) => value.push(length),

@@ -9,6 +9,11 @@ use super::der::{self, BMP, CONTEXT_0, OCTETS, OID, SEQUENCE, SET, Value};
 const DATA: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01";
 /// 1.2.840.113549.1.12.10.1.3, "certBag".
 const CERTIFICATE_BAG: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x03";
+/// 1.2.840.113549.1.12.10.1.1, "keyBag", and 2, "pkcs8ShroudedKeyBag".
+const KEY_BAGS: [&[u8]; 2] = [
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x01",
+    b"\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x0a\x01\x02",
+];
 /// 1.2.840.113549.1.9.22.1, "x509Certificate".
 const X509: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x16\x01";
 /// 1.2.840.113549.1.9.20, "friendlyName".
@@ -19,7 +24,7 @@ const TRUSTED: &[u8] = b"\x60\x86\x48\x01\x86\xf9\x66\xad\xca\x7b\x01\x01";
 const ANY_USE: &[u8] = b"\x55\x1d\x25\x00";
 
 /// The keystore with `certificate` behind those that it has; none where it can't have it.
-pub(super) fn add(bytes: &[u8], alias: &str, certificate: &[u8]) -> Option<Vec<u8>> {
+pub fn add(bytes: &[u8], alias: &str, certificate: &[u8]) -> Option<Vec<u8>> {
     let mut added = false;
     let keystore = changed(bytes, &mut |bags| {
         let is_first = bags.iter().any(is_certificate) && !std::mem::replace(&mut added, true);
@@ -31,13 +36,44 @@ pub(super) fn add(bytes: &[u8], alias: &str, certificate: &[u8]) -> Option<Vec<u
 }
 
 /// The keystore without `certificate`; none where it can't be read.
-pub(super) fn remove(bytes: &[u8], certificate: &[u8]) -> Option<Vec<u8>> {
+pub fn remove(bytes: &[u8], certificate: &[u8]) -> Option<Vec<u8>> {
     changed(bytes, &mut |bags| {
         let kept = bags
             .iter()
             .filter(|bag| held(bag).is_none_or(|held| held != certificate));
         kept.map(|bag| bag.whole.to_vec()).collect()
     })
+}
+
+/// Whether there is a private key in it, whoever sealed it: each has a bag of its own, which is
+/// encrypted by itself.
+pub fn has_key(bytes: &[u8]) -> bool {
+    let is_key = |bag: &Value| {
+        let parts = bag.values(SEQUENCE);
+        parts.is_some_and(|parts| {
+            let kind = parts.first().map(|kind| kind.content);
+            kind.is_some_and(|kind| KEY_BAGS.contains(&kind))
+        })
+    };
+    bags(bytes).is_some_and(|bags| bags.iter().any(is_key))
+}
+
+/// All bags that can be read without a password.
+fn bags(bytes: &[u8]) -> Option<Vec<Value<'_>>> {
+    let (keystore, _) = der::first(bytes)?;
+    let &[version, content, ..] = &keystore.values(SEQUENCE)?[..] else {
+        return None;
+    };
+    if version.content != [3] {
+        return None;
+    }
+    let mut all = Vec::new();
+    for part in der::first(data(&content)?)?.0.values(SEQUENCE)? {
+        if let Some(bags) = data(&part) {
+            all.extend(der::first(bags)?.0.values(SEQUENCE)?);
+        }
+    }
+    Some(all)
 }
 
 /// The keystore with its bags changed.
@@ -139,6 +175,23 @@ mod tests {
         assert!(two.len() > one.len() + 1000);
         assert_eq!(remove(&two, &[7; 1000]).unwrap(), one);
         assert_eq!(remove(&two, b"another").unwrap(), two);
+    }
+
+    #[test]
+    fn keys_are_found_and_certificates_are_none() {
+        let one = keystore();
+        assert!(!has_key(&one));
+        for bag in KEY_BAGS {
+            let key = der::write(CONTEXT_0, &der::write(OCTETS, b"key"));
+            let bag = der::write(SEQUENCE, &[der::write(OID, bag), key].concat());
+            let safe = info(&der::write(SEQUENCE, &bag));
+            let parts = der::write(SEQUENCE, &safe);
+            let version = der::write(der::INTEGER, &[3]);
+            let seal = der::write(SEQUENCE, b"");
+            let sealed = der::write(SEQUENCE, &[version, info(&parts), seal].concat());
+            assert!(has_key(&sealed));
+            assert!(!has_key(&sealed[..sealed.len() - 1]));
+        }
     }
 
     #[test]
