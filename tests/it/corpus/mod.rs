@@ -197,7 +197,7 @@ impl Workshop {
             ],
             how,
             &limits,
-            &[id.trim(), "-eu", "/check"],
+            &[id.trim(), "-eux", "/check"],
         ];
         let container = self.containers.command(&arguments.concat());
         let mut limited = program("timeout", &["300"]);
