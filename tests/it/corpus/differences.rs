@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::text;
 use crate::support::programs::program;
+use crate::support::{cairn, run, temp};
 
 /// What differs, a line a path: `LAYER PATH (what)`.
 #[derive(Default)]
@@ -156,4 +157,36 @@ fn keep(blob: &Path, paths: &[(PathBuf, String)], folder: &Path) {
     // A path that this layer hasn't is told, and no failure.
     let _ = program("tar", &arguments).args(names).output().unwrap();
     std::fs::remove_file(&list).unwrap();
+}
+
+#[test]
+fn each_way_to_differ_is_told_and_what_differs_is_kept() {
+    let folder = temp();
+    let images = ["one", "two"].map(|name| {
+        let (context, store) = (folder.path().join(name), folder.path().join(name.to_owned() + "-store"));
+        std::fs::create_dir(&context).unwrap();
+        std::fs::write(context.join("same"), "same").unwrap();
+        std::fs::write(context.join("other"), name).unwrap();
+        std::fs::write(context.join(name), "").unwrap();
+        let mode = if name == "one" { "0600" } else { "0644" };
+        let recipe = format!(
+            "from = \"scratch\"\n[[steps]]\ncopy = {{ paths = [\"same\", \"other\", \"{name}\"], to = \"/etc/\" }}\n\
+             [[steps]]\nfile = {{ path = \"/mode\", content = \"\", mode = \"{mode}\" }}\n"
+        );
+        std::fs::write(context.join("cairn.toml"), recipe).unwrap();
+        let digest = run(cairn(&store).args(["build", "-q", text(&context)]));
+        (store, digest.trim().to_owned())
+    });
+    let [one, two] = &images;
+    let kept = folder.path().join("kept");
+    let differences = Differences::between([(&one.0, &one.1), (&two.0, &two.1)], &kept);
+    let expected = [
+        "0 /etc/one (first only)",
+        "0 /etc/other (content)",
+        "0 /etc/two (second only)",
+        "1 /mode (mode)",
+    ];
+    assert_eq!(differences.paths, expected);
+    assert_eq!(std::fs::read(kept.join("two/0/etc/other")).unwrap(), b"two");
+    assert!(!kept.join("two/0/etc/same").exists());
 }

@@ -47,7 +47,7 @@ impl Row {
         }
     }
 
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let identical = match (self.is_identical, self.reason()) {
             (true, _) => "yes",
             (false, "") => "no",
@@ -68,6 +68,11 @@ impl Row {
             self.name
         )
     }
+}
+
+/// The line of a project that wasn't built.
+pub fn without_image(name: &str) -> String {
+    format!("| {name} | no image | | | | | |")
 }
 
 const HEAD: &str = "\
@@ -94,9 +99,9 @@ impl Table {
         }
     }
 
-    /// Puts a row in the place of an earlier one, and writes the table.
-    pub fn put(&mut self, row: &Row) {
-        self.lines.insert(row.name.clone(), row.line());
+    /// Puts a line in the place of an earlier one, and writes the table.
+    pub fn put(&mut self, name: &str, line: String) {
+        self.lines.insert(name.to_owned(), line);
         let lines: Vec<_> = self.lines.values().map(String::as_str).collect();
         std::fs::write(&self.path, format!("{HEAD}{}\n", lines.join("\n"))).unwrap();
     }
