@@ -220,27 +220,28 @@ fn the_corpus_is_identical_twice_and_its_images_work() {
         return;
     };
     let wanted = std::env::var("CORPUS").unwrap_or_else(|_| USUAL.to_owned());
-    let is_wanted = |name: &str| wanted == "all" || wanted.split(' ').any(|wanted| wanted == name);
     let names = names();
-    let chosen = names.iter().enumerate();
-    let chosen: Vec<_> = chosen.filter(|(_, name)| is_wanted(name)).collect();
-    assert!(!chosen.is_empty(), "there is no project in `{wanted}`");
+    let chosen: Vec<_> = match wanted.as_str() {
+        "all" => names.iter().map(String::as_str).collect(),
+        some => some.split(' ').collect(),
+    };
     let mut table = Table::open(&workshop.results.join("table.md"));
     let mut failures = Vec::new();
-    for (at, name) in chosen {
-        let row = workshop.row(name, at);
-        let word = row.as_ref().map_or("no image", Row::word);
-        let _ = writeln!(std::io::stderr(), "corpus: {name}: {word}");
-        match row {
-            Ok(row) => {
-                failures.extend(row.problem());
-                table.put(name, row.line());
-            }
-            Err(why) => {
-                failures.push(format!("{name}: {why}"));
-                table.put(name, table::without_image(name));
-            }
-        }
+    for name in chosen {
+        let at = names.iter().position(|there| there == name);
+        let row = match at {
+            Some(at) => workshop.row(name, at),
+            None => Err("there is no such project".to_owned()),
+        };
+        let (line, word, problem) = match &row {
+            Ok(row) => (row.line(), row.word(), row.problem()),
+            Err(why) => (table::without_image(name), "no image", Some(why.clone())),
+        };
+        let problem = problem.map(|problem| format!("{name}: {word}: {problem}"));
+        let said = problem.clone().unwrap_or_else(|| format!("{name}: {word}"));
+        let _ = writeln!(std::io::stderr(), "corpus: {said}");
+        table.put(name, line);
+        failures.extend(problem);
     }
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

@@ -43,7 +43,7 @@ impl Row {
         problems.extend(self.failed.clone());
         match problems.is_empty() {
             true => None,
-            false => Some(format!("{}: {}", self.name, problems.join("\n"))),
+            false => Some(problems.join("\n")),
         }
     }
 
