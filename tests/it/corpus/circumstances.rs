@@ -10,10 +10,12 @@ use crate::support::users::User;
 
 /// What is around a build, and must not reach its image.
 pub struct Circumstances {
-    pub name: &'static str,
+    name: &'static str,
     user: User,
     /// Where below the project's folder the context is.
     place: &'static str,
+    /// Whether that is in memory: directories have another order there, and files other numbers.
+    is_in_memory: bool,
     umask: &'static str,
     /// What runs it: other names, clocks and cores.
     prefix: &'static [&'static str],
@@ -32,12 +34,21 @@ impl Circumstances {
             name: "plain",
             user: User::Me,
             place: "context",
+            is_in_memory: true,
             umask: "022",
             prefix: &[],
             environment: &[],
             written: None,
             memory: "8g",
             load: 0,
+        }
+    }
+
+    /// The same, for the lock.
+    pub fn recorded() -> Circumstances {
+        Circumstances {
+            name: "recorded",
+            ..Circumstances::plain()
         }
     }
 
@@ -48,6 +59,7 @@ impl Circumstances {
             name: "other",
             user: [User::Ranged, User::Single][at % 2],
             place: "somewhere else/not too near/größer",
+            is_in_memory: false,
             umask: "077",
             prefix: &[
                 "unshare",
@@ -97,9 +109,13 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn new(workshop: &Workshop, name: &str, word: &str, circumstances: Circumstances) -> Site {
+    pub fn new(workshop: &Workshop, name: &str, circumstances: Circumstances) -> Site {
         let users = &workshop.users;
-        let folder = users.path(&format!("{name}-{word}"));
+        let folder = format!("{name}-{}", circumstances.name);
+        let folder = match circumstances.is_in_memory {
+            true => workshop.memory.path().join(folder),
+            false => users.path(&folder),
+        };
         let (context, store) = (folder.join(circumstances.place), folder.join("store"));
         std::fs::create_dir_all(context.parent().unwrap()).unwrap();
         std::fs::create_dir(&store).unwrap();

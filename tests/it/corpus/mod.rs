@@ -35,7 +35,7 @@ use crate::support::engines::{Containers, drivers};
 use crate::support::programs::program;
 use crate::support::served::Served;
 use crate::support::users::Users;
-use crate::support::{require, run};
+use crate::support::{require, run, temp};
 
 use circumstances::{Circumstances, Load, Site};
 use differences::Differences;
@@ -69,6 +69,8 @@ struct Workshop {
     bases: &'static Bases,
     users: Users,
     containers: Containers,
+    /// A folder on another file system than the users' folder is, where this machine has one.
+    memory: tempfile::TempDir,
     /// Where results are left.
     results: PathBuf,
 }
@@ -81,14 +83,17 @@ impl Workshop {
             return None;
         }
         let (users, bases) = (Users::new()?, Bases::get()?);
+        let memory = tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| temp());
+        run(program("chmod", &["755"]).arg(memory.path()));
         let driver = drivers("vfs", "overlay").pop().unwrap();
-        let containers = Containers::new("podman", driver, &users.path(""));
+        let containers = Containers::new("podman", driver, memory.path());
         let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/corpus");
         std::fs::create_dir_all(&results).unwrap();
         Some(Workshop {
             bases,
             users,
             containers,
+            memory,
             results,
         })
     }
@@ -97,7 +102,7 @@ impl Workshop {
     fn row(&self, name: &str, at: usize) -> Result<Row, String> {
         self.make_bases(name)?;
         let begin = Instant::now();
-        let recorder = Site::new(self, name, "recorded", Circumstances::plain());
+        let recorder = Site::new(self, name, Circumstances::recorded());
         let vendor = recorder.folder.join("vendor");
         succeeded(recorder.cairn(&["lock", "--vendor", text(&vendor)]))?;
         let recorded = begin.elapsed().as_secs();
@@ -106,7 +111,7 @@ impl Workshop {
         let image = format!("localhost/corpus/{name}:1");
         let mut built = Vec::new();
         for circumstances in [Circumstances::plain(), Circumstances::other(at)] {
-            let site = Site::new(self, name, circumstances.name, circumstances);
+            let site = Site::new(self, name, circumstances);
             run(&mut program("cp", &[text(&lock), text(&site.context)]));
             site.give(self);
             succeeded(site.cairn(&["pull", "--inputs", text(&vendor)]))?;
