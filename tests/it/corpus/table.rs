@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::known::KNOWN;
+use super::known;
 
 /// What came of one project.
 pub struct Row {
@@ -29,15 +29,10 @@ impl Row {
         }
     }
 
-    fn reason(&self) -> &'static str {
-        let known = KNOWN.iter().find(|(name, _)| *name == self.name);
-        known.map_or("", |(_, reason)| reason)
-    }
-
     /// What nobody has given a reason for.
     pub fn problem(&self) -> Option<String> {
         let mut problems = Vec::new();
-        if !self.is_identical && self.reason().is_empty() {
+        if !self.is_identical && known::reason(&self.name).is_none() {
             problems.push(format!("it differs:\n{}", self.differences.join("\n")));
         }
         problems.extend(self.failed.clone());
@@ -48,10 +43,9 @@ impl Row {
     }
 
     pub fn line(&self) -> String {
-        let identical = match (self.is_identical, self.reason()) {
-            (true, _) => "yes",
-            (false, "") => "no",
-            (false, reason) => reason,
+        let identical = match self.is_identical {
+            true => "yes",
+            false => known::reason(&self.name).unwrap_or("no"),
         };
         let mut paths: Vec<_> = self.differences.iter().take(PATHS).cloned().collect();
         if self.differences.len() > PATHS {
@@ -72,7 +66,8 @@ impl Row {
 
 /// The line of a project that wasn't built.
 pub fn without_image(name: &str) -> String {
-    format!("| {name} | no image | | | | | |")
+    let why = known::reason(name).unwrap_or("no image");
+    format!("| {name} | {why} | | | | | |")
 }
 
 const HEAD: &str = "\
