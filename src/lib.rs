@@ -19,6 +19,9 @@ pub mod sandbox;
 // Configs, manifests and indexes as pure data.
 pub mod image;
 
+// What differs between two images, layers, folders or files, as values.
+pub mod compare;
+
 // What names that can move meant when they were locked, as text and pure data.
 pub mod lock;
 
@@ -54,6 +57,9 @@ pub mod build;
 
 // An image to an archive, a folder or an engine.
 pub mod export;
+
+// What a rebuild shows of an image, as a statement, and what several rebuilders agree on.
+pub mod verify;
 
 // Events and errors as lines on a terminal.
 pub mod ui;

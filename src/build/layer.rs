@@ -53,6 +53,9 @@ impl Evaluation<'_> {
         packages: Option<&Solved>,
         outputs: &Outputs,
     ) -> Result<Layers, Cause> {
+        if let Operation::Run(command) = &step.operation {
+            self.runner.permit(command)?;
+        }
         let mut work = None;
         for &files in &step.inputs {
             let Output::Unread(selected) = outputs.get(files)? else {
@@ -192,9 +195,14 @@ impl Evaluation<'_> {
         {
             return Err(Cause::OfflineCommand(step.name.clone()));
         }
+        let seed = self.fetching_key(step, outputs, None)?;
+        let keys = run::Keys {
+            log: key,
+            seed: &seed,
+        };
         let ran = self
             .runner
-            .run(command, below, &sources, fetching, key, work)?;
+            .run(command, below, &sources, fetching, keys, work)?;
         for path in &ran.sockets {
             let name = &step.name;
             self.settings.events.warn(format!(

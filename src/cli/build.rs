@@ -1,8 +1,6 @@
 //! `cairn build`.
 
-use std::collections::BTreeMap;
-
-use super::arguments::{self, Build};
+use super::arguments::Build;
 use super::environment::Environment;
 use super::exit::Failure;
 use super::exported::{Export, metadata, put};
@@ -56,7 +54,7 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
     };
     let pins = locked::pins(&recipe, &arguments.locking, environment)?;
     let mut settings = Settings {
-        index_annotations: index_annotations(&arguments.recipe),
+        index_annotations: arguments.recipe.index_annotations(),
         codec: wanted.codec,
         expansion: Expansion {
             factor: arguments.max_expansion,
@@ -130,12 +128,4 @@ pub fn run(mut arguments: Build, environment: &Environment) -> Result<(), Failur
         return Ok(());
     }
     print::to_stdout(&line)
-}
-
-fn index_annotations(recipe: &arguments::Recipe) -> BTreeMap<String, String> {
-    let annotations = recipe.annotation.iter();
-    let annotations = annotations.filter(|annotation| annotation.of_index);
-    annotations
-        .map(|annotation| (annotation.key.clone(), annotation.value.clone()))
-        .collect()
 }

@@ -67,6 +67,7 @@ pub fn settings(
             true => Devices::All,
             false => Devices::Named(named.collect()),
         },
+        requires_hermetic: commands.require_hermetic,
         ..CommandSettings::default()
     })
 }

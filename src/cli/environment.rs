@@ -24,6 +24,7 @@ use crate::ui::progress::{self, Mode};
 pub const OF_CONTEXT: &str = "context";
 
 /// What the environment says.
+#[derive(Clone)]
 pub struct Environment {
     /// Whether standard error takes colours.
     pub colour: bool,
@@ -113,6 +114,19 @@ impl Environment {
             search_path: variable("PATH").unwrap_or_default(),
             threads: threads(),
         }
+    }
+
+    /// With another store.
+    pub fn with_store(&self, store: PathBuf) -> Environment {
+        Environment {
+            store: Some(store),
+            ..self.clone()
+        }
+    }
+
+    /// What this program was started with, its own name left out.
+    pub fn arguments(&self) -> impl Iterator<Item = OsString> {
+        std::env::args_os().skip(1)
     }
 
     /// The store, made where nothing is yet.

@@ -59,7 +59,10 @@ pub struct Failure {
 enum What {
     Problems(Vec<Problem>, Box<Source>),
     /// With the way out, where it tells none.
-    Error(Box<dyn std::error::Error>, Option<&'static str>),
+    Error(
+        Box<dyn std::error::Error + Send + Sync>,
+        Option<&'static str>,
+    ),
     Message(Box<Problem>),
     /// As it is printed, with colours and without.
     Text([String; 2]),
@@ -114,7 +117,7 @@ impl Failure {
     }
 
     /// Any other error.
-    pub fn new(code: Code, error: impl std::error::Error + 'static) -> Failure {
+    pub fn new(code: Code, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
         Failure {
             code,
             what: What::Error(Box::new(error), None),

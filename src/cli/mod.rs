@@ -12,6 +12,7 @@ mod check;
 mod commands;
 mod convert;
 mod csv;
+mod diff;
 mod doctor;
 mod environment;
 mod exit;
@@ -39,6 +40,7 @@ mod recipe;
 mod serve;
 mod shell;
 mod transfer;
+mod verify;
 mod wanted;
 mod writable;
 
@@ -98,6 +100,8 @@ fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), Failu
         Command::Pull(arguments) => transfer::pull(&arguments, environment),
         Command::Images(arguments) => images::list(&arguments, environment),
         Command::Inspect(arguments) => inspect::run(&arguments, environment),
+        Command::Diff(arguments) => diff::run(&arguments, environment),
+        Command::Verify(arguments) => verify::run(*arguments, environment),
         Command::Tag(arguments) => images::tag(&arguments, environment),
         Command::Rm(arguments) => images::remove(&arguments, environment),
         Command::Serve(arguments) => serve::run(&arguments, environment),

@@ -24,6 +24,7 @@ pub mod stage;
 pub mod stat;
 mod stat_cache;
 mod walk;
+pub mod whole_folder;
 
 pub use access::Access;
 pub use context::{Context, Selected};

@@ -46,8 +46,10 @@ impl OutputDigest {
 
 /// Counts the changes of what commands are told, and of what is left out of what they leave, since
 /// format 1 was begun: 1, they are told `SOURCE_DATE_EPOCH`, and caches of file times are left out; 2,
-/// where they have a clock of their own, file times are shown by it.
-const SURROUNDINGS: u32 = 2;
+/// where they have a clock of their own, file times are shown by it; 3, with it goes chance of their own,
+/// and commands without network have both; 4, they see the one machine of `sandbox::facts`, directories
+/// by name, and Python and Perl hash without chance.
+const SURROUNDINGS: u32 = 4;
 
 /// Why a step has no key.
 #[derive(Debug, thiserror::Error)]

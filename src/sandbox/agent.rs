@@ -17,7 +17,7 @@ use super::channel::{self, Channel};
 use super::error::{Error, Told};
 use super::protocol::{Hello, Ready};
 use super::sys::{self, Alone, Forked};
-use super::{identity, ways, worker};
+use super::{identity, limits, ways, worker};
 use crate::sandbox::session::Identity;
 
 /// The first argument that makes the program the agent.
@@ -54,6 +54,8 @@ fn begin(alone: &Alone) -> ExitCode {
     let Ok(hello) = socket.receive_plain::<Hello>() else {
         return ExitCode::FAILURE;
     };
+    // In a user namespace nobody may.
+    limits::raise();
     let error = match identity::enter(alone, hello.wanted) {
         Ok(identity) => anew(alone, &socket, identity),
         Err(error) => error,

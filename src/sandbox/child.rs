@@ -86,6 +86,11 @@ fn become_command(
     give_streams(step, streams)?;
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     limits::set(request, step.held)?;
+    // Who is idle and may not be nicer stays so.
+    let _ = sys::schedule_as_usual();
+    if !request.ways.randomises_addresses {
+        sys::fix_addresses().doing(|| "fix the addresses of programs".to_owned())?;
+    }
     set_groups(step)?;
     if request.security == Security::Sandbox {
         bound(CAPABILITIES).doing(|| "give up capabilities".to_owned())?;
@@ -99,8 +104,10 @@ fn become_command(
     let sent = report.send(&super::protocol::Report::Listener, &[listener.as_fd()]);
     sent.doing(|| "speak to the sandbox's worker".to_owned())?;
     drop(listener);
-    let kept = match request.uid {
-        0 => kept,
+    let kept = match (request.uid, step.identity) {
+        // To the kernel whoever is alone is root all the same, who would gain them again by executing
+        // something; and who gains any there, loses what fixes addresses.
+        (0, _) | (_, Identity::Single) => kept,
         _ => CapabilitySet::empty(),
     };
     keep(kept).doing(|| "give up capabilities".to_owned())?;

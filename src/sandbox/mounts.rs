@@ -1,8 +1,8 @@
 //! What is mounted in a command's root beside its layers.
 //!
-//! In: the root, not yet entered, and a request. Out: `/proc`, `/dev`, an empty `/sys`, the files
-//! of `/etc` that are the sandbox's own, and what the request mounts. Of the host there are six
-//! devices that are the same everywhere, and what the request names.
+//! In: the root, not yet entered, and a request. Out: `/proc`, `/dev`, `/sys` of the one machine that
+//! all commands are on, the files of `/etc` that are the sandbox's own, and what the request mounts. Of
+//! the host there are six devices that are the same everywhere, and what the request names.
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -15,13 +15,15 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use super::error::{Doing as _, Error};
 use super::owner::{self, Kept};
 use super::places::{self, Missing, Places};
-use super::request::{Mount, Network, Request, Source};
+use super::request::{Constants, Mount, Network, Request, Source};
 use super::session::Identity;
-use super::{etc, network, proc, root, sys};
+use super::{etc, facts, network, proc, random, root, sys};
 use crate::canon::EntryPath;
 
 /// Devices that every step has.
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+const DEVICES: [&str; 4] = ["null", "zero", "full", "tty"];
+/// Devices that give chance.
+const RANDOM: [&str; 2] = ["random", "urandom"];
 /// Links in `/dev`, as every system has them.
 const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
@@ -31,7 +33,7 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 /// Bytes of `/dev/shm` if the request doesn't say.
-const SHM_SIZE: u64 = 64 << 20;
+pub(super) const SHM_SIZE: u64 = 64 << 20;
 /// The group that terminals belong to, in all images.
 const TTY_GROUP: u32 = 5;
 
@@ -63,7 +65,9 @@ impl Stage {
                 &mount,
                 &rustix::fs::open(&folder, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?,
             )?;
-            rustix::fs::mkdirat(&mount, "none", Mode::from_raw_mode(0o555))
+            rustix::fs::mkdirat(&mount, "none", Mode::from_raw_mode(0o555))?;
+            let (kind, mode) = (FileType::RegularFile, Mode::from_raw_mode(0o444));
+            rustix::fs::mknodat(&mount, "empty", kind, mode, 0)
         };
         mount().doing(|| "mount a file system in memory".to_owned())?;
         Ok(Stage {
@@ -137,11 +141,59 @@ impl Stage {
         Ok(copy_of(&folder, Path::new(name))?)
     }
 
+    /// A file that nobody can write to.
+    pub(super) fn fixed(&mut self, text: &str, identity: Identity) -> std::io::Result<OwnedFd> {
+        let file = self.file(text.as_bytes(), 0o444, (0, 0), identity)?;
+        sys::make_read_only(file.as_fd())?;
+        Ok(file)
+    }
+
+    /// A directory of files by their paths, which nobody can write to; a path without a text is one
+    /// of a directory.
+    pub(super) fn tree<P: AsRef<Path>>(
+        &mut self,
+        files: impl IntoIterator<Item = (P, Option<String>)>,
+    ) -> std::io::Result<OwnedFd> {
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        self.files += 1;
+        let top = self.folder.join(self.files.to_string());
+        let mut directory = std::fs::DirBuilder::new();
+        directory.recursive(true).mode(0o555);
+        directory.create(&top)?;
+        for (path, text) in files {
+            let path = top.join(path);
+            let Some(text) = text else {
+                directory.create(&path)?;
+                continue;
+            };
+            directory.create(path.parent().unwrap_or(&top))?;
+            let mut options = std::fs::File::options();
+            let mut file = options
+                .write(true)
+                .create_new(true)
+                .mode(0o444)
+                .open(&path)?;
+            std::io::Write::write_all(&mut file, text.as_bytes())?;
+        }
+        let tree = copy_of(rustix::fs::CWD, &top)?;
+        sys::make_read_only(tree.as_fd())?;
+        Ok(tree)
+    }
+
     /// An empty directory that nobody can write to.
     pub(super) fn nothing(&self) -> std::io::Result<OwnedFd> {
-        let nothing = copy_of(rustix::fs::CWD, &self.folder.join("none"))?;
-        sys::make_read_only(nothing.as_fd())?;
-        Ok(nothing)
+        self.unwritable("none")
+    }
+
+    /// An empty file that nobody can write to.
+    pub(super) fn empty(&self) -> std::io::Result<OwnedFd> {
+        self.unwritable("empty")
+    }
+
+    fn unwritable(&self, name: &str) -> std::io::Result<OwnedFd> {
+        let copy = copy_of(rustix::fs::CWD, &self.folder.join(name))?;
+        sys::make_read_only(copy.as_fd())?;
+        Ok(copy)
     }
 }
 
@@ -159,9 +211,10 @@ pub(super) fn system(
         at("dev", Missing::Directory)?,
     );
     proc::mount(&proc, stage, request, identity)?;
-    let nothing = stage.nothing().doing(|| "mount `/sys`".to_owned())?;
-    attach(&nothing, &sys).doing(|| "mount `/sys`".to_owned())?;
-    let dev = mount_dev(&dev, request, identity).doing(|| "mount `/dev`".to_owned())?;
+    let devices = stage.tree(facts::files::devices());
+    let devices = devices.doing(|| "make `/sys`".to_owned())?;
+    attach(&devices, &sys).doing(|| "mount `/sys`".to_owned())?;
+    let dev = mount_dev(&dev, stage, request, identity).doing(|| "mount `/dev`".to_owned())?;
     for device in &request.devices {
         add_device(&dev, device).doing(|| format!("mount the device `{}`", device.display()))?;
     }
@@ -188,12 +241,25 @@ fn entry(path: &str) -> Result<EntryPath, Error> {
     EntryPath::new(path.as_bytes()).map_err(|error| Error::Refused(error.to_string()))
 }
 
-fn mount_dev(target: &OwnedFd, request: &Request, identity: Identity) -> std::io::Result<OwnedFd> {
+fn mount_dev(
+    target: &OwnedFd,
+    stage: &mut Stage,
+    request: &Request,
+    identity: Identity,
+) -> std::io::Result<OwnedFd> {
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let dev = file_system("tmpfs", &[("mode", "755"), ("size", "65536k")], flags)?;
     attach(&dev, target)?;
     for name in DEVICES {
         add_device(&dev, &Path::new("/dev").join(name))?;
+    }
+    for name in RANDOM {
+        let Some(Constants { seed, .. }) = request.constants else {
+            add_device(&dev, &Path::new("/dev").join(name))?;
+            continue;
+        };
+        let file = stage.file(&random::static_file(seed), 0o666, (0, 0), identity)?;
+        attach(&file, &empty_file(&dev, Path::new(name))?)?;
     }
     for (name, target) in LINKS {
         rustix::fs::symlinkat(target, &dev, name)?;
@@ -242,14 +308,19 @@ fn add_device(dev: &OwnedFd, device: &Path) -> std::io::Result<()> {
         }
     }
     let device = device_of_host(device)?;
-    // Not opened: a device may be mounted there already, and opening it do something.
+    Ok(attach(&device, &empty_file(dev, name)?)?)
+}
+
+/// Something to mount on. It isn't opened: a device may be mounted there already, and opening it do
+/// something.
+fn empty_file(dev: &OwnedFd, name: &Path) -> std::io::Result<OwnedFd> {
     let (kind, mode) = (FileType::RegularFile, Mode::from_raw_mode(0o644));
     match rustix::fs::mknodat(dev, name, kind, mode, 0) {
         Err(Errno::EXIST) => {}
         other => other?,
     }
-    let place = rustix::fs::openat(dev, name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(attach(&device, &place)?)
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dev, name, flags, Mode::empty())?)
 }
 
 /// A device of the host, to be mounted. It can be read and written; its mode, owner and times

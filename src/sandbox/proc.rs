@@ -1,8 +1,8 @@
 //! A step's `/proc`.
 //!
 //! In: where it is to be, a request. Out: a procfs of the step's own, or the container's where the
-//! kernel gives no other, with what is the host's business masked and what would change the host
-//! for reading only.
+//! kernel gives no other, which tells of the one machine that all commands are on ([`facts`]), with
+//! what is the host's business masked.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -11,34 +11,19 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::error::{Doing as _, Error};
-use super::mounts::{
-    PLAIN, Stage, attach, clone_of, copy_of, device_of_host, file_system, find, find_if_there,
-};
+use super::mounts::{PLAIN, Stage, attach, copy_of, file_system, find, find_if_there};
 use super::request::{Request, Security};
 use super::session::Identity;
-use super::{etc, folder, identity, sys};
+use super::{facts, folder, identity, sys};
 
-/// What of `/proc` is the host's business: nothing of it is seen.
-const MASKED: [&str; 12] = [
-    "acpi",
-    "asound",
-    "interrupts",
-    "kcore",
-    "keys",
-    "kmsg",
-    "kallsyms",
-    "latency_stats",
-    "sched_debug",
-    "scsi",
-    "timer_list",
-    "timer_stats",
-];
-/// What of `/proc` would change the host: it may be read.
-const READ_ONLY: [&str; 5] = ["bus", "fs", "irq", "sys", "sysrq-trigger"];
-/// What of that obeys the machine's root by the number of their user alone, capabilities or not.
-const OF_ROOT: [&str; 2] = ["sys", "sysrq-trigger"];
-/// What of `/proc` says the host name.
-const NAME: &str = "sys/kernel/hostname";
+/// What of `/proc` is the step's own: its processes, its network, its queues. All else that has no
+/// number is the host's, and masked.
+const OWN: [&str; 5] = ["mounts", "net", "self", "sysvipc", "thread-self"];
+/// What of `/proc` obeys the machine's root by the number of their user alone, capabilities or not.
+const OF_ROOT: [&str; 2] = [SETTINGS, "sysrq-trigger"];
+const SETTINGS: &str = "sys";
+/// What of the settings gives out chance, another each time, as the kernel's devices do.
+const CHANCE: &str = "kernel/random/uuid";
 
 /// Mounts the step's `/proc`, and guards what of it is the host's.
 pub(super) fn mount(
@@ -56,45 +41,83 @@ pub(super) fn mount(
         Ok(proc)
     };
     let proc = mount().doing(|| "mount `/proc`".to_owned())?;
-    if request.ways.answers_host_name {
-        let name = format!("{}\n", etc::hostname(request));
-        let file = stage.file(name.as_bytes(), 0o444, (0, 0), identity);
-        let mount = |file| Ok::<_, std::io::Error>(attach(&file, &find(&proc, NAME)?)?);
-        let mounted = file.and_then(mount);
-        mounted.doing(|| format!("mount `/proc/{NAME}`"))?;
-    }
-    let (read_only, masked): (&[_], &[_]) = match request.security {
-        Security::Sandbox => (&READ_ONLY, &MASKED),
-        // With every capability a command can undo this, but it has to mean to.
-        Security::Insecure if identity::is_machines_root() => (&OF_ROOT, &[]),
-        Security::Insecure => return Ok(()),
-    };
-    let guard = || -> std::io::Result<()> {
+    let mut guard = || -> std::io::Result<()> {
+        for (name, text) in facts::files::proc(request) {
+            if let Some(place) = find_if_there(&proc, name)? {
+                attach(&stage.fixed(&text, identity)?, &place)?;
+            }
+        }
+        if request.security == Security::Insecure {
+            return insecure(&proc, stage, request, identity);
+        }
         if request.ways.shares_proc {
             hide_processes(&proc, stage)?;
         }
-        for name in read_only {
-            let Some(place) = find_if_there(&proc, name)? else {
-                continue;
-            };
-            let copy = copy_of(&proc, Path::new(name))?;
+        settings(&proc, stage, request)?;
+        mask(&proc, stage, request)
+    };
+    guard().doing(|| "guard `/proc`".to_owned())
+}
+
+/// For a command with every capability, which can undo all this, but has to mean to.
+fn insecure(
+    proc: &OwnedFd,
+    stage: &mut Stage,
+    request: &Request,
+    identity: Identity,
+) -> std::io::Result<()> {
+    for (name, text) in facts::files::names(request) {
+        let place = find(proc, &format!("{SETTINGS}/{name}"))?;
+        attach(&stage.fixed(&text, identity)?, &place)?;
+    }
+    if !identity::is_machines_root() {
+        return Ok(());
+    }
+    for name in OF_ROOT {
+        if let Some(place) = find_if_there(proc, name)? {
+            let copy = copy_of(proc, Path::new(name))?;
             sys::make_read_only(copy.as_fd())?;
             attach(&copy, &place)?;
         }
-        let null = device_of_host(Path::new("/dev/null"))?;
-        for name in masked {
-            let Some(place) = find_if_there(&proc, name)? else {
-                continue;
-            };
-            let stat = rustix::fs::fstat(&place)?;
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => attach(&stage.nothing()?, &place)?,
-                _ => attach(&clone_of(&null)?, &place)?,
-            }
+    }
+    Ok(())
+}
+
+/// Puts the one machine's settings in the place of the kernel's, chance left as it is.
+fn settings(proc: &OwnedFd, stage: &mut Stage, request: &Request) -> std::io::Result<()> {
+    let files = facts::files::settings(request).into_iter();
+    let files = files.map(|(path, text)| (path, Some(text)));
+    let tree = stage.tree(files.chain([(CHANCE, Some(String::new()))]))?;
+    let chance = copy_of(proc, &Path::new(SETTINGS).join(CHANCE))?;
+    sys::make_read_only(chance.as_fd())?;
+    attach(&tree, &find(proc, SETTINGS)?)?;
+    attach(&chance, &find(&tree, CHANCE)?)?;
+    Ok(())
+}
+
+/// Hides what is the host's business.
+fn mask(proc: &OwnedFd, stage: &Stage, request: &Request) -> std::io::Result<()> {
+    let told: Vec<_> = facts::files::proc(request)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    for (name, kind) in folder::names(&folder::open_directory(proc, b".")?)? {
+        let name = String::from_utf8(name).unwrap_or_default();
+        let is_process = name.bytes().all(|byte| byte.is_ascii_digit());
+        if is_process || name == SETTINGS || OWN.iter().chain(&told).any(|own| *own == name) {
+            continue;
         }
-        Ok(())
-    };
-    guard().doing(|| "guard `/proc`".to_owned())
+        // A module may have gone meanwhile, and its file with it.
+        let Some(place) = find_if_there(proc, &name)? else {
+            continue;
+        };
+        match kind {
+            FileType::Directory => attach(&stage.nothing()?, &place)?,
+            FileType::Symlink => {}
+            _ => attach(&stage.empty()?, &place)?,
+        }
+    }
+    Ok(())
 }
 
 /// The `/proc` that there is. What it shows of processes of others the kernel keeps from commands,

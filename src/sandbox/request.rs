@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ways, wire};
+use super::{Seed, Ways, wire};
 use crate::canon::EntryPath;
 
 /// A command and all that it sees. Nothing else of the host is there for it.
@@ -61,11 +61,20 @@ pub struct Request {
     /// Devices of the host that are there under the same path, if the caller's user may use them.
     #[serde(with = "wire::host_paths")]
     pub devices: Vec<PathBuf>,
-    /// The instant at which its clock begins, in seconds since 1970: from there every program has a
-    /// time of day of the step's own, the same in every run. The machine's, if there is none.
-    pub clock: Option<i64>,
+    /// What its programs take for time and chance, the same in every run. The machine's, if there is
+    /// none.
+    pub constants: Option<Constants>,
     /// How it is done on this machine: the session sets it.
     pub ways: Ways,
+}
+
+/// What a command sees instead of the machine's time and chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Constants {
+    /// The instant at which its clock begins, in seconds since 1970.
+    pub instant: i64,
+    /// What its randomness follows from.
+    pub seed: Seed,
 }
 
 /// Something mounted for the command; none of it is in the upper folder.

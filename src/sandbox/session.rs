@@ -22,7 +22,8 @@ use super::protocol::{Clock, Ended, Hello, Operation, Overlay, Ready};
 use super::pump::{self, Output};
 use super::sockets::Relay;
 use super::{
-    ClockWay, Error, Found, Layers, NoOverlay, Outcome, Request, Security, Ways, agent, ways,
+    ClockWay, Error, Found, Guarantee, Layers, NoOverlay, Outcome, Request, Security, Ways, agent,
+    ways,
 };
 use crate::canon::EntryPath;
 
@@ -196,6 +197,11 @@ impl Session {
         Ok(tried)
     }
 
+    /// What commands don't find the same here as everywhere.
+    pub fn missing(&self) -> Vec<Guarantee> {
+        Guarantee::missing(self.ways)
+    }
+
     /// How it does things on this machine, but for the layers and the clock.
     pub fn ways(&self) -> Ways {
         self.ways
@@ -219,7 +225,7 @@ impl Session {
             Some(_) if copies.insert(request.upper.clone()) => Layers::Copied,
             Some(_) => Layers::There,
         };
-        let clock = match request.clock {
+        let clock = match request.constants {
             // What a caller asks for who knows better, as tests do.
             Some(_) if request.ways.clock == ClockWay::Hidden => ClockWay::Hidden,
             Some(_) => self.clock_way()?,

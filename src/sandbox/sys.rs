@@ -246,6 +246,33 @@ pub(super) fn new_keyring() -> io::Result<()> {
     Ok(())
 }
 
+/// Has the kernel call itself a version 2.6 before this process and all that it starts (personality(2),
+/// `UNAME26`).
+pub(super) fn take_old_name() -> io::Result<()> {
+    // SAFETY: an integer; it changes what uname(2) tells alone.
+    let result = unsafe { libc::personality(libc::UNAME26 as libc::c_ulong) };
+    checked(result.into())?;
+    Ok(())
+}
+
+/// Has the kernel put what this process executes at the same addresses each time (personality(2),
+/// `ADDR_NO_RANDOMIZE`).
+pub(super) fn fix_addresses() -> io::Result<()> {
+    // SAFETY: an integer; it is of use to who executes something alone.
+    let result = unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE as libc::c_ulong) };
+    checked(result.into())?;
+    Ok(())
+}
+
+/// Has the kernel schedule this process as any other, however its parent is (sched_setscheduler(2)).
+pub(super) fn schedule_as_usual() -> io::Result<()> {
+    let usual = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the struct outlives the call, which reads it.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const usual) };
+    checked(result.into())?;
+    Ok(())
+}
+
 /// Brings up the loopback of this process's network namespace.
 pub(super) fn raise_loopback() -> io::Result<()> {
     let socket = rustix::net::socket_with(

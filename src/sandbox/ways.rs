@@ -15,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use super::clock::ClockWay;
 use super::error::{Doing as _, Error};
 use super::folder;
+use super::limits;
 use super::root::make_directory;
 use super::sys::{self, Alone, Forked};
+use super::sys_notify;
 
 /// How things are done. What the session finds out goes into each request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -26,8 +28,13 @@ pub struct Ways {
     /// Whether `/proc` is the one that the caller has, as no other can be mounted: a container's is
     /// masked in parts, and the kernel gives nobody in it one that isn't.
     pub shares_proc: bool,
-    /// Whether the kernel keeps the host name from being set, so that cairn answers who asks.
-    pub answers_host_name: bool,
+    /// Whether directories are read in the order in which a file system has them: an answer that a
+    /// signal breaks off is given again, and names would be lost.
+    pub reads_as_stored: bool,
+    /// Whether programs lie at other addresses each time, as nobody may keep the kernel from it.
+    pub randomises_addresses: bool,
+    /// Whether this process has resource limits that are lower than those of commands.
+    pub has_lower_limits: bool,
     /// How a command reads a clock of its own.
     pub clock: ClockWay,
 }
@@ -46,11 +53,11 @@ pub enum Layers {
 
 /// Which of [`Ways`] is refused when it is tried, as an exit code.
 const NO_PROC: u8 = 1;
-const NO_HOST_NAME: u8 = 2;
+const NO_PERSONALITY: u8 = 2;
 
 /// Tries what has nothing to do with folders.
 pub(super) fn find(alone: &Alone) -> std::io::Result<Ways> {
-    let child = match sys::clone(alone, UnshareFlags::NEWPID | UnshareFlags::NEWUTS)? {
+    let child = match sys::clone(alone, UnshareFlags::NEWPID)? {
         Forked::Child(_) => sys::exit(refused()),
         Forked::Parent((child, _)) => child,
     };
@@ -60,7 +67,9 @@ pub(super) fn find(alone: &Alone) -> std::io::Result<Ways> {
     Ok(Ways {
         layers: Layers::default(),
         shares_proc: code & NO_PROC != 0,
-        answers_host_name: code & NO_HOST_NAME != 0,
+        reads_as_stored: !sys_notify::waits_for_answers(),
+        randomises_addresses: code & NO_PERSONALITY != 0,
+        has_lower_limits: limits::are_lower(),
         clock: ClockWay::default(),
     })
 }
@@ -79,8 +88,8 @@ fn refused() -> u8 {
     if is_refused(proc()) {
         code |= NO_PROC;
     }
-    if is_refused(rustix::system::sethostname(b"cairn")) {
-        code |= NO_HOST_NAME;
+    if sys::fix_addresses().is_err() {
+        code |= NO_PERSONALITY;
     }
     code
 }

@@ -13,6 +13,7 @@ const TABLE: &str = "
     layer: canon
     sandbox: canon layer
     image: canon layer
+    compare: canon layer image
     lock: canon
     policy: canon lock
     packages: canon
@@ -25,8 +26,9 @@ const TABLE: &str = "
     keep: canon layer image lock store inputs step
     build: canon plan frontend layer sandbox image lock policy packages store registry proxy inputs step
     export: canon plan layer image store registry inputs
-    ui: canon
-    cli: canon plan layer sandbox image lock policy packages frontend store registry inputs step keep build export ui
+    verify: canon
+    ui: canon compare
+    cli: canon plan layer sandbox image compare lock policy packages frontend store registry inputs step keep build export verify ui
 ";
 
 /// Most lines of one file, tests included.

@@ -1,6 +1,8 @@
 //! What can be said on the command line.
 
+pub mod diff;
 mod recipe;
+pub mod verify;
 
 pub use recipe::{Commands, Dockerfile, Locking, Look, Network, Recipe};
 
@@ -96,6 +98,18 @@ pub enum Command {
     Images(Images),
     /// Show an image: config, layers, history
     Inspect(Inspect),
+    /// Say what differs between two images, layers, folders or files
+    ///
+    /// Of images: documents, layers, and every path of the file systems. Files that differ are
+    /// opened: text by line, ELF files by section, and what is in zips, tars, compressed files,
+    /// Debian packages and the like, as deep as it goes. Exit codes, as those of diff(1): 0
+    /// identical, 1 not, 2 trouble.
+    Diff(diff::Diff),
+    /// Rebuild an image from its recipe and lock, and say how far it agrees
+    ///
+    /// Exit codes: 0 identical, or enough rebuilders say so; 1 something differs; 2 there is nothing to
+    /// compare, or the command line makes no sense.
+    Verify(Box<verify::Verify>),
     /// Give an image another name
     Tag(Tag),
     /// Remove images, and the blobs that only they have
@@ -133,6 +147,7 @@ impl Command {
         match self {
             Command::Build(arguments) => arguments.progress.or_default(default),
             Command::Lock(arguments) => arguments.progress.or_default(default),
+            Command::Verify(arguments) => arguments.progress.or_default(default),
             Command::Push(arguments) => arguments.progress.or_default(default),
             Command::Pull(arguments) => arguments.progress.or_default(default),
             _ => Ok(()),

@@ -1,5 +1,6 @@
 //! What can be said of a recipe, by every command that reads one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -46,6 +47,14 @@ pub struct Recipe {
 }
 
 impl Recipe {
+    /// Annotations of the index, where there is one.
+    pub fn index_annotations(&self) -> BTreeMap<String, String> {
+        let of_index = self.annotation.iter().filter(|it| it.of_index);
+        of_index
+            .map(|it| (it.key.clone(), it.value.clone()))
+            .collect()
+    }
+
     /// Whether its context is had from elsewhere.
     pub fn is_fetched(&self) -> bool {
         !matches!(
@@ -116,6 +125,10 @@ pub struct Commands {
     /// Let RUN have more: `network.host`, `security.insecure`, `device[=NAME]`
     #[arg(long, value_name = "WHAT", value_parser = flags::allow)]
     pub allow: Vec<Allow>,
+    /// Run no RUN whose result may depend on more than the recipe: by what it asks for, or on this
+    /// machine
+    #[arg(long)]
+    pub require_hermetic: bool,
     /// Bytes of memory for each RUN
     #[arg(long, value_name = "BYTES", value_parser = flags::bytes)]
     pub memory: Option<u64>,

@@ -17,11 +17,15 @@ use super::{ClockWay, SECOND, waits};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller, Handler};
+use crate::sandbox::random::{self, Shared};
 use crate::sandbox::{Error, sys_trace};
 
 /// The clocks that tell the time of day, by their numbers (clock_gettime(2)): `CLOCK_REALTIME`,
 /// `_COARSE`, `_ALARM`, `CLOCK_TAI`.
 const TIMES_OF_DAY: [u32; 4] = [0, 5, 8, 11];
+/// The clocks that tell what a process or thread has spent of a processor: `CLOCK_PROCESS_CPUTIME_ID`,
+/// `_THREAD_`. Who makes names up takes them for chance (glibc's mkstemp(3)).
+const TIMES_SPENT: [u32; 2] = [2, 3];
 /// What arch_prctl(2) does to put another vDSO into a process (`ARCH_MAP_VDSO_X32`, `_32`, `_64`).
 const OTHER_VDSOS: [u32; 3] = [0x2001, 0x2002, 0x2003];
 /// Most processes that something is kept of here.
@@ -35,6 +39,8 @@ pub struct Clock {
     pace: Pace,
     /// None where it is hidden from programs how to read a clock without a call.
     patch: Option<Patch>,
+    /// What the randomness of a program begins with.
+    random: Shared,
     followed: Option<Followed>,
     /// By their processes.
     kept: BTreeMap<u32, Kept>,
@@ -54,6 +60,8 @@ struct Kept {
     begin: i64,
     /// Until when it sleeps (monotonic), which has passed on its clock already.
     slept: i64,
+    /// What it was told last that it has spent of a processor.
+    spent: i64,
 }
 
 /// A wait that the kernel carries out.
@@ -97,7 +105,7 @@ pub(super) fn nanoseconds(time: &Timespec) -> i64 {
 impl Clock {
     /// A clock that begins so many seconds after 1970, for programs that are made to read it in such a
     /// way.
-    pub fn new(seconds: i64, way: ClockWay) -> Result<Clock, Error> {
+    pub fn new(seconds: i64, way: ClockWay, random: Shared) -> Result<Clock, Error> {
         let pace = Pace::new(seconds).ok_or_else(|| {
             Error::Refused(format!(
                 "a step's clock can't begin {seconds} seconds after 1970: it may be from 0 to 6060000000"
@@ -110,6 +118,7 @@ impl Clock {
         Ok(Clock {
             pace,
             patch,
+            random,
             followed: None,
             kept: BTreeMap::new(),
             moved: BTreeSet::new(),
@@ -124,8 +133,7 @@ impl Clock {
     }
 
     fn execute(&mut self, caller: &Caller<'_>) -> Answer {
-        let process = || number(caller.status("Tgid")?);
-        match Followed::new(caller.pid(), process) {
+        match Followed::new(caller.pid(), || caller.process()) {
             Ok(followed) => {
                 self.followed = Some(followed);
                 Answer::Follow
@@ -156,19 +164,19 @@ impl Clock {
     /// What is kept of the caller's process, by its number.
     fn kept(&mut self, process: u32) -> &mut Kept {
         if self.kept.len() >= PROCESSES && !self.kept.contains_key(&process) {
-            let is_there = |process: &u32| rustix::fs::stat(format!("/proc/{process}")).is_ok();
-            self.kept.retain(|process, _| is_there(process));
+            self.kept.retain(|process, _| random::is_there(*process));
         }
         self.kept.entry(process).or_insert_with(|| Kept {
             read: 0,
             begin: monotonic(),
             slept: 0,
+            spent: 0,
         })
     }
 
     /// The caller's clock.
     fn view(&mut self, caller: &Caller<'_>) -> Result<View, Errno> {
-        let process = number(caller.status("Tgid")?)?;
+        let process = caller.process()?;
         let own = self.patch.as_ref().filter(|_| !caller.is_of_32_bits());
         let own = own.and_then(|patch| Own::of(patch, caller.pid()));
         let Kept { read, begin, .. } = *self.kept(process);
@@ -221,6 +229,15 @@ impl Clock {
         };
         self.keep(caller, &view, next)?;
         Ok(next.saturating_add(aged(monotonic - view.begin)))
+    }
+
+    /// What the caller has spent of a processor: a tick for each time that it asks, and what it runs once
+    /// that is long, so that who waits for it to have spent some waits not for ever.
+    fn spent(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
+        let view = self.view(caller)?;
+        let kept = self.kept(view.process);
+        kept.spent = kept.spent.saturating_add(TICK);
+        Ok(kept.spent.saturating_add(aged(monotonic() - view.begin)))
     }
 
     /// Notes that the caller's process waits until its clock says so much, and gives how long that is.
@@ -293,7 +310,11 @@ impl Clock {
 
     /// Tells the caller the time, in the form that its call has.
     fn tell(&mut self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
-        let time = self.read(caller)?;
+        let is_of_clock = matches!(call, Call::ClockGettime | Call::ClockGettime64);
+        let time = match is_of_clock && TIMES_SPENT.contains(&caller.word(0)) {
+            true => self.spent(caller)?,
+            false => self.read(caller)?,
+        };
         let (seconds, rest) = (time / SECOND, time % SECOND);
         let is_narrow = caller.is_of_32_bits();
         let pair = |rest: i64, is_narrow| match is_narrow {
@@ -328,12 +349,12 @@ impl Handler for Clock {
     fn rules() -> Vec<Rule> {
         let deny = Action::Deny(libc::EPERM);
         let notify = Action::Notify;
-        let of_day = || Is::OneOf(TIMES_OF_DAY.to_vec());
+        let told = || Is::OneOf([&TIMES_OF_DAY[..], &TIMES_SPENT].concat());
         let mut rules = vec![
             Rule::always(Call::Execve, notify),
             Rule::always(Call::Execveat, notify),
-            Rule::when(Call::ClockGettime, 0, !0, of_day(), notify),
-            Rule::when(Call::ClockGettime64, 0, !0, of_day(), notify),
+            Rule::when(Call::ClockGettime, 0, !0, told(), notify),
+            Rule::when(Call::ClockGettime64, 0, !0, told(), notify),
             Rule::always(Call::Gettimeofday, notify),
             Rule::always(Call::Time, notify),
             // A process has one tracer only, and that must be cairn when it executes something.
@@ -369,7 +390,12 @@ impl Handler for Clock {
         let Some(followed) = self.followed.take() else {
             return Ok(());
         };
-        match followed.finish(self.patch.as_ref(), monotonic()) {
+        let begin = |process| {
+            let command = random::command_line(process)?;
+            let mut streams = self.random.streams();
+            Ok(streams.begin(process, &command, random::is_there).take())
+        };
+        match followed.finish(self.patch.as_ref(), monotonic(), begin) {
             Ok(began) => {
                 if let Some(process) = began {
                     self.kept.remove(&process);
@@ -393,7 +419,7 @@ pub(super) fn patch() -> Option<Patch> {
 
 /// What tells the command of a process from others: its program and arguments.
 fn command(process: u32) -> u64 {
-    let line = std::fs::read(format!("/proc/{process}/cmdline"));
+    let line = random::command_line(process);
     let mut hasher = std::hash::DefaultHasher::new();
     line.unwrap_or_default().hash(&mut hasher);
     hasher.finish()
@@ -404,8 +430,4 @@ fn load(caller: &Caller<'_>, at: u64) -> Result<i64, Errno> {
     let mut bytes = [0; 8];
     caller.read(at, &mut bytes)?;
     Ok(i64::from_le_bytes(bytes))
-}
-
-pub(super) fn number(text: String) -> Result<u32, Errno> {
-    text.parse().map_err(|_| Errno::SRCH)
 }

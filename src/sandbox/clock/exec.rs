@@ -18,6 +18,8 @@ use crate::sandbox::sys_trace::{self, Cell};
 
 /// `AT_IGNORE`.
 const IGNORE: u64 = 1;
+/// Bytes that the kernel leaves each program of chance (`AT_RANDOM`, getauxval(3)).
+pub const RANDOM: usize = 16;
 /// `PTRACE_EVENT_EXEC`, `PTRACE_EVENT_STOP`.
 const EXECUTED: i32 = 4;
 const STOPPED: i32 = 128;
@@ -63,12 +65,17 @@ impl Followed {
         }
     }
 
-    /// Waits for the exec to end, and sets the clock of what began: the number of its process, or none
-    /// where nothing began.
+    /// Waits for the exec to end, and sets the clock of what began and, by `random`, what the kernel left
+    /// it of chance: the number of its process, or none where nothing began.
     ///
     /// # Errors
     /// The clock could not be set. The process is dead.
-    pub fn finish(self, patch: Option<&Patch>, now: i64) -> Result<Option<u32>, Errno> {
+    pub fn finish(
+        self,
+        patch: Option<&Patch>,
+        now: i64,
+        random: impl FnOnce(u32) -> Result<[u8; RANDOM], Errno>,
+    ) -> Result<Option<u32>, Errno> {
         let (number, event) = self.wait()?;
         match event {
             Event::Gone => Ok(None),
@@ -77,7 +84,9 @@ impl Followed {
                 Err(error) => self.end(error).map(|()| None),
             },
             Event::Executed => {
-                let done = set(number, patch, now).and_then(|()| sys_trace::detach(number, 0));
+                let random = random(number);
+                let set = random.and_then(|random| set(number, patch, now, random));
+                let done = set.and_then(|()| sys_trace::detach(number, 0));
                 match done {
                     Ok(()) => Ok(Some(number)),
                     // It stays where it was stopped, unless it is killed: whatever that makes of its
@@ -156,11 +165,14 @@ fn wait(number: u32, options: WaitOptions) -> Result<Option<(u32, Event)>, Errno
     Ok(Some((number, event)))
 }
 
-/// Sets the clock of a program that has not begun.
-fn set(process: u32, patch: Option<&Patch>, now: i64) -> Result<(), Errno> {
+/// Sets the clock of a program that has not begun, and its first randomness.
+fn set(process: u32, patch: Option<&Patch>, now: i64, random: [u8; RANDOM]) -> Result<(), Errno> {
     let start = sys_trace::start(process)?;
     let read = |at, into: &mut [u8]| sys_notify::read_memory(process, at, into);
     let stack = stack::walk(start.stack, start.is_of_32_bits, read)?;
+    if let Some(at) = stack.random {
+        sys_notify::write_memory(process, at, &random)?;
+    }
     let Some((vdso, entry)) = stack.vdso.filter(|(vdso, _)| *vdso != 0) else {
         // Every read of a clock is a system call.
         return Ok(());

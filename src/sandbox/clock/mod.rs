@@ -5,12 +5,12 @@
 //! mostly read the clock without a system call, in the page that the kernel puts into each of them
 //! (vdso(7)): so each is stopped when it has been executed, and that page made to read this clock
 //! ([`exec`]); where that page can't be written to, it is hidden. Whoever makes the call all the same
-//! is answered ([`calls`]). How the clock runs is in [`pace`] alone. The monotonic clocks are real.
+//! is answered ([`calls`]). At the same moment a program's first randomness is set ([`super::random`]).
+//! How the clock runs is in [`pace`] alone. The monotonic clocks are real.
 //!
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
-//! `/proc/uptime` and the boot time in `/proc/stat`, a processor's own
-//! counters together with the page behind the vDSO, and the kernel's own functions in a vDSO to who
-//! looks for them past its symbols.
+//! a processor's own counters together with the page behind the vDSO, and the kernel's own functions
+//! in a vDSO to who looks for them past its symbols.
 
 mod calls;
 mod exec;
@@ -29,6 +29,8 @@ pub(super) use trial::attempt;
 use serde::{Deserialize, Serialize};
 
 use super::error::Doing as _;
+use super::random::{Random, Shared};
+use super::request::Constants;
 use super::{Error, Request};
 
 /// Nanoseconds.
@@ -48,7 +50,7 @@ pub enum ClockWay {
 /// How a request that has a clock shows file times: those since the whole second in which its folders
 /// were made are the step's.
 pub(super) fn file_times(request: &Request) -> Result<Option<FileTimes>, Error> {
-    let Some(instant) = request.clock else {
+    let Some(Constants { instant, .. }) = request.constants else {
         return Ok(None);
     };
     let doing = || "read when the step's folders were made".to_owned();
@@ -56,9 +58,12 @@ pub(super) fn file_times(request: &Request) -> Result<Option<FileTimes>, Error> 
     Ok(Some(FileTimes::new(made.st_ctime, instant)))
 }
 
-/// The clock of a request that has one.
-pub(super) fn of(request: &Request) -> Result<Option<Clock>, Error> {
-    let clock = request.clock;
-    let clock = clock.map(|seconds| Clock::new(seconds, request.ways.clock));
-    clock.transpose()
+/// The clock of a request that has one, and what sets the randomness of the programs that begin by it.
+pub(super) fn of(request: &Request) -> Result<Option<(Clock, Random)>, Error> {
+    let made = request.constants.map(|Constants { instant, seed }| {
+        let shared = Shared::new(seed);
+        let clock = Clock::new(instant, request.ways.clock, shared.clone())?;
+        Ok((clock, Random::new(seed, shared)))
+    });
+    made.transpose()
 }

@@ -7,6 +7,8 @@ use rustix::io::Errno;
 
 /// `AT_SYSINFO_EHDR`, where the vDSO is.
 const VDSO: u64 = 33;
+/// `AT_RANDOM`, where 16 bytes of chance are.
+const RANDOM: u64 = 25;
 /// Most words that are looked at: more than fit into the memory that arguments may take.
 const LONGEST: u64 = 1 << 22;
 
@@ -15,6 +17,8 @@ const LONGEST: u64 = 1 << 22;
 pub struct Stack {
     /// Where the vDSO is, if there is one, and the address of the entry that says so.
     pub vdso: Option<(u64, u64)>,
+    /// Where the kernel left bytes of chance, if it did.
+    pub random: Option<u64>,
     /// The address of what the last entry holds, which is nothing to anyone. Who moves the vector moves
     /// it down (ld.so(8), started by itself), so that nobody ever writes there.
     pub unused: u64,
@@ -75,15 +79,20 @@ pub fn walk(
         at += width;
     }
     at += width;
-    let mut vdso = None;
+    let (mut vdso, mut random) = (None, None);
     while at < end {
         let (kind, value) = (memory.word(at)?, memory.word(at + width)?);
         match kind {
             0 => {
                 let unused = at + width;
-                return Ok(Stack { vdso, unused });
+                return Ok(Stack {
+                    vdso,
+                    random,
+                    unused,
+                });
             }
             VDSO => vdso = Some((value, at)),
+            RANDOM => random = Some(value),
             _ => {}
         }
         at += 2 * width;
@@ -121,6 +130,7 @@ mod tests {
                 let vector = 1000 + width * start.len() as u64;
                 let expected = Stack {
                     vdso: Some((5000, vector + 2 * width)),
+                    random: Some(77),
                     unused: vector + 9 * width,
                 };
                 assert_eq!(found(&words, is_of_32_bits), Ok(expected));

@@ -11,6 +11,14 @@ use crate::sandbox::sys_trace::{Cell, Code, MARK};
 const CLOCK_GETTIME: [&[u8]; 2] = [b"__vdso_clock_gettime", b"clock_gettime"];
 const GETTIMEOFDAY: [&[u8]; 2] = [b"__vdso_gettimeofday", b"gettimeofday"];
 const TIME: [&[u8]; 2] = [b"__vdso_time", b"time"];
+const GETRANDOM: [&[u8]; 2] = [b"__vdso_getrandom", b"getrandom"];
+
+/// Where a symbol has the section that it is in, and its value; 0 for one that is elsewhere
+/// (`SHN_UNDEF`), which nobody takes.
+const SECTION: usize = 6;
+const VALUE: usize = 8;
+/// `mov eax, -ENOSYS; ret`.
+const MISSING: [u8; 6] = [0xb8, 0xda, 0xff, 0xff, 0xff, 0xc3];
 
 /// `SHT_DYNSYM`, and bytes of a symbol.
 const SYMBOLS: u32 = 11;
@@ -87,7 +95,7 @@ impl Patch {
         ] {
             let value = (cell + at) as u64;
             for symbol in symbols.iter().filter(|it| names.contains(&it.name)) {
-                places.push(put(symbol.at + 8, &value.to_le_bytes())?);
+                places.push(put(symbol.at + VALUE, &value.to_le_bytes())?);
             }
         }
         for (from, at) in [
@@ -97,6 +105,15 @@ impl Patch {
             let far = i64::try_from(cell + at).ok()? - i64::try_from(from + JUMP).ok()?;
             let far = i32::try_from(far).ok()?.to_le_bytes();
             places.push(put(from, &[0xe9, far[0], far[1], far[2], far[3]])?);
+        }
+        // What gives chance without a call isn't there.
+        for symbol in symbols.iter().filter(|it| GETRANDOM.contains(&it.name)) {
+            if symbol.size < MISSING.len() {
+                return None;
+            }
+            places.push(put(symbol.value, &MISSING)?);
+            places.push(put(symbol.at + SECTION, &[0; 2])?);
+            places.push(put(symbol.at + VALUE, &[0; 8])?);
         }
         let start = places.iter().map(|(start, _)| *start).min()?;
         let end = places.iter().map(|(_, end)| *end).max()?;
@@ -200,6 +217,14 @@ mod tests {
                 (&GETTIMEOFDAY, code.gettimeofday),
                 (&TIME, code.time),
             ];
+            if GETRANDOM.contains(&old.name) {
+                assert_eq!(
+                    (new.value, &patched[new.at + SECTION..][..2]),
+                    (0, &[0; 2][..])
+                );
+                assert_eq!(patched[old.value..][..MISSING.len()], MISSING);
+                continue;
+            }
             let to = wanted.iter().find(|(names, _)| names.contains(&old.name));
             assert_eq!(new.value, to.map_or(old.value, |(_, at)| place + at));
             seen += usize::from(to.is_some());

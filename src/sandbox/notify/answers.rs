@@ -5,17 +5,22 @@
 
 use super::attribute::Attributes;
 use super::bpf::{Error, Word};
+use super::call::Call;
 use super::filter::{self, Programs};
-use super::host_name::HostName;
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
 use super::{Answering, Handler as _, deny};
 use crate::sandbox::clock::{Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
+use crate::sandbox::facts::{Directories, Facts, Processes};
 use crate::sandbox::network::{Ports, connect::Connects};
+use crate::sandbox::random::Random;
 use crate::sandbox::request::Network;
-use crate::sandbox::{Identity, Request, Security, etc};
+use crate::sandbox::{Identity, Request, Security};
+
+/// The calls that ask a file system what it is.
+const FILE_SYSTEMS: [Call; 4] = [Call::Fstatfs, Call::Fstatfs64, Call::Statfs, Call::Statfs64];
 
 /// Owners of files that can't have the attribute.
 pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
@@ -35,14 +40,26 @@ pub(in crate::sandbox) fn filter_for(
     if request.network == Network::Forwarded {
         rules.extend(Connects::rules());
     }
-    if request.ways.answers_host_name {
-        rules.extend(HostName::rules());
+    rules.extend(Facts::rules());
+    if sorts(request) {
+        rules.extend(Directories::rules());
     }
-    if request.clock.is_some() {
+    if request.security == Security::Insecure {
+        // Such a step may serve a file system itself, and wait for an answer meanwhile.
+        rules.retain(|rule| !FILE_SYSTEMS.contains(&rule.call));
+    }
+    if request.constants.is_some() {
         rules.extend(Files::rules());
+        rules.extend(Processes::rules());
+        rules.extend(Random::rules());
         rules.extend(Clock::rules());
     }
     filter::program(&rules, programs)
+}
+
+/// Whether directories are read in order.
+fn sorts(request: &Request) -> bool {
+    request.security == Security::Sandbox && !request.ways.reads_as_stored
 }
 
 /// The handlers of one step.
@@ -51,8 +68,11 @@ pub(in crate::sandbox) struct Answers {
     owners: Owners,
     attributes: Attributes,
     connects: Option<Connects>,
-    host_name: Option<HostName>,
+    facts: Facts,
+    directories: Option<Directories>,
     files: Option<Files>,
+    processes: Option<Processes>,
+    random: Option<Random>,
     clock: Option<Clock>,
 }
 
@@ -78,22 +98,23 @@ impl Answers {
             owners,
             attributes: Attributes::new(users),
             connects: None,
-            host_name: request
-                .ways
-                .answers_host_name
-                .then(|| HostName(etc::hostname(request).to_owned())),
+            facts: Facts::new(request, users),
+            directories: sorts(request).then(Directories::default),
             files: None,
+            processes: None,
+            random: None,
             clock: None,
         }
     }
 
-    /// Lets the step's programs read such a clock, and see file times by it.
-    pub(in crate::sandbox) fn tell_time_by(
+    /// Lets the step's programs read such a clock and such chance, and see file times by the clock.
+    pub(in crate::sandbox) fn tell_by(
         &mut self,
-        clock: Option<Clock>,
+        constants: Option<(Clock, Random)>,
         times: Option<FileTimes>,
     ) {
-        self.clock = clock;
+        self.processes = constants.is_some().then_some(Processes);
+        (self.clock, self.random) = constants.unzip();
         match &mut self.owners {
             Owners::Real(_) => self.files = times.map(Files::new),
             Owners::Emulated(ownership) => ownership.show_times(times),
@@ -115,8 +136,11 @@ impl Answers {
             Answering::by(&mut self.attributes),
         ];
         handlers.extend(self.connects.as_mut().map(Answering::by));
-        handlers.extend(self.host_name.as_mut().map(Answering::by));
+        handlers.push(Answering::by(&mut self.facts));
+        handlers.extend(self.directories.as_mut().map(Answering::by));
         handlers.extend(self.files.as_mut().map(Answering::by));
+        handlers.extend(self.processes.as_mut().map(Answering::by));
+        handlers.extend(self.random.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));
         handlers
@@ -128,6 +152,8 @@ impl Answers {
             Owners::Real(_) => Links::new(),
             Owners::Emulated(ownership) => ownership.into_table().into_iter().collect(),
         };
-        (links, self.clock.and_then(Clock::into_failure))
+        let unset = self.clock.and_then(Clock::into_failure);
+        let short = self.random.map_or(Ok(()), Random::finish);
+        (links, unset.or(short.err()))
     }
 }

@@ -221,7 +221,21 @@ calls! {
     TimerfdSettime 286 86 325;
     TimerfdSettime64 - - 411;
     Getrandom 318 278 -;
-    SchedGetaffinity 204 123 -;
+    SchedGetaffinity 204 123 242;
+    SchedSetaffinity 203 122 241;
+    Fstatfs 138 44 100;
+    Fstatfs64 - - 269;
+    Getcpu 309 168 318;
+    Getdents 78 - -;
+    Getdents64 217 61 220;
+    Getpriority 140 141 96;
+    Setpriority 141 140 97;
+    Oldolduname - - 59;
+    Olduname - - 109;
+    Rseq 334 293 386;
+    Statfs 137 43 99;
+    Statfs64 - - 268;
+    Sysinfo 99 179 116;
 }
 
 /// What seccomp calls this architecture (`AUDIT_ARCH_*` of `linux/audit.h`).
@@ -256,11 +270,19 @@ mod tests {
             (Call::Connect, libc::SYS_connect),
             (Call::Execve, libc::SYS_execve),
             (Call::Fchownat, libc::SYS_fchownat),
+            (Call::Fstatfs, libc::SYS_fstatfs),
+            (Call::Getcpu, libc::SYS_getcpu),
+            (Call::Getdents64, libc::SYS_getdents64),
             (Call::Getresgid, libc::SYS_getresgid),
             (Call::Ioctl, libc::SYS_ioctl),
             (Call::Mknodat, libc::SYS_mknodat),
+            (Call::Rseq, libc::SYS_rseq),
+            (Call::SchedSetaffinity, libc::SYS_sched_setaffinity),
             (Call::Setfsuid, libc::SYS_setfsuid),
+            (Call::Setpriority, libc::SYS_setpriority),
+            (Call::Statfs, libc::SYS_statfs),
             (Call::Statx, libc::SYS_statx),
+            (Call::Sysinfo, libc::SYS_sysinfo),
             (Call::Umount2, libc::SYS_umount2),
             (Call::Userfaultfd, libc::SYS_userfaultfd),
         ] {

@@ -106,8 +106,10 @@ const FAMILIES: &[u32] = &[12, 19, 20, 23, 25, 34, 37, 38, 40];
 /// sockets: of what family is in memory, out of a filter's sight.
 const OLD_SOCKETS: &[u32] = &[1, 8];
 
-/// What personality(2) may set: nothing, no 64 bits, no randomisation, both; and asking.
-const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, u32::MAX];
+/// What personality(2) may set: nothing, no 64 bits (`PER_LINUX32`), another kernel (`UNAME26`, of which
+/// nobody is told), both; and asking. Beside Docker's list: no randomisation (`ADDR_NO_RANDOMIZE`), which
+/// commands begin with, and who says so needn't be refused.
+const PERSONALITIES: &[u32] = &[0, 8, 0x2_0000, 0x2_0008, 0x4_0000, 0x4_0008, u32::MAX];
 
 /// The deny list.
 pub fn rules(insecure: bool) -> Vec<Rule> {

@@ -10,9 +10,8 @@ pub mod bpf;
 pub mod call;
 pub mod deny;
 pub mod filter;
-mod host_name;
 pub mod owner;
-mod resolve;
+pub mod resolve;
 pub mod rights;
 pub mod stat;
 mod supervisor;
@@ -22,3 +21,16 @@ mod trial;
 pub(super) use crate::sandbox::sys_notify::install;
 pub(super) use answers::{Answers, Links, filter_for};
 pub use supervisor::{Answer, Answering, Caller, Handler, Supervisor};
+
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use rustix::fs::{MemfdFlags, Mode, OFlags};
+
+/// A file of such a content, open for reading, to be given to a caller.
+pub fn text_file(name: &str, content: &[u8]) -> std::io::Result<OwnedFd> {
+    let mut file = std::fs::File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?);
+    std::io::Write::write_all(&mut file, content)?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}

@@ -16,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 use super::call::{ARCHITECTURE, ARCHITECTURE_OF_32_BITS, Call};
 use super::filter::Rule;
 use crate::sandbox::sys_notify::{self, Notification, Reply};
+use crate::sandbox::sys_trace;
 
 /// Most bytes of a path with its end, as the kernel has it (`PATH_MAX`).
 const LONGEST_PATH: usize = 4096;
@@ -157,6 +158,22 @@ impl Caller<'_> {
         }
     }
 
+    /// Fills of `into` as much as there is in the caller's memory; how much that was. It is the caller's
+    /// only if the call is seen to wait still ([`Caller::check`]).
+    pub fn glance(&self, address: u64, into: &mut [u8]) -> Result<usize, Errno> {
+        sys_notify::read_memory(self.pid(), address, into)
+    }
+
+    /// The process of the thread.
+    pub fn process(&self) -> Result<u32, Errno> {
+        let process = match sys_trace::is_leader(self.pid()) {
+            true => self.pid(),
+            false => self.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?,
+        };
+        self.check()?;
+        Ok(process)
+    }
+
     /// Writes to the caller's memory.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         self.check()?;
@@ -222,8 +239,7 @@ impl Caller<'_> {
 
     /// One of the caller's descriptors itself, to do with it what the caller could.
     pub fn taken(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
-        let leader = self.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?;
-        let leader = Pid::from_raw(leader).ok_or(Errno::SRCH)?;
+        let leader = Pid::from_raw(self.process()?.cast_signed()).ok_or(Errno::SRCH)?;
         let process = rustix::process::pidfd_open(leader, PidfdFlags::empty())?;
         self.check()?;
         rustix::process::pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty())

@@ -196,9 +196,13 @@ impl Installer<'_> {
         placing.finish(&mut draft)?;
         let fill = draft.finish()?;
         drop(candidates);
+        let keys = run::Keys {
+            log: key,
+            seed: key,
+        };
         let ran = self
             .runner
-            .run_in(&fill, &command(&path, self.epoch), self.stack, key, work)?;
+            .run_in(&fill, &command(&path, self.epoch), self.stack, keys, work)?;
         let Ran { change, .. } = ran;
         Ok(Installed {
             change: debris::without(change, &self.below.rootfs)?,

@@ -4,7 +4,7 @@
 
 use crate::canon::EntryPath;
 use crate::inputs::{layers, stage};
-use crate::sandbox::{self, Exit};
+use crate::sandbox::{self, Exit, Guarantee};
 use crate::{layer, proxy, step, store};
 
 /// Bytes that the files may hold that a command leaves: as a file with holes takes no space, it can
@@ -46,6 +46,14 @@ pub enum Error {
         "`--network host` gives commands the host's network, which has to be allowed\nhint: if you trust the recipe, say `--allow network.host`, too"
     )]
     HostNetworkNotAllowed,
+    /// What would make the result of a command depend on more than the recipe.
+    #[error(
+        "the command {0}, and `--require-hermetic` says that no result depends on that\nhint: take it out of the recipe, or leave out `--require-hermetic`"
+    )]
+    NotHermetic(String),
+    /// What commands don't find the same here as everywhere.
+    #[error("this machine can't have commands see what they see everywhere:{}", told(.0))]
+    Guarantees(Vec<Guarantee>),
     /// A secret that nobody gave.
     #[error("there is no secret `{0}`\nhint: give it with `--secret id={0},src=FILE`")]
     NoSecret(String),
@@ -111,6 +119,19 @@ pub enum Error {
     /// A plan that makes no sense.
     #[error("this is a bug in cairn: {0}")]
     Bug(&'static str),
+}
+
+/// Every guarantee that is missing, and the way to all of them.
+fn told(missing: &[Guarantee]) -> String {
+    let whats = missing
+        .iter()
+        .map(|guarantee| format!("\n    {}: {}", guarantee.name(), guarantee.what()));
+    let ways = missing.iter().map(|guarantee| guarantee.remedy());
+    let ways = ways.collect::<Vec<_>>().join("; ");
+    format!(
+        "{}\nhint: {ways}; or leave out `--require-hermetic`",
+        whats.collect::<String>()
+    )
 }
 
 fn ending(exit: &Exit) -> String {

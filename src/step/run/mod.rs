@@ -4,8 +4,10 @@
 //! contents are in the sandbox's hands as long as it lives. A command that fails changes nothing.
 
 mod authority;
+mod constants;
 mod debris;
 mod devices;
+mod environment;
 mod error;
 mod fetching;
 mod kept;
@@ -66,6 +68,8 @@ pub struct Runner<'a> {
     opening: Mutex<()>,
     /// Whether it was said that limits are loose.
     has_told_loose: AtomicBool,
+    /// Whether it was said that there are no clocks.
+    has_told_clock: AtomicBool,
 }
 
 /// The source of a mount.
@@ -83,6 +87,16 @@ struct Ground<'a> {
     below: &'a Stack,
     /// The sources of its mounts.
     inputs: &'a [Input<'a>],
+}
+
+/// What a command is known by.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys<'a> {
+    /// What its log is put under: its step's.
+    pub log: &'a StepKey,
+    /// What its randomness follows from: its step's without what it fetches, as that is asked for with
+    /// it.
+    pub seed: &'a StepKey,
 }
 
 /// What came of a command.
@@ -149,6 +163,7 @@ impl<'a> Runner<'a> {
             copies: AtomicBool::new(false),
             opening: Mutex::new(()),
             has_told_loose: AtomicBool::new(false),
+            has_told_clock: AtomicBool::new(false),
         }
     }
 
@@ -189,15 +204,14 @@ impl<'a> Runner<'a> {
         })
     }
 
-    /// Runs `command` on the layers `below`; what it fetches comes from where `fetching` says. Its
-    /// log is put where `key` says.
+    /// Runs `command` on the layers `below`; what it fetches comes from where `fetching` says.
     pub fn run(
         &self,
         command: &Command,
         below: &Stack,
         inputs: &[Input],
         fetching: Fetching<'_>,
-        key: &StepKey,
+        keys: Keys<'_>,
         work: &Work,
     ) -> Result<Ran, Error> {
         let ground = Ground {
@@ -205,7 +219,7 @@ impl<'a> Runner<'a> {
             below,
             inputs,
         };
-        self.run_over(&ground, command, fetching, key, work)
+        self.run_over(&ground, command, fetching, keys, work)
     }
 
     /// Runs `command`, which mounts nothing, where `change` was made to the layers `below` already:
@@ -215,7 +229,7 @@ impl<'a> Runner<'a> {
         change: &Change,
         command: &Command,
         below: &Stack,
-        key: &StepKey,
+        keys: Keys<'_>,
         work: &Work,
     ) -> Result<Ran, Error> {
         let ground = Ground {
@@ -223,7 +237,7 @@ impl<'a> Runner<'a> {
             below,
             inputs: &[],
         };
-        self.run_over(&ground, command, Fetching::Forwarded, key, work)
+        self.run_over(&ground, command, Fetching::Forwarded, keys, work)
     }
 
     fn run_over(
@@ -231,7 +245,7 @@ impl<'a> Runner<'a> {
         ground: &Ground<'_>,
         command: &Command,
         fetching: Fetching<'_>,
-        key: &StepKey,
+        keys: Keys<'_>,
         work: &Work,
     ) -> Result<Ran, Error> {
         let Ground {
@@ -276,15 +290,15 @@ impl<'a> Runner<'a> {
             upper,
             work: work_folder,
             mounts: mounts.mounts,
-            clock: proxy.as_ref().and_then(|_| fetching.instant()),
+            constants: self.constants(command, ground, fetching, keys.seed)?,
             ..request
         };
         let placed = match self.authority(command, proxy.as_ref()) {
             Some(authority) => Some(self.place(&authority, &rootfs, &folder, &mut request)?),
             None => None,
         };
-        let clock = request.clock;
-        let outcome = self.command(&session, &request, proxy.as_ref(), key, work);
+        let clock = request.constants.map(|constants| constants.instant);
+        let outcome = self.command(&session, &request, proxy.as_ref(), keys.log, work);
         if let Err(Error::Failed { .. }) = &outcome
             && let Some(on_failure) = self.on_failure
         {
@@ -394,19 +408,7 @@ impl<'a> Runner<'a> {
         let user = users::find(command.user.as_deref(), rootfs, &read)?;
         let mut env = command.env.clone();
         env.extend(mounted.iter().cloned());
-        // Who writes times down takes this one where it is given: file times are of today.
-        let epoch = self.epoch.seconds().to_string();
-        let defaults = [
-            ("PATH", PATH),
-            ("HOME", &user.home),
-            ("SOURCE_DATE_EPOCH", &epoch),
-        ];
-        let defaults = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        for (name, value) in defaults {
-            if env.iter().all(|(other, _)| *other != name) {
-                env.push((name, value));
-            }
-        }
+        let env = environment::of(env, &user.home, self.epoch);
         let rlimit = |limit: &command::Ulimit| Rlimit {
             name: limit.name.clone(),
             soft: limit.soft,
@@ -445,6 +447,3 @@ fn time_of(path: &Path) -> Result<(i64, u32), Error> {
     let made = made.map_err(crate::store::io_error("make", path))?;
     Ok((made.mtime(), made.mtime_nsec().try_into().unwrap_or(0)))
 }
-
-/// What commands get that have no `PATH`: Docker's.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

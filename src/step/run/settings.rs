@@ -36,6 +36,8 @@ pub struct CommandSettings {
     pub allow_insecure: bool,
     /// Whether a command may have devices of the host: `--allow device`.
     pub allow_devices: Devices,
+    /// Whether no command runs whose result may depend on more than the recipe: `--require-hermetic`.
+    pub requires_hermetic: bool,
 }
 
 impl CommandSettings {
@@ -63,6 +65,7 @@ impl Default for CommandSettings {
             allow_host_network: false,
             allow_insecure: false,
             allow_devices: Devices::default(),
+            requires_hermetic: false,
         }
     }
 }

@@ -17,7 +17,7 @@ use cairn::lock::{Body, Exchange, Record, Request, Response};
 use cairn::plan::Command;
 use cairn::plan::command::{MountKind, Network, Sharing};
 use cairn::sandbox::SessionSettings;
-use cairn::step::run::{CommandSettings, Error, Fetching, Ran, Runner};
+use cairn::step::run::{CommandSettings, Error, Fetching, Keys, Ran, Runner};
 use cairn::store::Store;
 
 use super::ground::{INSTANT, World, ok};
@@ -154,8 +154,12 @@ impl Ground {
             Expansion::UNLIMITED,
         );
         let key = StepKey(Digest::of(b"key"));
+        let keys = Keys {
+            log: &key,
+            seed: &key,
+        };
         let work = events.start("command");
-        let ran = runner.run(command, &self.below, &[], fetching, &key, &work);
+        let ran = runner.run(command, &self.below, &[], fetching, keys, &work);
         let said = heard.lock().unwrap().clone();
         (said, ran)
     }

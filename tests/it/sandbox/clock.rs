@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use cairn::sandbox::{ClockWay, Error, Exit, Mount, Request, Security, Source, Wanted};
+use cairn::sandbox::{
+    ClockWay, Constants, Error, Exit, Mount, Request, Security, Seed, Source, Wanted,
+};
 
 use super::ground::{Ground, path};
 use super::users::as_user;
@@ -12,6 +14,11 @@ use crate::support::{require, temp};
 
 const INSTANT: i64 = 1_600_000_000;
 const WAYS: [ClockWay; 2] = [ClockWay::Rewritten, ClockWay::Hidden];
+
+fn constants(instant: i64) -> Option<Constants> {
+    let seed = Seed::default();
+    Some(Constants { instant, seed })
+}
 
 /// A request with a clock, and `support/hours.c` as `/hours`.
 fn timed(ground: &Ground, way: ClockWay, script: &str) -> Request {
@@ -22,13 +29,13 @@ fn timed(ground: &Ground, way: ClockWay, script: &str) -> Request {
     }
     let mut request = ground.request(script);
     request.lowers.insert(0, tools);
-    request.clock = Some(INSTANT);
+    request.constants = constants(INSTANT);
     request.ways.clock = way;
     request
 }
 
 /// As [`timed`], with the machine's own programs.
-fn with_machine(ground: &Ground, way: ClockWay, script: &str) -> Request {
+pub fn with_machine(ground: &Ground, way: ClockWay, script: &str) -> Request {
     let mut request = timed(ground, way, script);
     for (target, source) in [
         ("usr", "usr"),
@@ -52,7 +59,7 @@ fn with_machine(ground: &Ground, way: ClockWay, script: &str) -> Request {
 }
 
 /// Does the same for root, for root as if alone, for a user with others, for one without.
-fn for_all(what: impl Fn(&Ground)) {
+pub fn for_all(what: impl Fn(&Ground)) {
     for identity in [Wanted::Best, Wanted::Single] {
         let Some(ground) = Ground::new(identity) else {
             return;
@@ -160,7 +167,7 @@ fn what_waits_for_an_instant_waits_as_long_as_it_meant() {
                 return;
             };
             let mut request = timed(&ground, way, "/hours waits");
-            request.clock = Some(instant);
+            request.constants = constants(instant);
             ground.answers(&request, expected);
         }
     }
@@ -246,10 +253,10 @@ fn it_is_the_machines_where_none_is_asked_for() {
         ClockWay::default(),
         "[ $(/hours seconds) -gt 1700000000 ]",
     );
-    request.clock = None;
+    request.constants = None;
     ground.answers(&request, "");
     for instant in [-1, i64::MAX] {
-        request.clock = Some(instant);
+        request.constants = constants(instant);
         let error = ground.session.run(&request, &mut |_, _| Ok(()));
         let error = error.unwrap_err().to_string();
         assert!(error.contains("can't begin"), "{error}");

@@ -186,7 +186,7 @@ fn the_host_s_devices_stay_as_they_are() {
         let Some(ground) = Ground::new(identity) else {
             return;
         };
-        // As MAKEDEV and packages' scripts do it; one of /proc is masked by a device.
+        // As MAKEDEV and packages' scripts do it; one of /proc is masked by a file.
         let places = DEVICES.map(|name| format!("/dev/{name}")).join(" ");
         // Each to what it is already, lest a failure here harms the machine.
         let script = format!(
@@ -203,7 +203,7 @@ fn the_host_s_devices_stay_as_they_are() {
         );
         ground.says(
             "echo x > /dev/null && head -c 2 /dev/zero | wc -c && head -c 2 /dev/urandom | wc -c; \
-             ! echo x 2>/dev/null > /dev/full && cat /proc/interrupts",
+             ! echo x 2>/dev/null > /dev/full && cat /proc/iomem",
             "2\n2\n",
         );
         // What a package makes beside them is the step's own.

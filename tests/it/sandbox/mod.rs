@@ -5,6 +5,7 @@ mod ending;
 mod ground;
 mod hostile;
 mod limits;
+mod random;
 mod rights;
 mod seen;
 mod users;

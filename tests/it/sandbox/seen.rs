@@ -29,7 +29,7 @@ fn the_world_is_the_same_everywhere() {
         ground.says("ls /", "bin\ndev\netc\nproc\nsys\ntmp\n");
         let devices =
             "fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero";
-        ground.says("ls /sys; echo $(ls /dev)", &format!("{devices}\n"));
+        ground.says("ls /sys; echo $(ls /dev)", &format!("devices\n{devices}\n"));
         ground.says("cat; umask; env", "0022\nSHLVL=1\nPATH=/bin\nPWD=/\n");
         ground.says("ls /proc/self/fd", "0\n1\n2\n3\n");
         ground.says(

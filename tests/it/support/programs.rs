@@ -60,6 +60,11 @@ pub fn make_narrow_hours(at: &Path) -> bool {
     make_of_32_bits("narrow_hours.c", at, &[])
 }
 
+/// Makes the program of `narrow_facts.c`, as [`make_narrow`] does.
+pub fn make_narrow_facts(at: &Path) -> bool {
+    make_of_32_bits("narrow_facts.c", at, &[])
+}
+
 fn make_of_32_bits(source: &str, at: &Path, defined: &[String]) -> bool {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support");
     let source = folder.join(source);

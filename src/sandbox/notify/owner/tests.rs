@@ -147,7 +147,7 @@ fn links_are_in_the_table_at_the_end() {
 fn what_is_denied_fails() {
     check(
         "for call in 'unshare(0x10000000)' 'mount(0,0,0,0,0)' 'keyctl(0,0)' 'clone3(0,0)' \\
-             'ptrace(0,0,0,0)' 'io_uring_setup(1,0)' 'personality(0xffffffff)' 'personality(0x40000)'
+             'ptrace(0,0,0,0)' 'io_uring_setup(1,0)' 'personality(0xffffffff)' 'personality(0x40000)' 'personality(0x400000)'
          do gcc -w -o call -xc - <<< '#include <errno.h>
              #include <stdio.h>
              #include <sys/syscall.h>
@@ -155,6 +155,6 @@ fn what_is_denied_fails() {
              #define CALL(name, ...) syscall(SYS_##name, __VA_ARGS__)
              int main() { errno = 0; long r = CALL('\"${call/(/,}\"'; printf(\"%d\\n\", errno); }'
             ./call; done",
-        "1\n1\n1\n38\n0\n1\n0\n1",
+        "1\n1\n1\n38\n0\n1\n0\n0\n1",
     );
 }

@@ -1,0 +1,229 @@
+//! `cairn verify`.
+//!
+//! In: an image, a recipe with its lock, what is to be otherwise. Out: a verdict on standard output,
+//! a statement in a file. The exit code is 0 for an identical rebuild or enough rebuilders that say so,
+//! 1 for what differs, 2 where there is nothing to compare.
+//!
+//! The rebuild is a process of its own, so that what is otherwise for it is so for all that it
+//! starts. It has a store of its own, which begins with the blobs of the caller's and nothing else: no
+//! step's result is there.
+
+mod rebuild;
+mod scratch;
+mod tell;
+mod vary;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::arguments::diff::Diff;
+use super::arguments::verify::{Format, Verify};
+use super::diff::operand::Finder;
+use super::environment::Environment;
+use super::exit::{Code, Failure};
+use super::{diff, interrupt, print};
+use crate::canon::{Digest, Problem, format};
+use crate::compare::{self, Report};
+use crate::image::Descriptor;
+use crate::layer::codec::Expansion;
+use crate::verify::{Agreement, Material, Quorum, Rebuild, Statement, Variation, Verdict};
+use scratch::Scratch;
+
+/// What the rebuild's process leaves for who started it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Made {
+    image: Descriptor,
+    not_varied: BTreeMap<Variation, String>,
+    materials: Vec<Material>,
+}
+
+/// Verifies, or is the rebuild itself.
+pub fn run(mut arguments: Verify, environment: &Environment) -> Result<(), Failure> {
+    if let Some(inside) = arguments.inside.take() {
+        return rebuild::inside(arguments, environment, &inside);
+    }
+    interrupt::install(arguments.progress.mode(), environment.start);
+    match verdict(&arguments, environment) {
+        Ok(0) => Ok(()),
+        // What differs is told already.
+        Ok(1) => Err(Failure::drawn(Code::Failed, |_| String::new())),
+        Ok(_) => Err(Failure::drawn(Code::Usage, |_| String::new())),
+        Err(mut failure) => {
+            failure.code = Code::Usage;
+            Err(failure)
+        }
+    }
+}
+
+/// Tells, and gives the exit code.
+fn verdict(arguments: &Verify, environment: &Environment) -> Result<u8, Failure> {
+    let store = environment.store()?;
+    let image = {
+        let events = environment.events(arguments.progress.mode());
+        let finder = Finder {
+            environment,
+            store: &store,
+            events: &events,
+            platform: arguments.recipe.platform.first(),
+            limit: Expansion::default(),
+        };
+        finder.find(&arguments.image)?
+    };
+    let (Some(subject), true) = (image.side.digest, image.image().is_some()) else {
+        return Err(Failure::usage(
+            format!("`{}` is no image", arguments.image),
+            "name one of `cairn images`, a layout or an archive",
+        ));
+    };
+    let mut statements = read(&arguments.statement, environment)?;
+    let mut code = 0;
+    if arguments.rebuild || arguments.require.is_none() {
+        let (statement, report) = compared(arguments, environment, &image, subject)?;
+        code = statement.rebuild.verdict.exit_code();
+        say(arguments, environment, &statement, report.as_ref())?;
+        statements.push(statement);
+    }
+    let Some(quorum) = &arguments.require else {
+        return Ok(code);
+    };
+    let agreement = decide(quorum, &subject, &statements)?;
+    if arguments.format == Format::Text {
+        print::to_stdout(&tell::agreement(&agreement))?;
+    }
+    Ok(u8::from(!agreement.is_enough))
+}
+
+fn decide(
+    quorum: &Quorum,
+    subject: &Digest,
+    statements: &[Statement],
+) -> Result<Agreement, Failure> {
+    let agreement = quorum.decide(subject, statements);
+    agreement.map_err(|message| {
+        Failure::usage(
+            message,
+            "each has its own name: `cairn verify --rebuilder NAME`",
+        )
+    })
+}
+
+fn read(
+    files: &[std::path::PathBuf],
+    environment: &Environment,
+) -> Result<Vec<Statement>, Failure> {
+    let read = files.iter().map(|file| {
+        let refused = |why: String| {
+            let problem = Problem::new(format!("`{}`: {why}", file.display()));
+            Failure::message(Code::Usage, problem)
+        };
+        let bytes = std::fs::read(environment.absolute(file));
+        let bytes = bytes.map_err(|error| refused(error.to_string()))?;
+        Statement::from_json(&bytes).map_err(|error| refused(error.to_string()))
+    });
+    read.collect()
+}
+
+/// Rebuilds, and compares.
+fn compared(
+    arguments: &Verify,
+    environment: &Environment,
+    image: &diff::operand::Operand,
+    subject: Digest,
+) -> Result<(Statement, Option<Report>), Failure> {
+    let varied = arguments.variations();
+    let scratch = Scratch::new(&environment.store()?)?;
+    let made = rebuild::start(&scratch, image, environment, &varied)?;
+    let mut rebuild = Rebuild {
+        verdict: Verdict::CannotRebuild,
+        passes: Vec::new(),
+        rebuilt: None,
+        varied: BTreeSet::new(),
+        not_varied: BTreeMap::new(),
+        materials: Vec::new(),
+        format: format::CURRENT.number(),
+        builder: format!("cairn {}", env!("CARGO_PKG_VERSION")),
+        rebuilder: arguments.rebuilder.clone(),
+    };
+    let mut report = None;
+    if let Some(made) = made {
+        let is_varied = |it: &Variation| !made.not_varied.contains_key(it);
+        rebuild.varied = varied.into_iter().filter(is_varied).collect();
+        rebuild.not_varied = made.not_varied;
+        rebuild.materials = made.materials;
+        rebuild.rebuilt = Some(made.image.digest);
+        (rebuild.verdict, rebuild.passes) = (Verdict::Identical, Vec::new());
+        if made.image.digest != subject {
+            scratch.give_back(&made.image, &environment.store()?)?;
+            let found = differences(arguments, environment, &made.image.digest)?;
+            (rebuild.verdict, rebuild.passes) = judged(&found);
+            report = Some(found);
+        }
+    }
+    scratch.remove()?;
+    let name = arguments.image.clone();
+    Ok((
+        Statement {
+            name,
+            subject,
+            rebuild,
+        },
+        report,
+    ))
+}
+
+fn differences(
+    arguments: &Verify,
+    environment: &Environment,
+    rebuilt: &Digest,
+) -> Result<Report, Failure> {
+    let asked = Diff {
+        before: arguments.image.clone(),
+        after: rebuilt.to_string(),
+        paths: Vec::new(),
+        platform: arguments.recipe.platform.first().cloned(),
+        format: super::arguments::diff::Format::Text,
+        output: None,
+        stat: false,
+        max_expansion: Expansion::default().factor,
+    };
+    diff::report(&asked, environment)
+}
+
+/// What the differences come to, and the passes after which there are none.
+fn judged(report: &Report) -> (Verdict, Vec<String>) {
+    match report.verdict {
+        compare::Verdict::Identical => (Verdict::Identical, Vec::new()),
+        compare::Verdict::SameContent => (Verdict::SameContent, Vec::new()),
+        compare::Verdict::Different => match tell::passes(report) {
+            Some(passes) => (Verdict::SameAfterNamedPasses, passes),
+            None => (Verdict::Different, Vec::new()),
+        },
+    }
+}
+
+fn say(
+    arguments: &Verify,
+    environment: &Environment,
+    statement: &Statement,
+    report: Option<&Report>,
+) -> Result<(), Failure> {
+    let json = statement.to_json();
+    let json = json.map_err(|error| Failure::new(Code::Failed, error))?;
+    if let Some(output) = &arguments.output {
+        put(&environment.absolute(output), &json)?;
+    }
+    match arguments.format {
+        Format::Text => print::to_stdout(&tell::text(statement, report)),
+        Format::Json => print::bytes_to_stdout(&[&json[..], b"\n"].concat()),
+    }
+}
+
+fn put(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::write(path, bytes).map_err(|error| {
+        let message = format!("can't write `{}`: {error}", path.display());
+        Failure::message(Code::Failed, Problem::new(message))
+    })
+}

@@ -1,0 +1,102 @@
+//! A verdict for people.
+//!
+//! In: statements, differences, an agreement. Out: text. The first line begins with the verdict.
+
+use std::collections::BTreeSet;
+use std::fmt::{Display, Write as _};
+
+use crate::compare::Report;
+use crate::ui::difference;
+use crate::verify::{Agreement, Statement, Verdict};
+
+/// Lines of differences that are shown.
+const SHOWN: usize = 40;
+
+/// The passes after which nothing differs in the file systems; none where something still does.
+pub fn passes(report: &Report) -> Option<Vec<String>> {
+    let mut passes = BTreeSet::new();
+    for change in &report.entries {
+        let aspects = change.aspects();
+        let is_time = aspects.iter().all(|aspect| aspect.what == "mtime");
+        if aspects.is_empty() || !is_time {
+            return None;
+        }
+        passes.insert("times".to_owned());
+    }
+    Some(passes.into_iter().collect())
+}
+
+fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    items.join(", ")
+}
+
+/// What a rebuild showed.
+pub fn text(statement: &Statement, report: Option<&Report>) -> String {
+    let it = &statement.rebuild;
+    let mut text = format!("{}\n", it.verdict);
+    let mut line = |name: &str, value: &str| {
+        if !value.is_empty() {
+            let _ = writeln!(text, "{name:<11}{value}");
+        }
+    };
+    line("image", &statement.subject.to_string());
+    line(
+        "rebuilt",
+        &it.rebuilt
+            .map(|digest| digest.to_string())
+            .unwrap_or_default(),
+    );
+    line("passes", &it.passes.join(", "));
+    line("varied", &list(&it.varied));
+    for (variation, why) in &it.not_varied {
+        line("not varied", &format!("{variation}: {why}"));
+    }
+    if let (Some(report), Some(rebuilt)) = (report, &it.rebuilt) {
+        let differences = difference::text(report, false);
+        let mut lines = differences.lines();
+        text.push('\n');
+        for line in lines.by_ref().take(SHOWN) {
+            text.push_str(line);
+            text.push('\n');
+        }
+        let more = lines.count();
+        if more > 0 {
+            let _ = writeln!(text, "and {more} lines more");
+        }
+        let _ = writeln!(
+            text,
+            "hint: `cairn diff {} {rebuilt}` shows all of it",
+            statement.name
+        );
+    }
+    if it.verdict == Verdict::CannotRebuild {
+        text.push_str(
+            "hint: where an input is missing, `cairn pull --inputs` brings those of a lock\n",
+        );
+    }
+    text
+}
+
+/// Whether enough rebuilders agree.
+pub fn agreement(agreement: &Agreement) -> String {
+    let mut text = match agreement.is_enough {
+        true => "ENOUGH\n".to_owned(),
+        false => "NOT-ENOUGH\n".to_owned(),
+    };
+    if !agreement.agree.is_empty() {
+        let _ = writeln!(text, "identical  {}", agreement.agree.join(", "));
+    }
+    for (name, verdict) in &agreement.disagree {
+        let verdict = verdict.map_or_else(|| "contradicts itself".to_owned(), |it| it.to_string());
+        let _ = writeln!(text, "not so     {name}: {verdict}");
+    }
+    if agreement.ignored > 0 {
+        let count = agreement.ignored;
+        let _ = writeln!(
+            text,
+            "ignored    {count} statements of another image, or of nobody"
+        );
+    }
+    text
+}

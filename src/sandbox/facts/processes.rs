@@ -1,0 +1,180 @@
+//! Files of single processes in `/proc` that say something of the machine.
+//!
+//! In: calls of open(2) that are answered for a step's chance anyway. Out: files that say what [`Text`] has
+//! in the place of the kernel's, as they are at that moment. Whoever opens one by a path that doesn't
+//! begin with `/proc`, or to be closed by an exec, as the runtimes of some languages do, finds the
+//! kernel's.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+
+use super::disk;
+use super::texts::Text;
+use crate::sandbox::notify::call::Call;
+use crate::sandbox::notify::filter::{Action, Is, Rule};
+use crate::sandbox::notify::{self, Answer, Caller, Handler};
+
+/// Flags of open(2) without which it is answered anyway: for reading alone, and not as each program opens
+/// its libraries.
+const OTHERWISE: i32 = libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_DIRECTORY
+    | libc::O_PATH
+    | libc::O_TMPFILE
+    | libc::O_CLOEXEC;
+/// Bytes of the longest path that is looked for, its end included.
+const LONGEST: usize = 48;
+/// Most bytes that a text may have.
+const MOST: u64 = 4 << 20;
+
+/// Shows the files; keeps nothing.
+#[derive(Debug)]
+pub struct Processes;
+
+/// Whose file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose<'a> {
+    /// The caller's process's.
+    Own,
+    /// The caller's thread's.
+    Thread,
+    /// Of who has this folder below `/proc`.
+    Of(&'a str),
+}
+
+/// What a path names.
+fn named(path: &str) -> Option<(Whose<'_>, Text)> {
+    let below = path.strip_prefix("/proc/")?;
+    let Some((folder, name)) = below.rsplit_once('/') else {
+        return (below == "mounts").then_some((Whose::Own, Text::Mounts));
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    let whose = match folder.split_once("/task/") {
+        None if folder == "self" => Whose::Own,
+        None if folder == "thread-self" => Whose::Thread,
+        None if is_number(folder) => Whose::Of(folder),
+        Some((process, thread)) if is_number(process) && is_number(thread) => Whose::Of(folder),
+        _ => return None,
+    };
+    let text = Text::of_name(name)?;
+    let is_of_thread = whose == Whose::Thread || folder.contains("/task/");
+    // Those have none.
+    (!is_of_thread || text != Text::MountStats).then_some((whose, text))
+}
+
+fn open(call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
+    let (at, flags) = match call {
+        Call::Open => (0, 1),
+        _ => (1, 2),
+    };
+    if caller.int(flags) & OTHERWISE != 0 {
+        return Ok(Answer::Continue);
+    }
+    let mut path = [0; LONGEST];
+    let read = caller.glance(caller.argument(at), &mut path)?;
+    let end = path[..read].iter().position(|byte| *byte == 0);
+    let path = end.and_then(|end| std::str::from_utf8(&path[..end]).ok());
+    let Some((whose, text)) = path.and_then(named) else {
+        return Ok(Answer::Continue);
+    };
+    let real = match file(caller, whose, text.source())? {
+        Some(file) => read_all(file)?,
+        None => return Ok(Answer::Continue),
+    };
+    let made = notify::text_file("proc", text.told(&real).as_bytes());
+    Ok(Answer::Descriptor {
+        file: made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::NOMEM))?,
+        close_on_exec: false,
+    })
+}
+
+/// The kernel's file; none where the caller has no `/proc`.
+fn file(caller: &Caller<'_>, whose: Whose<'_>, name: &str) -> Result<Option<OwnedFd>, Errno> {
+    let open = |from: &OwnedFd, path: &str, flags| {
+        let flags = flags | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(from, path, flags, Mode::empty(), resolve)
+    };
+    let proc = open(&caller.root()?, "proc", OFlags::PATH | OFlags::DIRECTORY)?;
+    if !disk::is_proc(&rustix::fs::fstatfs(&proc)?) {
+        return Ok(None);
+    }
+    let own = match whose {
+        Whose::Of(folder) => {
+            return open(&proc, &format!("{folder}/{name}"), OFlags::RDONLY).map(Some);
+        }
+        Whose::Own => caller.process()?,
+        Whose::Thread => caller.pid(),
+    };
+    // By its number out here.
+    let path = format!("/proc/{own}/{name}");
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    caller.check()?;
+    Ok(Some(file))
+}
+
+fn read_all(file: OwnedFd) -> Result<String, Errno> {
+    let mut bytes = Vec::new();
+    let read = File::from(file).take(MOST).read_to_end(&mut bytes);
+    read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    String::from_utf8(bytes).map_err(|_| Errno::ILSEQ)
+}
+
+impl Handler for Processes {
+    fn rules() -> Vec<Rule> {
+        let reading = |call, argument| {
+            let bits = OTHERWISE.cast_unsigned();
+            Rule::when(call, argument, bits, Is::OneOf(vec![0]), Action::Notify)
+        };
+        vec![reading(Call::Open, 1), reading(Call::Openat, 2)]
+    }
+
+    fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
+        // Whatever goes wrong on the way goes wrong in the kernel, too, which says it better.
+        open(call, caller).unwrap_or(Answer::Continue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_processes_are_known_by_their_paths() {
+        for (path, expected) in [
+            ("/proc/mounts", Some((Whose::Own, Text::Mounts))),
+            ("/proc/self/cgroup", Some((Whose::Own, Text::Groups))),
+            (
+                "/proc/thread-self/status",
+                Some((Whose::Thread, Text::Status)),
+            ),
+            (
+                "/proc/17/mountinfo",
+                Some((Whose::Of("17"), Text::MountInfo)),
+            ),
+            (
+                "/proc/17/task/18/mounts",
+                Some((Whose::Of("17/task/18"), Text::Mounts)),
+            ),
+            (
+                "/proc/17/mountstats",
+                Some((Whose::Of("17"), Text::MountStats)),
+            ),
+            ("/proc/17/task/18/mountstats", None),
+            ("/proc/thread-self/mountstats", None),
+            ("/proc/self/maps", None),
+            ("/proc/cgroup", None),
+            ("/proc//cgroup", None),
+            ("/proc/1/../cgroup", None),
+            ("/proc/a/task/1/status", None),
+            ("/etc/mounts", None),
+        ] {
+            assert_eq!(named(path), expected, "{path}");
+        }
+    }
+}

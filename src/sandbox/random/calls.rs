@@ -1,0 +1,233 @@
+//! The calls that ask for chance.
+//!
+//! In: a step's calls. Out: answers, each from the stream of the process that asks.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Access, AtFlags};
+use rustix::io::Errno;
+
+use super::names;
+use super::pool::Pool;
+use super::streams::Stream;
+use super::{Seed, Shared};
+use crate::sandbox::Error;
+use crate::sandbox::notify::call::Call;
+use crate::sandbox::notify::filter::{Action, Is, Rule};
+use crate::sandbox::notify::{self, Answer, Caller, Handler};
+
+/// Flags of getrandom(2): `GRND_NONBLOCK`, `GRND_RANDOM`, `GRND_INSECURE`; of the last two one only.
+const FLAGS: u32 = 7;
+const EITHER: u32 = 6;
+/// Most bytes that one call gives, as the kernel has it.
+const MOST: u64 = (32 << 20) - 1;
+/// Bytes that are written to a process at once.
+const PIECE: usize = 64 << 10;
+/// Flags of open(2) without which it is for reading alone, and gives the file itself. `O_CLOEXEC` is
+/// among them as each program's libraries are opened with it, some for each thing that begins: who
+/// opens a device so reads what stands there for all.
+const OTHERWISE: i32 = libc::O_ACCMODE
+    | libc::O_CREAT
+    | libc::O_DIRECTORY
+    | libc::O_PATH
+    | libc::O_TMPFILE
+    | libc::O_CLOEXEC;
+/// Bytes of the longest path that is looked for, its end included.
+const LONGEST: usize = UUID.len() + 1;
+const DEVICES: [&[u8]; 2] = [b"/dev/urandom", b"/dev/random"];
+const UUID: &[u8] = b"/proc/sys/kernel/random/uuid";
+
+/// The randomness of one step.
+#[derive(Debug)]
+pub struct Random {
+    seed: Seed,
+    shared: Shared,
+    pool: Pool,
+}
+
+impl Random {
+    /// From the streams that [`crate::sandbox::clock`] begins with each program.
+    pub fn new(seed: Seed, shared: Shared) -> Random {
+        Random {
+            seed,
+            shared,
+            pool: Pool::default(),
+        }
+    }
+
+    /// Whether everybody got what was asked for.
+    pub fn finish(self) -> Result<(), Error> {
+        self.pool.finish()
+    }
+
+    /// Has the caller's own stream.
+    fn with_stream<T>(
+        &self,
+        caller: &Caller<'_>,
+        then: impl FnOnce(&mut Stream) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let process = caller.process()?;
+        let mut streams = self.shared.streams();
+        if let Some(stream) = streams.get(process) {
+            return then(stream);
+        }
+        let command = command_line(process)?;
+        caller.check()?;
+        then(streams.begin(process, &command, is_there))
+    }
+
+    fn give(&self, caller: &Caller<'_>) -> Result<Answer, Errno> {
+        let (address, flags) = (caller.argument(0), caller.word(2));
+        if flags & !FLAGS != 0 || flags & EITHER == EITHER {
+            return Err(Errno::INVAL);
+        }
+        let length = caller.argument(1).min(MOST);
+        self.with_stream(caller, |stream| {
+            let mut bytes = [0; PIECE];
+            let mut done = 0;
+            while done < length {
+                let piece = usize::try_from(length - done).map_or(PIECE, |left| left.min(PIECE));
+                stream.fill(&mut bytes[..piece]);
+                match caller.write(address.wrapping_add(done), &bytes[..piece]) {
+                    Ok(()) => done += piece as u64,
+                    Err(_) if done > 0 => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(Answer::Value(done.cast_signed()))
+        })
+    }
+
+    /// Has what the caller is about to make another name, where it made one up by a clock that runs. It is
+    /// written where the caller has it and reads it again.
+    fn name(&self, call: Call, caller: &Caller<'_>) -> Result<(), Errno> {
+        let address = match call {
+            Call::Open | Call::Mkdir => caller.argument(0),
+            _ => caller.argument(1),
+        };
+        let path = caller.path(address)?;
+        let arguments = command_line(caller.pid())?;
+        let Some(places) = names::made_up(&path, &arguments) else {
+            return Ok(());
+        };
+        let mut letters = vec![0; places.len()];
+        self.with_stream(caller, |stream| {
+            stream.fill(&mut letters);
+            Ok(())
+        })?;
+        for letter in &mut letters {
+            *letter = names::LETTERS[usize::from(*letter) % names::LETTERS.len()];
+        }
+        caller.write(address.wrapping_add(places.start as u64), &letters)
+    }
+
+    fn open(&mut self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
+        let (at, flags) = match call {
+            Call::Open => (0, 1),
+            _ => (1, 2),
+        };
+        if caller.int(flags) & libc::O_CREAT != 0 {
+            self.name(call, caller)?;
+            return Ok(Answer::Continue);
+        }
+        let mut path = [0; LONGEST];
+        let read = caller.glance(caller.argument(at), &mut path)?;
+        let path = &path[..read];
+        let end = path.iter().position(|byte| *byte == 0);
+        let path = end.map_or(path, |end| &path[..end]);
+        let is_uuid = path == UUID;
+        if end.is_none() || !is_uuid && !DEVICES.contains(&path) {
+            return Ok(Answer::Continue);
+        }
+        // In a root of its own there may be none.
+        rustix::fs::accessat(
+            &caller.root()?,
+            &path[1..],
+            Access::READ_OK,
+            AtFlags::empty(),
+        )?;
+        let place = self.with_stream(caller, |stream| Ok(stream.take()))?;
+        let file = match is_uuid {
+            true => uuid(place),
+            false => self.pool.open(&self.seed, place),
+        };
+        match file {
+            Ok(file) => Ok(Answer::Descriptor {
+                file,
+                close_on_exec: false,
+            }),
+            Err(error) => Err(Errno::from_io_error(&error).unwrap_or(Errno::NOMEM)),
+        }
+    }
+}
+
+impl Handler for Random {
+    fn rules() -> Vec<Rule> {
+        let reading = |call, argument| {
+            let bits = OTHERWISE.cast_unsigned();
+            Rule::when(call, argument, bits, Is::OneOf(vec![0]), Action::Notify)
+        };
+        // What is to be new and nobody else's: as names that are made up are.
+        let making = |call, argument| {
+            let bits = libc::O_CREAT | libc::O_EXCL | libc::O_ACCMODE;
+            let set = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
+            let is = Is::OneOf(vec![set.cast_unsigned()]);
+            Rule::when(call, argument, bits.cast_unsigned(), is, Action::Notify)
+        };
+        let folder = |call, argument| {
+            Rule::when(
+                call,
+                argument,
+                0o777,
+                Is::OneOf(vec![0o700]),
+                Action::Notify,
+            )
+        };
+        vec![
+            Rule::always(Call::Getrandom, Action::Notify),
+            reading(Call::Open, 1),
+            reading(Call::Openat, 2),
+            making(Call::Open, 1),
+            making(Call::Openat, 2),
+            folder(Call::Mkdir, 1),
+            folder(Call::Mkdirat, 2),
+        ]
+    }
+
+    fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
+        match call {
+            Call::Getrandom => self.give(caller).into(),
+            // Whatever goes wrong on the way goes wrong in the kernel, too, which says it better.
+            Call::Mkdir | Call::Mkdirat => {
+                let _ = self.name(call, caller);
+                Answer::Continue
+            }
+            _ => self.open(call, caller).unwrap_or(Answer::Continue),
+        }
+    }
+}
+
+/// A random uuid (RFC 9562, section 5.4), as the kernel writes it.
+fn uuid(bytes: [u8; 16]) -> std::io::Result<OwnedFd> {
+    let number = u128::from_be_bytes(bytes) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let part = |from: u32, bits: u32| number >> from & ((1 << bits) - 1);
+    let text = format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}\n",
+        part(96, 32),
+        part(80, 16),
+        part(64, 16),
+        part(48, 16),
+        part(0, 48)
+    );
+    notify::text_file("uuid", text.as_bytes())
+}
+
+/// The command line of a process: its arguments, each with its end.
+pub fn command_line(process: u32) -> Result<Vec<u8>, Errno> {
+    std::fs::read(format!("/proc/{process}/cmdline")).map_err(|_| Errno::SRCH)
+}
+
+/// Whether there is a process of that number.
+pub fn is_there(process: u32) -> bool {
+    rustix::fs::stat(format!("/proc/{process}")).is_ok()
+}
