@@ -15,6 +15,7 @@ mod containers;
 mod contexts;
 mod convert;
 mod copying;
+mod corpus;
 mod credentials;
 mod dependencies;
 mod determinism;

@@ -1,0 +1,2 @@
+require "twice"
+puts Twice.say("hear")

@@ -1,0 +1,3 @@
+require "mkmf"
+have_header("stdint.h")
+create_makefile("twice/twice")

@@ -1,0 +1,3 @@
+use Test::More tests => 1;
+use Text::Turn;
+is(Text::Turn::around('abc'), 'cba');

@@ -1,0 +1,9 @@
+import attr
+
+
+@attr.s
+class Word:
+    text = attr.ib()
+
+
+print(Word("hush").text)

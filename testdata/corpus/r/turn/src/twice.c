@@ -1,0 +1,1 @@
+void twice(int *n) { *n *= 2; }

@@ -1,0 +1,7 @@
+import click
+
+
+@click.command()
+@click.argument("what")
+def main(what):
+    click.echo(what.upper())

@@ -1,0 +1,3 @@
+function! OwnThing()
+  return "thing"
+endfunction

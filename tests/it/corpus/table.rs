@@ -1,0 +1,103 @@
+//! What came of each project, as a table in Markdown.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::known;
+
+/// What came of one project.
+pub struct Row {
+    pub name: String,
+    pub is_identical: bool,
+    pub differences: Vec<String>,
+    /// Why its check failed.
+    pub failed: Option<String>,
+    /// Of the recording, the first and the second build.
+    pub seconds: [u64; 3],
+}
+
+/// The most paths that a cell names.
+const PATHS: usize = 12;
+
+impl Row {
+    pub fn word(&self) -> &'static str {
+        match (self.is_identical, &self.failed) {
+            (true, None) => "identical",
+            (false, None) => "differs",
+            (true, Some(_)) => "identical, and doesn't work",
+            (false, Some(_)) => "differs, and doesn't work",
+        }
+    }
+
+    /// What nobody has given a reason for.
+    pub fn problem(&self) -> Option<String> {
+        let mut problems = Vec::new();
+        if !self.is_identical && known::reason(&self.name).is_none() {
+            problems.push(format!("it differs:\n{}", self.differences.join("\n")));
+        }
+        problems.extend(self.failed.clone());
+        match problems.is_empty() {
+            true => None,
+            false => Some(problems.join("\n")),
+        }
+    }
+
+    pub fn line(&self) -> String {
+        let identical = match self.is_identical {
+            true => "yes",
+            false => known::reason(&self.name).unwrap_or("no"),
+        };
+        let mut paths: Vec<_> = self.differences.iter().take(PATHS).cloned().collect();
+        if self.differences.len() > PATHS {
+            paths.push(format!("and {} more", self.differences.len() - PATHS));
+        }
+        let paths = paths.join("<br>").replace('|', "\\|");
+        let check = match &self.failed {
+            None => "passes",
+            Some(_) => "fails",
+        };
+        let [recorded, first, second] = self.seconds;
+        format!(
+            "| {} | {identical} | {paths} | {check} | {recorded} | {first} | {second} |",
+            self.name
+        )
+    }
+}
+
+/// The line of a project that wasn't built.
+pub fn without_image(name: &str) -> String {
+    let why = known::reason(name).unwrap_or("no image");
+    format!("| {name} | {why} | | | | | |")
+}
+
+const HEAD: &str = "\
+| Dockerfile | identical | what differs (layer, path, how) | check | lock, s | build, s | elsewhere, s |
+| --- | --- | --- | --- | --- | --- | --- |
+";
+
+/// The rows so far, of earlier runs, too.
+pub struct Table {
+    path: PathBuf,
+    lines: BTreeMap<String, String>,
+}
+
+impl Table {
+    pub fn open(path: &Path) -> Table {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let rows = text.lines().skip(2).filter_map(|line| {
+            let name = line.strip_prefix("| ")?.split(' ').next()?;
+            Some((name.to_owned(), line.to_owned()))
+        });
+        Table {
+            path: path.to_owned(),
+            lines: rows.collect(),
+        }
+    }
+
+    /// Puts a line in the place of an earlier one, and writes the table.
+    pub fn put(&mut self, name: &str, line: String) {
+        self.lines.insert(name.to_owned(), line);
+        let lines: Vec<_> = self.lines.values().map(String::as_str).collect();
+        std::fs::write(&self.path, format!("{HEAD}{}\n", lines.join("\n"))).unwrap();
+    }
+}
