@@ -94,12 +94,6 @@ pub const TABLE: &[Normaliser] = &[
         does: Does::Remove,
     },
     Normaliser {
-        name: "man-db",
-        about: "man's table of the pages that there are, with the time of each and in an order that differs; mandb(8) makes it, and man reads the pages without",
-        looks: Looks::At(&["var/cache/man/index.*", "var/cache/man/*/index.*"]),
-        does: Does::Remove,
-    },
-    Normaliser {
         name: "npm-index",
         about: "when npm fetched what is in its cache: the moment in which it was made becomes the epoch",
         looks: Looks::At(&["**/_cacache/index-v5/*/*/*"]),
