@@ -18,6 +18,7 @@ mod copying;
 mod credentials;
 mod dependencies;
 mod determinism;
+mod diff;
 mod dockerfiles;
 mod drafts;
 mod durability;

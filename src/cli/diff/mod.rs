@@ -72,6 +72,14 @@ fn report(arguments: &Diff, environment: &Environment) -> Result<Report, Failure
     let mut entries = Vec::new();
     if !is_same {
         let [first, second] = operand::rootfs(&before, &after, &store, limit)?;
+        let is_nowhere =
+            |path: &&EntryPath| first.get(path).is_none() && second.get(path).is_none();
+        if let Some(path) = paths.iter().find(is_nowhere) {
+            let problem = Problem::new(format!("neither has `{path}`"));
+            let problem = problem
+                .hint("links on the way are not followed: `usr/lib`, where `lib` leads there");
+            return Err(Failure::message(Code::Unavailable, problem));
+        }
         entries = compare::entries(&first, &second, &paths);
         if !arguments.stat {
             open(
@@ -84,9 +92,10 @@ fn report(arguments: &Diff, environment: &Environment) -> Result<Report, Failure
         }
     }
     drop(events);
+    let are_folders = before.is_folder() && after.is_folder();
     let verdict = Verdict::of(Facts {
-        // Of what was asked for nothing differs.
-        bytes: is_same || (entries.is_empty() && (!paths.is_empty() || !before.has_bytes())),
+        // Of what was asked for nothing differs; nor do folders, of which nothing else is asked.
+        bytes: is_same || (entries.is_empty() && (!paths.is_empty() || are_folders)),
         entries: entries.is_empty(),
     });
     Ok(Report {

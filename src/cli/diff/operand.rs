@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::build::{self, error::Cause};
+use crate::canon::digest::Hashed;
 use crate::canon::event::Events;
 use crate::canon::{Digest, EntryPath, Platform, Problem};
 use crate::cli::environment::Environment;
@@ -56,9 +57,8 @@ impl Operand {
         }
     }
 
-    /// Whether some bytes name it, so that it can be identical to another.
-    pub fn has_bytes(&self) -> bool {
-        self.side.digest.is_some()
+    pub fn is_folder(&self) -> bool {
+        self.side.what == What::Folder
     }
 }
 
@@ -110,7 +110,7 @@ impl Finder<'_> {
                     .ok()
                     .and_then(|digest| self.store.blob(&digest));
                 match blob {
-                    Some(blob) => self.layer(text, blob.path(), Some(blob.digest)),
+                    Some(blob) => Ok(layer(text, blob.path(), blob.digest)),
                     None if path.exists() => self.path(text, &path),
                     None => Err(failure),
                 }
@@ -139,11 +139,12 @@ impl Finder<'_> {
         }
         match self.archive(path).map_err(failed)? {
             Archive::Images => self.layout(text, text),
-            Archive::Layer => self.layer(text, path, None),
+            Archive::Layer => {
+                let (digest, _) = digest(path).map_err(failed)?;
+                Ok(layer(text, path, digest))
+            }
             Archive::None => {
-                let mut file = crate::canon::digest::Hashed::new(File::open(path).map_err(failed)?);
-                std::io::copy(&mut file, &mut std::io::sink()).map_err(failed)?;
-                let (digest, size) = file.finish();
+                let (digest, size) = digest(path).map_err(failed)?;
                 Ok(Operand {
                     side: side(text, What::File, Some(digest)),
                     held: Held::File(path.to_owned(), size, digest),
@@ -203,13 +204,6 @@ impl Finder<'_> {
         let imported = layout::import(&path, name, self.store, self.limit);
         let descriptor = imported.map_err(|error| failed(base::Error::Layout(error)))?;
         self.image(text, &descriptor)
-    }
-
-    fn layer(&self, text: &str, path: &Path, digest: Option<Digest>) -> Result<Operand, Failure> {
-        Ok(Operand {
-            side: side(text, What::Layer, digest),
-            held: Held::Layer(path.to_owned()),
-        })
     }
 
     fn image(&self, text: &str, descriptor: &Descriptor) -> Result<Operand, Failure> {
@@ -276,6 +270,21 @@ enum Archive {
     /// Another tar.
     Layer,
     None,
+}
+
+/// A layer whose blob is that file.
+fn layer(text: &str, path: &Path, digest: Digest) -> Operand {
+    Operand {
+        side: side(text, What::Layer, Some(digest)),
+        held: Held::Layer(path.to_owned()),
+    }
+}
+
+/// Of a file, with its size.
+fn digest(path: &Path) -> std::io::Result<(Digest, u64)> {
+    let mut file = Hashed::new(File::open(path)?);
+    std::io::copy(&mut file, &mut std::io::sink())?;
+    Ok(file.finish())
 }
 
 fn side(text: &str, what: What, digest: Option<Digest>) -> Side {
