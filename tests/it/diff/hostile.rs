@@ -46,6 +46,33 @@ for which in "ab":
 }
 
 #[test]
+fn members_that_lie_on_each_other_are_not_compared_forever() {
+    if !require("python3") {
+        return;
+    }
+    let case = Case::new();
+    // Twenty thousand members of 4 MiB each, all of them the same bytes of a file of 6 MiB.
+    python(
+        &case,
+        r#"
+import zipfile, io, struct
+for which in "ab":
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("n00000"), bytes(4 << 20) + which.encode())
+    data = out.getvalue()
+    at, end = data.index(b"PK\1\2"), data.index(b"PK\5\6")
+    names = [b"n%05d" % number for number in range(20000)]
+    directory = b"".join(data[at:end].replace(b"n00000", name) for name in names)
+    tail = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 20000, 20000, len(directory), at, 0)
+    open(which, "wb").write(data[:at] + directory + tail)
+"#,
+    );
+    let noted = noted(&case, "a", "b");
+    assert!(noted.contains("nothing from `n000"), "{noted}");
+}
+
+#[test]
 fn what_is_deep_in_others_stays_closed() {
     if !require("python3") {
         return;

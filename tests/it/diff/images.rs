@@ -303,6 +303,28 @@ fn folders_are_compared_as_they_are() {
 }
 
 #[test]
+fn a_folder_is_what_tar_makes_of_it() {
+    if !require("tar") {
+        return;
+    }
+    let case = Case::new();
+    case.write("t", &[("f", b"x"), ("d/g", b"y")]);
+    let script = r#"cd "$0"; ln t/f t/hard; ln -s f t/l; mkfifo -m 600 t/p; chmod 4751 t/f; chmod 1777 t/d
+        setfattr -n user.key -v value t/f 2>/dev/null || true
+        find t -exec touch -h -d @1000000000 {} +
+        tar --xattrs --format=pax --numeric-owner -C t -cf t.tar ."#;
+    run(std::process::Command::new("sh")
+        .args(["-ec", script])
+        .arg(case.at("")));
+    let report = case.report(1, &["t.tar", "./t"]);
+    assert_eq!(report["verdict"], "same-content", "{report:#}");
+    std::fs::remove_file(case.at("t/p")).unwrap();
+    let report = case.report(1, &["t.tar", "./t", "--", "p"]);
+    let gone = aspects(&entry(&report, "p")["aspects"]);
+    assert_eq!(gone[..2], ["type: fifo → -", "mode: 0600 → -"]);
+}
+
+#[test]
 fn platforms_are_chosen() {
     let case = Case::new();
     let folder = case.write("multi", &[("file", b"x")]);
