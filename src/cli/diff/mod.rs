@@ -6,6 +6,8 @@
 mod content;
 mod operand;
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use serde_json::Value;
 
 use super::arguments::diff::{Diff, Format};
@@ -43,8 +45,8 @@ fn report(arguments: &Diff, environment: &Environment) -> Result<Report, Failure
         return Err(Failure::usage(format, "leave `--format` out"));
     }
     let paths = arguments.paths.iter().map(|path| {
-        EntryPath::new(path.as_bytes()).map_err(|error| {
-            let message = format!("`{path}` is no path of an image: {error}");
+        EntryPath::new(path.as_os_str().as_bytes()).map_err(|error| {
+            let message = format!("`{}` is no path of an image: {error}", path.display());
             Failure::usage(message, "give it as it is from the image's root: `usr/lib`")
         })
     });

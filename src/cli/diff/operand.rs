@@ -4,6 +4,7 @@
 //! this machine, and the file system that it holds. Images of the store go before paths.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -169,13 +170,15 @@ impl Finder<'_> {
                 Ok(Some(member)) => {
                     found = Archive::Layer;
                     let path = EntryPath::new(&member.path).unwrap_or_default();
-                    if matches!(
-                        path.as_bytes(),
-                        b"index.json" | b"manifest.json" | b"oci-layout"
-                    ) {
+                    let is_images = match path.as_bytes() {
+                        b"oci-layout" => true,
+                        b"manifest.json" => is_of_docker(&mut reader),
+                        _ => false,
+                    };
+                    if is_images {
                         return Ok(Archive::Images);
                     }
-                    // Archives of images hold these two folders, or files at their root, alone.
+                    // Archives of images hold nothing deeper.
                     let is_of_images = path.components().next() == Some(b"blobs")
                         || path.components().count() <= 2;
                     if !is_of_images {
@@ -262,6 +265,17 @@ impl Finder<'_> {
         }
         Ok(self.environment.platform())
     }
+}
+
+/// Whether a `manifest.json` is what `docker save` writes: an image may have one of its own.
+fn is_of_docker(source: &mut dyn Read) -> bool {
+    let mut text = Vec::new();
+    let read = source.take(LARGEST_DOCUMENT).read_to_end(&mut text);
+    let images = read
+        .ok()
+        .and_then(|_| serde_json::from_slice::<Value>(&text).ok());
+    let images = images.as_ref().and_then(Value::as_array);
+    images.is_some_and(|images| images.iter().any(|image| image.get("Layers").is_some()))
 }
 
 enum Archive {
@@ -390,7 +404,7 @@ impl Operand {
 }
 
 /// A tar in a file, whatever its compression.
-pub fn open_tar(path: &Path, limit: Expansion) -> std::io::Result<Box<dyn std::io::Read>> {
+pub fn open_tar(path: &Path, limit: Expansion) -> std::io::Result<Box<dyn Read>> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     decompress(file, size, limit)

@@ -122,6 +122,23 @@ fn what_only_seems_to_be_of_a_kind_is_compared_as_bytes() {
 }
 
 #[test]
+fn what_is_too_large_to_be_held_is_compared_as_it_passes_by() {
+    let case = Case::new();
+    const SIZE: u64 = 70 << 20;
+    for (name, last) in [("a", b"x"), ("b", b"y")] {
+        let mut file = std::fs::File::create(case.at(name)).unwrap();
+        file.set_len(SIZE).unwrap();
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(SIZE)).unwrap();
+        file.write_all(last).unwrap();
+    }
+    let finding = case.finding(&case.at("a"), &case.at("b"));
+    let bytes = &finding["details"][0]["bytes"];
+    assert_eq!(bytes["offset"], SIZE, "{finding:#}");
+    assert_eq!([&bytes["before"], &bytes["after"]], ["78", "79"]);
+    assert!(notes(&finding)[0].contains("too large"));
+}
+
+#[test]
 fn lying_sizes_are_not_believed() {
     if !require("python3") {
         return;

@@ -180,6 +180,19 @@ fn layers_are_compared_by_themselves() {
 }
 
 #[test]
+fn a_layer_may_hold_what_archives_of_images_have_at_their_root() {
+    let case = Case::new();
+    for (name, text) in [("a.tar", "[1]"), ("b.tar", "[2]")] {
+        let members = [("manifest.json", b'0', text), ("index.json", b'0', "{}")];
+        std::fs::write(case.at(name), archive(&members)).unwrap();
+    }
+    let report = case.report(1, &["a.tar", "b.tar"]);
+    assert_eq!(report["before"]["what"], "layer");
+    let content = &entry(&report, "manifest.json")["content"];
+    assert_eq!(content["kind"], "json");
+}
+
+#[test]
 fn paths_narrow_it() {
     let (case, _) = pair();
     let report = case.report(1, &["one", "two", "--", "app/text", "base"]);
