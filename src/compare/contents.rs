@@ -75,7 +75,9 @@ pub fn contents(changes: &mut [EntryChange], from: &dyn Contents) -> io::Result<
                 }
             }
         };
-        known.insert([first, second], finding.clone());
+        if is_linked {
+            known.insert([first, second], finding.clone());
+        }
         change.content = Some(finding);
     }
     Ok(())

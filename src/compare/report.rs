@@ -161,6 +161,19 @@ pub enum LayerState {
     Added,
 }
 
+impl LayerState {
+    /// As JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            LayerState::Same => "same",
+            LayerState::Recompressed => "recompressed",
+            LayerState::Changed => "changed",
+            LayerState::Removed => "removed",
+            LayerState::Added => "added",
+        }
+    }
+}
+
 /// A path at which two file systems differ.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EntryChange {
@@ -197,6 +210,14 @@ impl Object {
             Kind::BlockDevice(_) => "block device",
             Kind::Fifo => "fifo",
             Kind::Whiteout => "whiteout",
+        }
+    }
+
+    /// Bytes of its content.
+    pub fn size(&self) -> u64 {
+        match self.kind {
+            Kind::File { size, .. } => size,
+            _ => 0,
         }
     }
 

@@ -126,7 +126,9 @@ impl Packer<'_> {
         self.write_chunk_records(packed, blob.digest, &tree)?;
         self.store
             .put_record(RecordKind::Layer, &tree.0, &suffix(self.codec), &record)?;
-        Ok(layer(&record, tree, self.codec))
+        let layer = layer(&record, tree, self.codec);
+        layer.remember(self.store)?;
+        Ok(layer)
     }
 
     /// Whether a layer was packed in that slot before.

@@ -19,6 +19,7 @@ mod corpus;
 mod credentials;
 mod dependencies;
 mod determinism;
+mod diff;
 mod dockerfiles;
 mod drafts;
 mod durability;

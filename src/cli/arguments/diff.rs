@@ -17,7 +17,7 @@ pub struct Diff {
     pub after: String,
     /// Only these paths, and what is below them
     #[arg(last = true, value_name = "PATH")]
-    pub paths: Vec<String>,
+    pub paths: Vec<PathBuf>,
     /// Which image of several [default: the only one, else this machine's]
     #[arg(long)]
     pub platform: Option<Platform>,

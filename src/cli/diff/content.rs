@@ -90,7 +90,12 @@ pub fn collect(
                 match given {
                     Ok(()) | Err(Stop::Done) => {}
                     Err(Stop::Layer(error)) => return Err(of_layer(error)),
-                    Err(Stop::Archive(error)) => return Err(failed(&error)),
+                    Err(Stop::Archive(error)) => {
+                        // Where the store's blob is damaged, nobody else is to blame.
+                        let blob = store.require_blob(&layer.descriptor.digest)?;
+                        blob.check()?;
+                        return Err(failed(&error));
+                    }
                 }
             }
         }

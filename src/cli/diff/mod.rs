@@ -6,6 +6,8 @@
 mod content;
 pub mod operand;
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use serde_json::Value;
 
 use super::arguments::diff::{Diff, Format};
@@ -43,8 +45,8 @@ pub fn report(arguments: &Diff, environment: &Environment) -> Result<Report, Fai
         return Err(Failure::usage(format, "leave `--format` out"));
     }
     let paths = arguments.paths.iter().map(|path| {
-        EntryPath::new(path.as_bytes()).map_err(|error| {
-            let message = format!("`{path}` is no path of an image: {error}");
+        EntryPath::new(path.as_os_str().as_bytes()).map_err(|error| {
+            let message = format!("`{}` is no path of an image: {error}", path.display());
             Failure::usage(message, "give it as it is from the image's root: `usr/lib`")
         })
     });
@@ -72,6 +74,14 @@ pub fn report(arguments: &Diff, environment: &Environment) -> Result<Report, Fai
     let mut entries = Vec::new();
     if !is_same {
         let [first, second] = operand::rootfs(&before, &after, &store, limit)?;
+        let is_nowhere =
+            |path: &&EntryPath| first.get(path).is_none() && second.get(path).is_none();
+        if let Some(path) = paths.iter().find(is_nowhere) {
+            let problem = Problem::new(format!("neither has `{path}`"));
+            let problem = problem
+                .hint("links on the way are not followed: `usr/lib`, where `lib` leads there");
+            return Err(Failure::message(Code::Unavailable, problem));
+        }
         entries = compare::entries(&first, &second, &paths);
         if !arguments.stat {
             open(
@@ -84,9 +94,10 @@ pub fn report(arguments: &Diff, environment: &Environment) -> Result<Report, Fai
         }
     }
     drop(events);
+    let are_folders = before.is_folder() && after.is_folder();
     let verdict = Verdict::of(Facts {
-        // Of what was asked for nothing differs.
-        bytes: is_same || (entries.is_empty() && (!paths.is_empty() || !before.has_bytes())),
+        // Of what was asked for nothing differs; nor do folders, of which nothing else is asked.
+        bytes: is_same || (entries.is_empty() && (!paths.is_empty() || are_folders)),
         entries: entries.is_empty(),
     });
     Ok(Report {

@@ -4,11 +4,13 @@
 //! this machine, and the file system that it holds. Images of the store go before paths.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::build::{self, error::Cause};
+use crate::canon::digest::Hashed;
 use crate::canon::event::Events;
 use crate::canon::{Digest, EntryPath, Platform, Problem};
 use crate::cli::environment::Environment;
@@ -56,9 +58,8 @@ impl Operand {
         }
     }
 
-    /// Whether some bytes name it, so that it can be identical to another.
-    pub fn has_bytes(&self) -> bool {
-        self.side.digest.is_some()
+    pub fn is_folder(&self) -> bool {
+        self.side.what == What::Folder
     }
 }
 
@@ -111,7 +112,7 @@ impl Finder<'_> {
                     .ok()
                     .and_then(|digest| self.store.blob(&digest));
                 match blob {
-                    Some(blob) => self.layer(text, blob.path(), Some(blob.digest)),
+                    Some(blob) => Ok(layer(text, blob.path(), blob.digest)),
                     None if path.exists() => self.path(text, &path),
                     None => Err(failure),
                 }
@@ -140,11 +141,12 @@ impl Finder<'_> {
         }
         match self.archive(path).map_err(failed)? {
             Archive::Images => self.layout(text, text),
-            Archive::Layer => self.layer(text, path, None),
+            Archive::Layer => {
+                let (digest, _) = digest(path).map_err(failed)?;
+                Ok(layer(text, path, digest))
+            }
             Archive::None => {
-                let mut file = crate::canon::digest::Hashed::new(File::open(path).map_err(failed)?);
-                std::io::copy(&mut file, &mut std::io::sink()).map_err(failed)?;
-                let (digest, size) = file.finish();
+                let (digest, size) = digest(path).map_err(failed)?;
                 Ok(Operand {
                     side: side(text, What::File, Some(digest)),
                     held: Held::File(path.to_owned(), size, digest),
@@ -169,13 +171,15 @@ impl Finder<'_> {
                 Ok(Some(member)) => {
                     found = Archive::Layer;
                     let path = EntryPath::new(&member.path).unwrap_or_default();
-                    if matches!(
-                        path.as_bytes(),
-                        b"index.json" | b"manifest.json" | b"oci-layout"
-                    ) {
+                    let is_images = match path.as_bytes() {
+                        b"oci-layout" => true,
+                        b"manifest.json" => is_of_docker(&mut reader),
+                        _ => false,
+                    };
+                    if is_images {
                         return Ok(Archive::Images);
                     }
-                    // Archives of images hold these two folders, or files at their root, alone.
+                    // Archives of images hold nothing deeper.
                     let is_of_images = path.components().next() == Some(b"blobs")
                         || path.components().count() <= 2;
                     if !is_of_images {
@@ -204,13 +208,6 @@ impl Finder<'_> {
         let imported = layout::import(&path, name, self.store, self.limit);
         let descriptor = imported.map_err(|error| failed(base::Error::Layout(error)))?;
         self.image(text, &descriptor)
-    }
-
-    fn layer(&self, text: &str, path: &Path, digest: Option<Digest>) -> Result<Operand, Failure> {
-        Ok(Operand {
-            side: side(text, What::Layer, digest),
-            held: Held::Layer(path.to_owned()),
-        })
     }
 
     fn image(&self, text: &str, descriptor: &Descriptor) -> Result<Operand, Failure> {
@@ -271,12 +268,38 @@ impl Finder<'_> {
     }
 }
 
+/// Whether a `manifest.json` is what `docker save` writes: an image may have one of its own.
+fn is_of_docker(source: &mut dyn Read) -> bool {
+    let mut text = Vec::new();
+    let read = source.take(LARGEST_DOCUMENT).read_to_end(&mut text);
+    let images = read
+        .ok()
+        .and_then(|_| serde_json::from_slice::<Value>(&text).ok());
+    let images = images.as_ref().and_then(Value::as_array);
+    images.is_some_and(|images| images.iter().any(|image| image.get("Layers").is_some()))
+}
+
 enum Archive {
     /// Of a layout, or what `docker save` writes.
     Images,
     /// Another tar.
     Layer,
     None,
+}
+
+/// A layer whose blob is that file.
+fn layer(text: &str, path: &Path, digest: Digest) -> Operand {
+    Operand {
+        side: side(text, What::Layer, Some(digest)),
+        held: Held::Layer(path.to_owned()),
+    }
+}
+
+/// Of a file, with its size.
+fn digest(path: &Path) -> std::io::Result<(Digest, u64)> {
+    let mut file = Hashed::new(File::open(path)?);
+    std::io::copy(&mut file, &mut std::io::sink())?;
+    Ok(file.finish())
 }
 
 fn side(text: &str, what: What, digest: Option<Digest>) -> Side {
@@ -382,7 +405,7 @@ impl Operand {
 }
 
 /// A tar in a file, whatever its compression.
-pub fn open_tar(path: &Path, limit: Expansion) -> std::io::Result<Box<dyn std::io::Read>> {
+pub fn open_tar(path: &Path, limit: Expansion) -> std::io::Result<Box<dyn Read>> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     decompress(file, size, limit)

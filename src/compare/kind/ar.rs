@@ -25,8 +25,8 @@ fn read<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Member<'a>>, Odd
     let mut long_names: &[u8] = &[];
     let mut at = 8;
     while at < bytes.len() {
-        // Each is as good as its header, whatever it holds.
-        budget.take(512)?;
+        // Whatever it holds.
+        budget.take(members::COST)?;
         let odd = || {
             Odd::Other(format!(
                 "there is no member of an `ar` archive at byte {at}"

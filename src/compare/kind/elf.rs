@@ -3,7 +3,7 @@
 //! In: two ELF files. Out: what differs in their headers, their build IDs, dynamic symbols, and
 //! sections, of which those made of strings are told string by string.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use object::read::elf::ElfFile;
 use object::{Endianness, Object as _, ObjectSection as _, ObjectSymbol as _, elf};
@@ -69,38 +69,27 @@ fn both<H: object::read::elf::FileHeader<Endian = Endianness>>(
     });
     sets(&mut found, "dynamic symbol", &symbols, &other_symbols);
     let [sections, other_sections] = files.each_ref().map(sections);
-    let mut paired = vec![false; other_sections.len()];
+    let mut places: BTreeMap<&[u8], VecDeque<&[u8]>> = BTreeMap::new();
+    for (name, data) in &other_sections {
+        places.entry(name).or_default().push_back(data);
+    }
+    let size = |data: &[u8]| Some(format!("{} bytes", data.len()));
     for (name, data) in &sections {
-        let at = other_sections
-            .iter()
-            .enumerate()
-            .position(|(at, (other, _))| !paired[at] && other == name);
         let title = shown(name);
-        let Some(at) = at else {
-            let size = Some(format!("{} bytes", data.len()));
-            found
-                .details
-                .extend(Aspect::new(format!("section {title}"), size, None).map(Detail::Field));
+        let Some(other) = places.get_mut(name).and_then(VecDeque::pop_front) else {
+            let alone = Aspect::new(format!("section {title}"), size(data), None);
+            found.details.extend(alone.map(Detail::Field));
             continue;
         };
-        paired[at] = true;
-        // The names of sections and symbols move with what is told of these.
-        found
-            .inside
-            .extend(section(title, name, [data, other_sections[at].1], budget)?);
+        let told = section(title, name, [data, other], budget)?;
+        found.inside.extend(told);
     }
-    for ((name, data), _) in other_sections
-        .iter()
-        .zip(&paired)
-        .filter(|(_, is_paired)| !**is_paired)
-    {
-        let (what, size) = (
-            format!("section {}", shown(name)),
-            format!("{} bytes", data.len()),
-        );
-        found
-            .details
-            .extend(Aspect::new(what, None, Some(size)).map(Detail::Field));
+    for (name, rest) in places {
+        let what = format!("section {}", shown(name));
+        let alone = rest
+            .into_iter()
+            .filter_map(|data| Aspect::new(what.clone(), None, size(data)));
+        found.details.extend(alone.map(Detail::Field));
     }
     Ok(found)
 }
@@ -130,6 +119,8 @@ fn section(
     pair: Pair,
     budget: &mut Budget,
 ) -> Result<Option<Finding>, Odd> {
+    // Sections may lie on each other, and many of them on one large one.
+    budget.take((pair[0].len() + pair[1].len()) as u64)?;
     if pair[0] == pair[1] {
         return Ok(None);
     }

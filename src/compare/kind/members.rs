@@ -12,6 +12,9 @@ use crate::compare::report::{Aspect, Detail, Finding};
 /// Most members that are told of as being in one archive alone.
 const MOST_ALONE: usize = 200;
 
+/// What a member takes of a budget, as what is said of it takes memory.
+pub(super) const COST: u64 = 2048;
+
 /// A member of an archive.
 pub(super) struct Member<'a> {
     pub(super) name: Vec<u8>,
@@ -147,6 +150,8 @@ fn pair(
         }
     }
     let mut finding = None;
+    // Members may lie on each other, and many of them on one large one.
+    budget.take(before.content.len().min(after.content.len()) as u64)?;
     if before.method != after.method || before.content != after.content {
         let contents = (expand(before, budget), expand(after, budget));
         match contents {

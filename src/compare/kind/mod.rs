@@ -12,6 +12,7 @@ mod json;
 mod keystore;
 mod members;
 mod pyc;
+mod sqlite;
 mod tar;
 mod text;
 mod zip;
@@ -188,7 +189,7 @@ pub fn compare(part: Option<String>, name: &[u8], pair: Pair, budget: &mut Budge
         Kind::Compressed => gzip::compare_others(pair, name, budget),
         Kind::Ar => ar::compare(pair, budget),
         Kind::Pyc => pyc::compare(pair),
-        Kind::Sqlite => sqlite_header(pair),
+        Kind::Sqlite => sqlite::compare(pair, budget),
         Kind::Keystore => keystore::compare(pair),
     };
     budget.depth += 1;
@@ -279,11 +280,6 @@ fn shown(name: &[u8]) -> String {
         }
     }
     text
-}
-
-fn sqlite_header(pair: Pair) -> Result<Found, Odd> {
-    let _ = pair;
-    Err(Odd::Other("databases aren't opened".to_owned()))
 }
 
 /// Numbers in the order of bytes that a format has.

@@ -25,8 +25,8 @@ fn read<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Member<'a>>, Odd
         .next_member()
         .map_err(|error| Odd::Other(error.to_string()))?
     {
-        // Each is as good as its header, whatever it holds.
-        budget.take(512)?;
+        // Whatever it holds.
+        budget.take(members::COST)?;
         let mut fields = Vec::new();
         let mut target = None;
         let kind = match &member.kind {

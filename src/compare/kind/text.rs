@@ -12,6 +12,8 @@ use crate::compare::report::{Detail, Line, Sign};
 const AROUND: usize = 3;
 /// Most lines that are shown of one pair of texts.
 const MOST_SHOWN: usize = 400;
+/// Most lines of a text.
+const MOST_LINES: usize = 2_000_000;
 /// Longest line that is shown whole, in bytes.
 const LONGEST: usize = 1000;
 /// Most steps that finding the shortest difference may take: the product of the lines.
@@ -21,6 +23,10 @@ pub(super) fn compare(pair: Pair, budget: &mut Budget) -> Result<Found, Odd> {
     let utf8 =
         |bytes| std::str::from_utf8(bytes).map_err(|_| Odd::Other("it is no UTF-8".to_owned()));
     let (before, after) = (utf8(pair[0])?, utf8(pair[1])?);
+    let lines = |bytes| memchr::memchr_iter(b'\n', bytes).count();
+    if pair.into_iter().any(|bytes| lines(bytes) > MOST_LINES) {
+        return Err(Odd::Other(format!("it has more than {MOST_LINES} lines")));
+    }
     let (before, after): (Vec<&str>, Vec<&str>) = (
         before.split_inclusive('\n').collect(),
         after.split_inclusive('\n').collect(),

@@ -49,8 +49,8 @@ fn read<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Archive<'a>, Odd> {
     let mut at = usize::try_from(end.directory).map_err(|_| odd("directory"))?;
     let mut members = Vec::new();
     for _ in 0..end.count {
-        // Each is as good as its header, whatever it holds.
-        budget.take(512)?;
+        // Whatever it holds.
+        budget.take(members::COST)?;
         let header = Central::read(bytes, at).ok_or_else(|| odd("directory"))?;
         at = header.next;
         members.push(header.member(bytes).ok_or_else(|| odd("member"))?);

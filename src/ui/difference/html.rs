@@ -139,9 +139,8 @@ impl Page {
             })
         };
         for layer in &report.layers {
-            let state = format!("{:?}", layer.state).to_lowercase();
             self.add("<tr>");
-            self.element("th", " scope=\"row\"", &state);
+            self.element("th", " scope=\"row\"", layer.state.name());
             self.element("td", "", &said(&layer.before).unwrap_or_default());
             self.element("td", "", &said(&layer.after).unwrap_or_default());
             self.add("</tr>\n");

@@ -11,7 +11,7 @@ pub use html::html;
 pub use stat::stat;
 pub use text::text;
 
-use crate::canon::EntryPath;
+use crate::canon::{Digest, EntryPath};
 use crate::compare::{Aspect, EntryChange, LayerState, Report, Side};
 use crate::ui::{printable, table};
 
@@ -86,9 +86,11 @@ fn aspect(aspect: &Aspect) -> String {
 
 /// A value as people read it.
 fn shown(what: &str, value: &str) -> String {
+    if let Ok(digest) = value.parse::<Digest>().or_else(|_| Digest::from_hex(value)) {
+        return digest.short();
+    }
     match (what, value.parse::<u64>()) {
         ("size", Ok(bytes)) if bytes >= 1000 => format!("{value} ({})", table::size(bytes)),
-        ("sha256", _) if value.len() == 64 => value[..12].to_owned(),
         _ if value.is_empty() => "\"\"".to_owned(),
         _ => line(value),
     }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use super::{line, side, summary};
 use crate::canon::EntryPath;
 use crate::compare::{EntryChange, Object, Report};
-use crate::layer::Kind;
 use crate::ui::table::Table;
 
 /// Most rows.
@@ -65,8 +64,5 @@ fn rows(entries: &[EntryChange], depth: usize) -> BTreeMap<EntryPath, Counts> {
 }
 
 fn size(object: &Option<Object>) -> i128 {
-    match object.as_ref().map(|object| &object.kind) {
-        Some(Kind::File { size, .. }) => i128::from(*size),
-        _ => 0,
-    }
+    object.as_ref().map_or(0, |object| object.size().into())
 }

@@ -23,10 +23,14 @@ pub fn text(report: &Report, colour: bool) -> String {
     };
     out.line(0, '-', &format!("A  {}", side(&report.before)));
     out.line(0, '+', &format!("B  {}", side(&report.after)));
-    let verdict = report.verdict.words();
+    let mut verdict = report.verdict.words().to_owned();
+    if !report.paths.is_empty() {
+        let paths = report.paths.iter().map(path).collect::<Vec<_>>();
+        verdict.push_str(&format!(" in {}", paths.join(", ")));
+    }
     match summary(report) {
         Some(summary) => out.line(0, ' ', &format!("{verdict}: {summary}")),
-        None => out.line(0, ' ', verdict),
+        None => out.line(0, ' ', &verdict),
     }
     if !report.fields.is_empty() {
         out.head("documents");
@@ -64,13 +68,7 @@ fn layer_line(layer: &LayerChange) -> String {
         side.as_ref()
             .map(|side| format!("{} {}", side.digest.short(), table::size(side.size)))
     });
-    let state = match layer.state {
-        LayerState::Same => "same",
-        LayerState::Recompressed => "recompressed",
-        LayerState::Changed => "changed",
-        LayerState::Removed => "removed",
-        LayerState::Added => "added",
-    };
+    let state = layer.state.name();
     let blobs = match both {
         [Some(one), Some(other)] if one == other => one,
         [Some(one), Some(other)] => format!("{one} → {other}"),
