@@ -6,8 +6,8 @@
 //! CORPUS=all cargo test --test it corpus:: -- --nocapture
 //! ```
 //! builds all of them, and writes `target/corpus/table.md`: which are identical, which paths differ,
-//! and how long it took. `CORPUS='npm pip'` builds these; without it, [`USUAL`] are built. The two
-//! versions of each file that differs are kept in `target/corpus/NAME`.
+//! and how long it took. `CORPUS='npm pip'` builds these; without it, [`USUAL`] are built. What `cairn diff`
+//! says of two images is in `target/corpus/NAME.text`.
 //!
 //! # A project
 //! A folder with a `Dockerfile`, what that copies, and `check`: a shell script that is run in a
@@ -38,7 +38,6 @@ use crate::support::users::Users;
 use crate::support::{require, run, temp};
 
 use circumstances::{Circumstances, Load, Site};
-use differences::Differences;
 use table::{Row, Table};
 
 /// What is built where nothing is asked for.
@@ -136,17 +135,18 @@ impl Workshop {
             unreachable!("two were built");
         };
         let kept = self.results.join(name);
-        // Those of an earlier run.
-        let _ = std::fs::remove_dir_all(&kept);
+        let images = [(one, first), (two, second)];
+        let [one_image, two_image] =
+            images.map(|(site, digest)| (site.store.clone(), digest.clone()));
         let differences = match first == second {
-            true => Differences::default(),
-            false => Differences::between([(&one.store, first), (&two.store, second)], &kept),
+            true => Vec::new(),
+            false => differences::between(&one_image, &two_image, &kept),
         };
         let checked = self.check(name, &one.store);
         let row = Row {
             name: name.to_owned(),
             is_identical: first == second,
-            differences: differences.paths,
+            differences,
             failed: checked.err(),
             seconds: [recorded, *plain, *other],
         };
