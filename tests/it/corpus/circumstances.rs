@@ -102,7 +102,6 @@ pub struct Site {
     pub folder: PathBuf,
     pub context: PathBuf,
     pub store: PathBuf,
-    program: PathBuf,
     config: PathBuf,
     /// As whom the program is run: a prefix.
     user: Vec<String>,
@@ -135,7 +134,6 @@ impl Site {
             folder,
             context,
             store,
-            program,
             config: workshop.bases.config(),
             user,
         }
@@ -163,12 +161,14 @@ impl Site {
         command.env("CONTAINERS_REGISTRIES_CONF", &self.config);
         command.envs(self.circumstances.environment.iter().copied());
         command.args(arguments).current_dir(&self.context);
-        debug_assert!(self.user.contains(&text(&self.program).to_owned()));
         command
     }
+}
 
-    pub fn remove(self) {
-        run(program("rm", &["-rf"]).arg(&self.folder));
+impl Drop for Site {
+    fn drop(&mut self) {
+        // What is left goes with the folder that it is in.
+        let _ = program("rm", &["-rf"]).arg(&self.folder).status();
     }
 }
 

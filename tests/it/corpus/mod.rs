@@ -6,8 +6,8 @@
 //! CORPUS=all cargo test --test it corpus:: -- --nocapture
 //! ```
 //! builds all of them, and writes `target/corpus/table.md`: which are identical, which paths differ,
-//! and how long it took. `CORPUS='npm pip'` builds these; without it, [`USUAL`] are built. The two
-//! versions of each file that differs are kept in `target/corpus/NAME`.
+//! and how long it took. `CORPUS='npm pip'` builds these; without it, [`USUAL`] are built. What `cairn diff`
+//! says of two images is in `target/corpus/NAME.text`.
 //!
 //! # A project
 //! A folder with a `Dockerfile`, what that copies, and `check`: a shell script that is run in a
@@ -38,7 +38,6 @@ use crate::support::users::Users;
 use crate::support::{require, run, temp};
 
 use circumstances::{Circumstances, Load, Site};
-use differences::Differences;
 use table::{Row, Table};
 
 /// What is built where nothing is asked for.
@@ -105,7 +104,7 @@ impl Workshop {
         let recorder = Site::new(self, name, Circumstances::recorded());
         let vendor = recorder.folder.join("vendor");
         succeeded(recorder.cairn(&["lock", "--vendor", text(&vendor)]))?;
-        let recorded = begin.elapsed().as_secs();
+        let mut seconds = vec![begin.elapsed().as_secs()];
         run(program("chmod", &["-R", "a+rX"]).arg(&vendor));
         let lock = recorder.context.join("cairn.lock");
         let image = format!("localhost/corpus/{name}:1");
@@ -117,43 +116,29 @@ impl Workshop {
             succeeded(site.cairn(&["pull", "--inputs", text(&vendor)]))?;
             let load = Load::begin(site.circumstances.load);
             let begin = Instant::now();
-            let limit = site.circumstances.memory;
-            let build = [
-                "build",
-                "-q",
-                "--locked",
-                "--offline",
-                "--memory",
-                limit,
-                "-t",
-                &image,
-            ];
-            let digest = succeeded(site.cairn(&build))?;
+            let limits = ["--memory", site.circumstances.memory];
+            let build = ["build", "-q", "--locked", "--offline", "-t", &image];
+            let digest = succeeded(site.cairn(&[&build[..], &limits].concat()))?;
             drop(load);
-            built.push((site, digest.trim().to_owned(), begin.elapsed().as_secs()));
+            seconds.push(begin.elapsed().as_secs());
+            let image = (site.store.clone(), digest.trim().to_owned());
+            built.push((site, image));
         }
-        let [(one, first, plain), (two, second, other)] = &built[..] else {
+        let [(_, one), (_, two)] = &built[..] else {
             unreachable!("two were built");
         };
-        let kept = self.results.join(name);
-        // Those of an earlier run.
-        let _ = std::fs::remove_dir_all(&kept);
-        let differences = match first == second {
-            true => Differences::default(),
-            false => Differences::between([(&one.store, first), (&two.store, second)], &kept),
+        let is_identical = one.1 == two.1;
+        let differences = match is_identical {
+            true => Vec::new(),
+            false => differences::between(one, two, &self.results.join(name)),
         };
-        let checked = self.check(name, &one.store);
-        let row = Row {
+        Ok(Row {
             name: name.to_owned(),
-            is_identical: first == second,
-            differences: differences.paths,
-            failed: checked.err(),
-            seconds: [recorded, *plain, *other],
-        };
-        for site in [recorder, built.remove(0).0, built.remove(0).0] {
-            site.remove();
-        }
-        Ok(row)
+            is_identical,
+            differences,
+            failed: self.check(name, &one.0).err(),
+            seconds,
+        })
     }
 
     /// Makes the images that the project stands on, besides Debian.

@@ -13,7 +13,7 @@ pub struct Row {
     /// Why its check failed.
     pub failed: Option<String>,
     /// Of the recording, the first and the second build.
-    pub seconds: [u64; 3],
+    pub seconds: Vec<u64>,
 }
 
 /// The most paths that a cell names.
@@ -56,10 +56,11 @@ impl Row {
             None => "passes",
             Some(_) => "fails",
         };
-        let [recorded, first, second] = self.seconds;
+        let seconds: Vec<_> = self.seconds.iter().map(u64::to_string).collect();
         format!(
-            "| {} | {identical} | {paths} | {check} | {recorded} | {first} | {second} |",
-            self.name
+            "| {} | {identical} | {paths} | {check} | {} |",
+            self.name,
+            seconds.join(" | ")
         )
     }
 }
