@@ -22,17 +22,17 @@ pub trait Contents {
 }
 
 /// A content by its digest, and its size.
-pub type Sized = (Digest, u64);
+pub type Content = (Digest, u64);
 
 /// The files that [`contents`] opens: those of whom both have the content, and not the same one.
-pub fn opened(changes: &[EntryChange]) -> impl Iterator<Item = (&EntryPath, [Sized; 2])> {
+pub fn opened(changes: &[EntryChange]) -> impl Iterator<Item = (&EntryPath, [Content; 2])> {
     changes
         .iter()
         .filter_map(|change| Some((&change.path, pair(change)?)))
 }
 
 /// Both contents of an entry that is a file for both, and not the same.
-fn pair(change: &EntryChange) -> Option<[Sized; 2]> {
+fn pair(change: &EntryChange) -> Option<[Content; 2]> {
     let file = |object: &Option<Object>| match object.as_ref()?.kind {
         Kind::File { size, digest } => Some((digest, size)),
         _ => None,

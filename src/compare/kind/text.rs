@@ -100,7 +100,8 @@ fn line(sign: Sign, text: &str) -> Line {
     let without_end = text.strip_suffix('\n');
     let mut shown = without_end.unwrap_or(text).to_owned();
     if shown.len() > LONGEST {
-        let cut = shown.floor_char_boundary_at(LONGEST);
+        let mut places = (0..=LONGEST).rev();
+        let cut = places.find(|&at| shown.is_char_boundary(at)).unwrap_or(0);
         let left = shown.len() - cut;
         shown.truncate(cut);
         shown.push_str(&format!("… ({left} bytes more)"));
@@ -109,19 +110,6 @@ fn line(sign: Sign, text: &str) -> Line {
         shown.push_str(" (without a line end)");
     }
     Line { sign, text: shown }
-}
-
-trait Boundary {
-    fn floor_char_boundary_at(&self, at: usize) -> usize;
-}
-
-impl Boundary for String {
-    fn floor_char_boundary_at(&self, at: usize) -> usize {
-        (0..=at.min(self.len()))
-            .rev()
-            .find(|&at| self.is_char_boundary(at))
-            .unwrap_or(0)
-    }
 }
 
 #[cfg(test)]
