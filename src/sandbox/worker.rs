@@ -152,7 +152,7 @@ fn run(
         control,
         sockets,
     } = given;
-    let (constants, times) = (clock::of(request)?, clock::file_times(request)?);
+    let constants = clock::of(request)?;
     let links = copy::prepare(request)?;
     let agent = rustix::process::getppid();
     let cairn = agent.and_then(groups::parent).ok_or(Error::Ended)?;
@@ -194,7 +194,7 @@ fn run(
         Err(error) => (links, Err(error)),
     };
     let mut answers = Answers::new(request, identity, links);
-    answers.tell_by(constants, times);
+    answers.tell_by(constants);
     let left = carried.map_or(Ok(()), |(wiring, ports)| {
         answers.connect_by(ports);
         wiring.leave()

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec};
 
 use super::exec::{self, Followed};
+use super::numbers::Numbers;
 use super::own::Own;
 use super::pace::{PATIENCE, Pace, TICK, aged, slept};
 use super::vdso::Patch;
@@ -41,6 +42,8 @@ pub struct Clock {
     patch: Option<Patch>,
     /// What the randomness of a program begins with.
     random: Shared,
+    /// What some programs are shown for numbers of files.
+    numbers: Numbers,
     followed: Option<Followed>,
     /// By their processes.
     kept: BTreeMap<u32, Kept>,
@@ -105,7 +108,12 @@ pub(super) fn nanoseconds(time: &Timespec) -> i64 {
 impl Clock {
     /// A clock that begins so many seconds after 1970, for programs that are made to read it in such a
     /// way.
-    pub fn new(seconds: i64, way: ClockWay, random: Shared) -> Result<Clock, Error> {
+    pub fn new(
+        seconds: i64,
+        way: ClockWay,
+        random: Shared,
+        numbers: Numbers,
+    ) -> Result<Clock, Error> {
         let pace = Pace::new(seconds).ok_or_else(|| {
             Error::Refused(format!(
                 "a step's clock can't begin {seconds} seconds after 1970: it may be from 0 to 6060000000"
@@ -119,6 +127,7 @@ impl Clock {
             pace,
             patch,
             random,
+            numbers,
             followed: None,
             kept: BTreeMap::new(),
             moved: BTreeSet::new(),
@@ -392,6 +401,7 @@ impl Handler for Clock {
         };
         let begin = |process| {
             let command = random::command_line(process)?;
+            self.numbers.begin(process, &command);
             let mut streams = self.random.streams();
             let own = streams.begin(process, &command, random::is_there);
             Ok(own.bytes.take())

@@ -14,6 +14,7 @@
 
 use rustix::io::Errno;
 
+use super::numbers::Numbers;
 use super::{SECOND, pace};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Rule};
@@ -32,18 +33,24 @@ const SEVERAL: [&[u8]; 3] = [b"busybox", b"coreutils", b"toybox"];
 const HALF: i64 = 60 * SECOND;
 
 /// How file times are shown.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct FileTimes {
     /// From when on a time is the step's: seconds since 1970, by the machine's clock.
     began: i64,
     /// What is shown instead, likewise.
     instant: i64,
+    /// What some are shown for numbers of files.
+    numbers: Numbers,
 }
 
 impl FileTimes {
     /// Of a step that began then, whose clock begins at `instant`.
-    pub fn new(began: i64, instant: i64) -> FileTimes {
-        FileTimes { began, instant }
+    pub fn new(began: i64, instant: i64, numbers: Numbers) -> FileTimes {
+        FileTimes {
+            began,
+            instant,
+            numbers,
+        }
     }
 
     /// What is shown for a time, if that is another.
@@ -61,15 +68,20 @@ impl FileTimes {
         Some((self.instant, rest))
     }
 
-    /// Has the times in `told` as they are shown to the caller; whether any is another.
+    /// Has the times and the number in `told` as they are shown to the caller; whether any is another.
     pub fn show(&self, caller: &Caller<'_>, told: &mut Told) -> bool {
+        let number = self.numbers.shown(caller.pid(), || told.place());
+        if let Some(number) = number {
+            told.set_number(number);
+        }
         let has_order = std::cell::OnceCell::new();
-        told.set_times(|time| {
+        let has_times = told.set_times(|time| {
             // Asked only then: most files are from before.
             let is_own = self.shown(time, false).is_some();
             let has_order = is_own && *has_order.get_or_init(|| compares(caller));
             self.shown(time, has_order)
-        })
+        });
+        has_times || number.is_some()
     }
 }
 
@@ -141,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_is_the_steps_is_shown_at_its_instant_and_the_rest_as_it_is() {
-        let times = FileTimes::new(5_000, 77);
+        let times = FileTimes::new(5_000, 77, Numbers::default());
         assert_eq!(times.shown((4_999, 999_999_999), false), None);
         assert_eq!(times.shown((0, 0), true), None);
         assert_eq!(times.shown((5_000, 0), false), Some((77, 0)));
@@ -151,7 +163,7 @@ mod tests {
 
     #[test]
     fn order_is_kept_within_the_second() {
-        let times = FileTimes::new(5_000, 77);
+        let times = FileTimes::new(5_000, 77, Numbers::default());
         let shown = |seconds, rest| times.shown((seconds, rest), true).unwrap();
         let mut last = shown(5_000, 0);
         // A tick of 4 ms, all through a day.

@@ -15,6 +15,7 @@
 mod calls;
 mod exec;
 mod files;
+mod numbers;
 mod own;
 pub mod pace;
 mod stack;
@@ -25,6 +26,8 @@ mod waits;
 pub(super) use calls::Clock;
 pub(super) use files::{FileTimes, Files};
 pub(super) use trial::attempt;
+
+use numbers::Numbers;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,23 +50,16 @@ pub enum ClockWay {
     Hidden,
 }
 
-/// How a request that has a clock shows file times: those since the whole second in which its folders
-/// were made are the step's.
-pub(super) fn file_times(request: &Request) -> Result<Option<FileTimes>, Error> {
-    let Some(Constants { instant, .. }) = request.constants else {
+/// The clock of a request that has one, what sets the randomness of the programs that begin by it, and how
+/// it shows file times: those since the whole second in which its folders were made are the step's.
+pub(super) fn of(request: &Request) -> Result<Option<(Clock, Random, FileTimes)>, Error> {
+    let Some(Constants { instant, seed }) = request.constants else {
         return Ok(None);
     };
     let doing = || "read when the step's folders were made".to_owned();
     let made = rustix::fs::stat(&request.work).doing(doing)?;
-    Ok(Some(FileTimes::new(made.st_ctime, instant)))
-}
-
-/// The clock of a request that has one, and what sets the randomness of the programs that begin by it.
-pub(super) fn of(request: &Request) -> Result<Option<(Clock, Random)>, Error> {
-    let made = request.constants.map(|Constants { instant, seed }| {
-        let shared = Shared::new(seed);
-        let clock = Clock::new(instant, request.ways.clock, shared.clone())?;
-        Ok((clock, Random::new(seed, shared)))
-    });
-    made.transpose()
+    let (shared, numbers) = (Shared::new(seed), Numbers::default());
+    let times = FileTimes::new(made.st_ctime, instant, numbers.clone());
+    let clock = Clock::new(instant, request.ways.clock, shared.clone(), numbers)?;
+    Ok(Some((clock, Random::new(seed, shared), times)))
 }

@@ -108,15 +108,13 @@ impl Answers {
     }
 
     /// Lets the step's programs read such a clock and such chance, and see file times by the clock.
-    pub(in crate::sandbox) fn tell_by(
-        &mut self,
-        constants: Option<(Clock, Random)>,
-        times: Option<FileTimes>,
-    ) {
-        self.processes = constants.is_some().then_some(Processes);
-        (self.clock, self.random) = constants.unzip();
+    pub(in crate::sandbox) fn tell_by(&mut self, constants: Option<(Clock, Random, FileTimes)>) {
+        let Some((clock, random, times)) = constants else {
+            return;
+        };
+        (self.clock, self.random) = (Some(clock), Some(random));
         match &mut self.owners {
-            Owners::Real(_) => self.files = times.map(Files::new),
+            Owners::Real(_) => self.files = Some(Files::new(times)),
             Owners::Emulated(ownership) => ownership.show_times(times),
         }
     }

@@ -105,6 +105,37 @@ impl Told {
             .unwrap_or([0; LENGTH])
     }
 
+    /// What tells the file from others: the two numbers of its device, its own.
+    pub fn place(&self) -> (u32, u32, u64) {
+        match self.is_extended {
+            true => (
+                u32::from_ne_bytes(self.get(offset_of!(libc::statx, stx_dev_major))),
+                u32::from_ne_bytes(self.get(offset_of!(libc::statx, stx_dev_minor))),
+                u64::from_ne_bytes(self.get(offset_of!(libc::statx, stx_ino))),
+            ),
+            false => {
+                let device = u64::from_ne_bytes(self.get(offset_of!(libc::stat, st_dev)));
+                let number = u64::from_ne_bytes(self.get(offset_of!(libc::stat, st_ino)));
+                (rustix::fs::major(device), rustix::fs::minor(device), number)
+            }
+        }
+    }
+
+    /// Another number, on a device that is always the same.
+    pub fn set_number(&mut self, number: u64) {
+        match self.is_extended {
+            true => {
+                self.put(offset_of!(libc::statx, stx_ino), &number.to_ne_bytes());
+                self.put(offset_of!(libc::statx, stx_dev_major), &0_u32.to_ne_bytes());
+                self.put(offset_of!(libc::statx, stx_dev_minor), &1_u32.to_ne_bytes());
+            }
+            false => {
+                self.put(offset_of!(libc::stat, st_ino), &number.to_ne_bytes());
+                self.put(offset_of!(libc::stat, st_dev), &1_u64.to_ne_bytes());
+            }
+        }
+    }
+
     /// Another owner.
     pub fn set_owner(&mut self, uid: u32, gid: u32) {
         let (user, group) = match self.is_extended {

@@ -91,9 +91,9 @@ impl Ownership {
         }
     }
 
-    /// Lets file times be shown so.
-    pub fn show_times(&mut self, times: Option<FileTimes>) {
-        self.times = times;
+    /// Lets file times, and numbers of files, be shown so.
+    pub fn show_times(&mut self, times: FileTimes) {
+        self.times = Some(times);
     }
 
     /// The table as the step left it.
