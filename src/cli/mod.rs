@@ -17,6 +17,7 @@ mod doctor;
 mod environment;
 mod exit;
 mod explain;
+mod explained;
 mod exported;
 mod fetched;
 mod flags;

@@ -5,6 +5,7 @@
 //! don't know (Docker's `Healthcheck` and `OnBuild` among them), which a base image's config must
 //! keep on its way into ours.
 
+pub mod account;
 pub mod config;
 pub mod manifest;
 

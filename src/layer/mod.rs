@@ -21,5 +21,5 @@ pub mod view;
 
 pub use chunk::Codec;
 pub use entry::{Entry, Kind, Meta};
-pub use rootfs::Rootfs;
+pub use rootfs::{Node, Rootfs};
 pub use tree::Tree;

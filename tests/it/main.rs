@@ -23,6 +23,7 @@ mod diff;
 mod dockerfiles;
 mod drafts;
 mod durability;
+mod explained;
 mod facts;
 mod golden;
 mod hostile;

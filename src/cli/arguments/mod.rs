@@ -80,7 +80,7 @@ pub enum Command {
     /// What was expanded, such as arguments, stands there as what it came out as, and a command has
     /// its whole environment. What can't be said there is told with its place.
     Convert(Box<Convert>),
-    /// Say why a file of the context is in an image or not
+    /// Say why a file is in an image or not, which step made it, and what makes the image so big
     Explain(Explain),
     /// Show all that a command wrote, or list the commands of the last build
     Log(Log),
@@ -277,7 +277,7 @@ pub struct Explain {
     /// The recipe, whose own rules go before those of the context
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// The context
+    /// The context, or the image, as `cairn diff` takes one
     #[arg(default_value = ".", value_name = "CONTEXT")]
     pub context: PathBuf,
 }
@@ -296,6 +296,15 @@ pub struct Explained {
     /// What is done to the files that commands leave, so that they don't tell when they were made
     #[arg(long)]
     pub normalisers: bool,
+    /// Which steps made, changed or removed a path of an image, which stands in the context's place
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// What is in a layer of an image, by its number from the bottom, from 0
+    #[arg(long, value_name = "NUMBER")]
+    pub layer: Option<usize>,
+    /// What makes an image so big: its layers, what of them nobody sees, its largest files
+    #[arg(long)]
+    pub size: bool,
 }
 
 #[derive(Debug, Args)]
