@@ -282,6 +282,8 @@ mod tests {
             ("var/log/dpkg.log/mine", None),
             ("var/log/dnf.librepo.log", Some("logs")),
             ("var/cache/man/de/index.db", None),
+            ("tmp/hsperfdata_root/31", Some("java-counters")),
+            ("tmp/hsperfdata_root", None),
             ("root/.npm/_cacache/index-v5/a3/0f/abc", Some("npm-index")),
             (
                 "root/.npm/_logs/2026-01-01T00_00_00_000Z-debug-0.log",

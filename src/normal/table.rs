@@ -53,6 +53,12 @@ pub const TABLE: &[Normaliser] = &[
         does: Does::Rewrite(gzip::dated),
     },
     Normaliser {
+        name: "java-counters",
+        about: "what a virtual machine of Java counted about itself while it ran, left where it ended without cleaning up; only jps(1) and its kin read it, of those that run",
+        looks: Looks::At(&["tmp/hsperfdata_*/*"]),
+        does: Does::Remove,
+    },
+    Normaliser {
         name: "java-keystore",
         about: "when certificates came into a keystore of Java's kind (`cacerts`): the moment in which it was made becomes the epoch",
         looks: Looks::Within(keystore_times::begins),
