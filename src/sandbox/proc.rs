@@ -14,7 +14,7 @@ use super::error::{Doing as _, Error};
 use super::mounts::{PLAIN, Stage, attach, copy_of, file_system, find, find_if_there};
 use super::request::{Request, Security};
 use super::session::Identity;
-use super::{facts, folder, identity, sys};
+use super::{facts, folder, identity, random, sys};
 
 /// What of `/proc` is the step's own: its processes, its network, its queues. All else that has no
 /// number is the host's, and masked.
@@ -83,11 +83,18 @@ fn insecure(
     Ok(())
 }
 
-/// Puts the one machine's settings in the place of the kernel's, chance left as it is.
+/// Puts the one machine's settings in the place of the kernel's; chance is the step's own, or left as it
+/// is.
 fn settings(proc: &OwnedFd, stage: &mut Stage, request: &Request) -> std::io::Result<()> {
     let files = facts::files::settings(request).into_iter();
     let files = files.map(|(path, text)| (path, Some(text)));
-    let tree = stage.tree(files.chain([(CHANCE, Some(String::new()))]))?;
+    let own = request.constants.map(|it| random::static_uuid(it.seed));
+    let is_own = own.is_some();
+    let tree = stage.tree(files.chain([(CHANCE, Some(own.unwrap_or_default()))]))?;
+    if is_own {
+        attach(&tree, &find(proc, SETTINGS)?)?;
+        return Ok(());
+    }
     let chance = copy_of(proc, &Path::new(SETTINGS).join(CHANCE))?;
     sys::make_read_only(chance.as_fd())?;
     attach(&tree, &find(proc, SETTINGS)?)?;

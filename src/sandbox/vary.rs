@@ -24,13 +24,33 @@ pub fn kernel_name() -> io::Result<()> {
     sys::take_old_name()
 }
 
-/// Leaves this process one processor of those that it has.
-pub fn one_core() -> io::Result<()> {
-    let mut all = rustix::thread::sched_getaffinity(None)?;
-    let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu));
-    all.clear();
-    all.set(first.unwrap_or(0));
-    Ok(rustix::thread::sched_setaffinity(None, &all)?)
+/// Processors.
+#[derive(Debug, Clone, Copy)]
+pub struct Cores(CpuSet);
+
+impl Cores {
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.0.count() as usize
+    }
+
+    /// The first of them alone.
+    pub fn first(&self) -> Cores {
+        let first = (0..CpuSet::MAX_CPU).find(|cpu| self.0.is_set(*cpu));
+        let mut one = CpuSet::new();
+        one.set(first.unwrap_or(0));
+        Cores(one)
+    }
+}
+
+/// The processors that this thread may use.
+pub fn cores() -> io::Result<Cores> {
+    Ok(Cores(rustix::thread::sched_getaffinity(None)?))
+}
+
+/// Lets this thread, and what it starts, use these processors.
+pub fn take_cores(cores: &Cores) -> io::Result<()> {
+    Ok(rustix::thread::sched_setaffinity(None, &cores.0)?)
 }
 
 /// Bytes of memory that the machine has.

@@ -8,7 +8,7 @@ mod statement;
 mod variation;
 
 pub use quorum::{Agreement, Quorum};
-pub use statement::{Error, Material, PREDICATE_TYPE, Rebuild, STATEMENT_TYPE, Statement};
+pub use statement::{Error, LARGEST, Material, PREDICATE_TYPE, Rebuild, STATEMENT_TYPE, Statement};
 pub use variation::Variation;
 
 use std::fmt;

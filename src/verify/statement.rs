@@ -175,6 +175,10 @@ impl Statement {
             return Err(form("it is not about one image"));
         };
         let it = written.predicate;
+        let is_same = it.rebuilt.as_ref().map(|it| &it.sha256) == Some(&subject.digest.sha256);
+        if it.verdict == Verdict::Identical && !is_same {
+            return Err(form("it calls a rebuild identical that is another"));
+        }
         let material = |named: &Named| {
             Ok::<_, Error>(Material {
                 name: named.name.clone(),
@@ -258,6 +262,10 @@ mod tests {
             ("/subject", serde_json::json!([])),
             ("/subject/0/digest/sha256", serde_json::json!("ABC")),
             ("/predicate/verdict", serde_json::json!("FINE")),
+            (
+                "/predicate/rebuilt/sha256",
+                serde_json::json!("00".repeat(32)),
+            ),
             ("/predicate/varied", serde_json::json!(["moon"])),
         ] {
             let mut bad = good.clone();

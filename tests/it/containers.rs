@@ -211,7 +211,7 @@ fn commands_run_in_a_container_of_podman() {
     assert!(out.contains("good     clock: "), "{out}");
     for (name, way_out) in [
         ("proc", "`--security-opt unmask=ALL`"),
-        ("host name", "`--security-opt seccomp=unconfined`"),
+        ("the same everywhere", "`--security-opt seccomp=unconfined`"),
         ("limits", "limit the container itself"),
         ("overlay", "put the store"),
     ] {

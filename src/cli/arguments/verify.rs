@@ -34,7 +34,7 @@ pub struct Verify {
     #[arg(long, value_name = "K-of-N")]
     pub require: Option<Quorum>,
     /// A rebuilder's statement, which `--require` counts
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "require")]
     pub statement: Vec<PathBuf>,
     /// How it is told
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

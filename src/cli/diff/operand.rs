@@ -44,6 +44,8 @@ pub enum Held {
 
 /// An image, and its documents as they are written.
 pub struct Image {
+    /// The digest of the index, where it has one, else of the manifest.
+    pub named: Digest,
     pub base: BaseImage,
     pub index: Option<Value>,
     pub manifest: Value,
@@ -223,6 +225,7 @@ impl Finder<'_> {
         };
         let manifest = base.descriptor.digest;
         let image = Image {
+            named: descriptor.digest,
             index: match descriptor.digest == manifest {
                 true => None,
                 false => Some(document(&descriptor.digest)?),

@@ -14,6 +14,7 @@ mod tell;
 mod vary;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ use crate::canon::{Digest, Problem, format};
 use crate::compare::{self, Report};
 use crate::image::Descriptor;
 use crate::layer::codec::Expansion;
-use crate::verify::{Agreement, Material, Quorum, Rebuild, Statement, Variation, Verdict};
+use crate::verify::{Agreement, LARGEST, Material, Quorum, Rebuild, Statement, Variation, Verdict};
 use scratch::Scratch;
 
 /// What the rebuild's process leaves for who started it.
@@ -72,7 +73,7 @@ fn verdict(arguments: &Verify, environment: &Environment) -> Result<u8, Failure>
         };
         finder.find(&arguments.image)?
     };
-    let (Some(subject), true) = (image.side.digest, image.image().is_some()) else {
+    let Some(named) = image.image().map(|image| image.named) else {
         return Err(Failure::usage(
             format!("`{}` is no image", arguments.image),
             "name one of `cairn images`, a layout or an archive",
@@ -81,7 +82,7 @@ fn verdict(arguments: &Verify, environment: &Environment) -> Result<u8, Failure>
     let mut statements = read(&arguments.statement, environment)?;
     let mut code = 0;
     if arguments.rebuild || arguments.require.is_none() {
-        let (statement, report) = compared(arguments, environment, &image, subject)?;
+        let (statement, report) = compared(arguments, environment, &image, named)?;
         code = statement.rebuild.verdict.exit_code();
         say(arguments, environment, &statement, report.as_ref())?;
         statements.push(statement);
@@ -89,9 +90,10 @@ fn verdict(arguments: &Verify, environment: &Environment) -> Result<u8, Failure>
     let Some(quorum) = &arguments.require else {
         return Ok(code);
     };
-    let agreement = decide(quorum, &subject, &statements)?;
-    if arguments.format == Format::Text {
-        print::to_stdout(&tell::agreement(&agreement))?;
+    let agreement = decide(quorum, &named, &statements)?;
+    match arguments.format {
+        Format::Text => print::to_stdout(&tell::agreement(&agreement))?,
+        Format::Json => print::json(&tell::agreement_json(&agreement))?,
     }
     Ok(u8::from(!agreement.is_enough))
 }
@@ -119,68 +121,89 @@ fn read(
             let problem = Problem::new(format!("`{}`: {why}", file.display()));
             Failure::message(Code::Usage, problem)
         };
-        let bytes = std::fs::read(environment.absolute(file));
-        let bytes = bytes.map_err(|error| refused(error.to_string()))?;
+        let mut bytes = Vec::new();
+        let opened = std::fs::File::open(environment.absolute(file));
+        let limit = LARGEST as u64 + 1;
+        let read = opened.and_then(|file| file.take(limit).read_to_end(&mut bytes));
+        let bytes = read
+            .map(|_| bytes)
+            .map_err(|error| refused(error.to_string()))?;
         Statement::from_json(&bytes).map_err(|error| refused(error.to_string()))
     });
     read.collect()
 }
 
-/// Rebuilds, and compares.
+/// Rebuilds, and compares. `named` is the digest of the image's index where it has one.
 fn compared(
     arguments: &Verify,
     environment: &Environment,
     image: &diff::operand::Operand,
-    subject: Digest,
+    named: Digest,
+) -> Result<(Statement, Option<Report>), Failure> {
+    let scratch = Scratch::new(&environment.store()?)?;
+    let result = in_scratch(arguments, environment, image, named, &scratch);
+    let removed = scratch.remove();
+    let result = result?;
+    removed?;
+    Ok(result)
+}
+
+fn in_scratch(
+    arguments: &Verify,
+    environment: &Environment,
+    image: &diff::operand::Operand,
+    named: Digest,
+    scratch: &Scratch,
 ) -> Result<(Statement, Option<Report>), Failure> {
     let varied = arguments.variations();
-    let scratch = Scratch::new(&environment.store()?)?;
-    let made = rebuild::start(&scratch, image, environment, &varied)?;
-    let mut rebuild = Rebuild {
-        verdict: Verdict::CannotRebuild,
-        passes: Vec::new(),
-        rebuilt: None,
-        varied: BTreeSet::new(),
-        not_varied: BTreeMap::new(),
-        materials: Vec::new(),
-        format: format::CURRENT.number(),
-        builder: format!("cairn {}", env!("CARGO_PKG_VERSION")),
-        rebuilder: arguments.rebuilder.clone(),
-    };
-    let mut report = None;
-    if let Some(made) = made {
-        let is_varied = |it: &Variation| !made.not_varied.contains_key(it);
-        rebuild.varied = varied.into_iter().filter(is_varied).collect();
-        rebuild.not_varied = made.not_varied;
-        rebuild.materials = made.materials;
-        rebuild.rebuilt = Some(made.image.digest);
-        (rebuild.verdict, rebuild.passes) = (Verdict::Identical, Vec::new());
-        if made.image.digest != subject {
-            scratch.give_back(&made.image, &environment.store()?)?;
-            let found = differences(arguments, environment, &made.image.digest)?;
-            (rebuild.verdict, rebuild.passes) = judged(&found);
-            report = Some(found);
-        }
-    }
-    scratch.remove()?;
-    let name = arguments.image.clone();
-    Ok((
-        Statement {
-            name,
-            subject,
-            rebuild,
+    let made = rebuild::start(scratch, image, environment, &varied)?;
+    let mut statement = Statement {
+        name: arguments.image.clone(),
+        subject: named,
+        rebuild: Rebuild {
+            verdict: Verdict::CannotRebuild,
+            passes: Vec::new(),
+            rebuilt: None,
+            varied: BTreeSet::new(),
+            not_varied: BTreeMap::new(),
+            materials: Vec::new(),
+            format: format::CURRENT.number(),
+            builder: format!("cairn {}", env!("CARGO_PKG_VERSION")),
+            rebuilder: arguments.rebuilder.clone(),
         },
-        report,
-    ))
+    };
+    let Some(made) = made else {
+        return Ok((statement, None));
+    };
+    let rebuilt = made.image.digest;
+    // A rebuild for one platform of several speaks of that image alone.
+    if image.side.digest == Some(rebuilt) {
+        statement.subject = rebuilt;
+    }
+    let rebuild = &mut statement.rebuild;
+    let is_varied = |it: &Variation| !made.not_varied.contains_key(it);
+    rebuild.varied = varied.into_iter().filter(is_varied).collect();
+    rebuild.not_varied = made.not_varied;
+    rebuild.materials = made.materials;
+    rebuild.rebuilt = Some(rebuilt);
+    if rebuilt == statement.subject {
+        rebuild.verdict = Verdict::Identical;
+        return Ok((statement, None));
+    }
+    scratch.give_back(&made.image, &environment.store()?)?;
+    let found = differences(arguments, environment, &statement.subject, &rebuilt)?;
+    (rebuild.verdict, rebuild.passes) = judged(&found);
+    Ok((statement, Some(found)))
 }
 
 fn differences(
     arguments: &Verify,
     environment: &Environment,
+    subject: &Digest,
     rebuilt: &Digest,
 ) -> Result<Report, Failure> {
     let asked = Diff {
-        before: arguments.image.clone(),
+        before: subject.to_string(),
         after: rebuilt.to_string(),
         paths: Vec::new(),
         platform: arguments.recipe.platform.first().cloned(),
@@ -192,10 +215,12 @@ fn differences(
     diff::report(&asked, environment)
 }
 
-/// What the differences come to, and the passes after which there are none.
+/// What the differences come to, and the passes after which there are none, of two images whose digests
+/// differ.
 fn judged(report: &Report) -> (Verdict, Vec<String>) {
     match report.verdict {
-        compare::Verdict::Identical => (Verdict::Identical, Vec::new()),
+        // Of several images one is the same, and others weren't looked at.
+        compare::Verdict::Identical => (Verdict::Different, Vec::new()),
         compare::Verdict::SameContent => (Verdict::SameContent, Vec::new()),
         compare::Verdict::Different => match tell::passes(report) {
             Some(passes) => (Verdict::SameAfterNamedPasses, passes),

@@ -53,8 +53,15 @@ pub fn start(
         process.envs(vary::locale());
     }
     let status = process.status().map_err(failed)?;
-    if !status.success() {
-        return Ok(None);
+    match status.code() {
+        Some(0) => {}
+        // The image's inputs or commands failed, which was said.
+        Some(1 | 3 | 4) => return Ok(None),
+        _ => {
+            return Err(failed(std::io::Error::other(format!(
+                "it ended with {status}"
+            ))));
+        }
     }
     let made = std::fs::read(folder.join(MADE)).map_err(failed)?;
     let made = serde_json::from_slice(&made);
@@ -64,8 +71,9 @@ pub fn start(
 
 fn codec(image: &Operand) -> Codec {
     let layers = image.image().map(|image| &image.manifest["layers"]);
-    let first = layers.and_then(|layers| layers[0]["mediaType"].as_str());
-    match first {
+    let last = layers.and_then(|layers| layers.as_array()?.last()?["mediaType"].as_str());
+    // Those below it are the base's, as they were.
+    match last {
         Some(kind) if kind.ends_with("zstd") => Codec::Zstd,
         Some(kind) if kind.ends_with(".tar") => Codec::None,
         _ => Codec::Gzip,

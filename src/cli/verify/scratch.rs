@@ -38,7 +38,11 @@ impl Scratch {
             let to = into.join(entry.file_name());
             let linked = std::fs::hard_link(entry.path(), &to);
             let copied = linked.or_else(|_| std::fs::copy(entry.path(), &to).map(drop));
-            copied.map_err(io_error("copy to", &to))?;
+            match copied {
+                // Removed meanwhile, as nothing needs it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                other => other.map_err(io_error("copy to", &to))?,
+            }
         }
         Ok(scratch)
     }

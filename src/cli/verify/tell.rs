@@ -2,11 +2,11 @@
 //!
 //! In: statements, differences, an agreement. Out: text. The first line begins with the verdict.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
 
 use crate::compare::Report;
-use crate::ui::difference;
+use crate::ui::{difference, printable};
 use crate::verify::{Agreement, Statement, Verdict};
 
 /// Lines of differences that are shown.
@@ -85,11 +85,15 @@ pub fn agreement(agreement: &Agreement) -> String {
         false => "NOT-ENOUGH\n".to_owned(),
     };
     if !agreement.agree.is_empty() {
-        let _ = writeln!(text, "identical  {}", agreement.agree.join(", "));
+        let _ = writeln!(
+            text,
+            "identical  {}",
+            printable(&agreement.agree.join(", "))
+        );
     }
     for (name, verdict) in &agreement.disagree {
         let verdict = verdict.map_or_else(|| "contradicts itself".to_owned(), |it| it.to_string());
-        let _ = writeln!(text, "not so     {name}: {verdict}");
+        let _ = writeln!(text, "not so     {}: {verdict}", printable(name));
     }
     if agreement.ignored > 0 {
         let count = agreement.ignored;
@@ -99,4 +103,16 @@ pub fn agreement(agreement: &Agreement) -> String {
         );
     }
     text
+}
+
+/// The same for programs.
+pub fn agreement_json(agreement: &Agreement) -> serde_json::Value {
+    let others = agreement.disagree.iter();
+    let others: BTreeMap<_, _> = others.map(|(name, verdict)| (name, verdict)).collect();
+    serde_json::json!({
+        "isEnough": agreement.is_enough,
+        "identical": agreement.agree,
+        "others": others,
+        "ignored": agreement.ignored,
+    })
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::cli::arguments::verify::Verify;
 use crate::cli::environment::Environment;
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Code, Failure};
 use crate::sandbox::vary;
 use crate::store::io_error;
 use crate::verify::Variation;
@@ -21,8 +21,6 @@ use crate::verify::Variation;
 const YEARS: Duration = Duration::from_secs(7 * 365 * 86_400);
 /// Processes that come before the rebuild's.
 const PROCESSES: usize = 37;
-/// Threads that use all processors.
-const BUSY: usize = 4;
 
 /// What is otherwise, for as long as it lives.
 #[derive(Default)]
@@ -59,15 +57,19 @@ pub fn apply(
     folder: &Path,
 ) -> Result<Otherwise, Failure> {
     let mut it = Otherwise::default();
+    let all = vary::cores().map_err(|error| Failure::new(Code::Failed, error))?;
     // First of all, while this process has one thread.
     for variation in varied {
         let done = match variation {
             Variation::Hostname => vary::host_name("elsewhere"),
             Variation::KernelName => vary::kernel_name(),
-            Variation::Cores => vary::one_core(),
+            Variation::Cores => one_core(&all),
             Variation::Pid => processes(),
+            Variation::Memory if arguments.commands.memory.is_some() => {
+                Err(std::io::Error::other("`--memory` says how much there is"))
+            }
             Variation::Memory => vary::memory().map(|all| {
-                arguments.commands.memory = arguments.commands.memory.or(Some(all / 2));
+                arguments.commands.memory = Some(all / 2);
             }),
             _ => Ok(()),
         };
@@ -82,6 +84,7 @@ pub fn apply(
         .collect();
     if !moving.is_empty() {
         let context = environment.absolute(Path::new(&arguments.recipe.context));
+        let context = context.canonicalize().unwrap_or(context);
         if arguments.recipe.is_fetched() || !context.is_dir() {
             let why = "the context is no folder";
             it.not.extend(moving.iter().map(|of| (*of, why.to_owned())));
@@ -99,9 +102,11 @@ pub fn apply(
         }
     }
     if varied.contains(&Variation::Load) {
-        for _ in 0..BUSY {
+        for _ in 0..2 * all.count() {
             let is_over = Arc::clone(&it.is_over);
             std::thread::spawn(move || {
+                // Also where this process has one.
+                let _ = vary::take_cores(&all);
                 while !is_over.load(Ordering::Relaxed) {
                     std::hint::spin_loop();
                 }
@@ -109,6 +114,13 @@ pub fn apply(
         }
     }
     Ok(it)
+}
+
+fn one_core(all: &vary::Cores) -> std::io::Result<()> {
+    match all.count() {
+        0 | 1 => Err(std::io::Error::other("this process has one processor")),
+        _ => vary::take_cores(&all.first()),
+    }
 }
 
 fn processes() -> std::io::Result<()> {

@@ -237,7 +237,7 @@ impl Clock {
             read => read.saturating_add(TICK),
         };
         self.keep(caller, &view, next)?;
-        Ok(next.saturating_add(aged(monotonic - view.begin)))
+        Ok(next.saturating_add(aged(monotonic.saturating_sub(view.begin))))
     }
 
     /// What the caller has spent of a processor: a tick for each time that it asks, and what it runs once
@@ -246,7 +246,9 @@ impl Clock {
         let view = self.view(caller)?;
         let kept = self.kept(view.process);
         kept.spent = kept.spent.saturating_add(TICK);
-        Ok(kept.spent.saturating_add(aged(monotonic() - view.begin)))
+        Ok(kept
+            .spent
+            .saturating_add(aged(monotonic().saturating_sub(view.begin))))
     }
 
     /// Notes that the caller's process waits until its clock says so much, and gives how long that is.
@@ -258,7 +260,7 @@ impl Clock {
     ) -> Result<i64, Errno> {
         let view = self.view(caller)?;
         let monotonic = monotonic();
-        let age = monotonic - view.begin;
+        let age = monotonic.saturating_sub(view.begin);
         let now = match view.read {
             0 => self.pace.now(monotonic),
             read => read,

@@ -10,10 +10,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::sandbox::random::is_there;
+
 /// Programs that write numbers of files down.
 const WRITING: [&[u8]; 2] = [b"cpio", b"bsdcpio"];
 /// Most files of one process that have such a number; those beyond have their own.
 const FILES: usize = 1 << 20;
+/// Most processes that are kept before the ended ones are forgotten.
+const PROCESSES: usize = 4;
 
 /// What tells a file from others: the two numbers of its device, its own.
 pub type Place = (u32, u32, u64);
@@ -38,6 +42,9 @@ impl Numbers {
             .next()
             .unwrap_or_default();
         let mut all = self.by_process();
+        if all.len() >= PROCESSES {
+            all.retain(|process, _| is_there(*process));
+        }
         match WRITING.contains(&name) {
             true => drop(all.insert(process, BTreeMap::new())),
             false => drop(all.remove(&process)),

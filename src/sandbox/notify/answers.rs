@@ -126,19 +126,21 @@ impl Answers {
 
     /// What answers, in the order in which it is asked.
     pub(in crate::sandbox) fn handlers(&mut self) -> Vec<Answering<'_>> {
-        let mut handlers = vec![
+        let mut handlers = Vec::new();
+        // First, as who makes a file in the caller's stead reads its name.
+        handlers.extend(self.random.as_mut().map(Answering::by));
+        handlers.extend([
             match &mut self.owners {
                 Owners::Real(devices) => Answering::by(devices),
                 Owners::Emulated(ownership) => Answering::by(&mut **ownership),
             },
             Answering::by(&mut self.attributes),
-        ];
+        ]);
         handlers.extend(self.connects.as_mut().map(Answering::by));
         handlers.push(Answering::by(&mut self.facts));
         handlers.extend(self.directories.as_mut().map(Answering::by));
         handlers.extend(self.files.as_mut().map(Answering::by));
         handlers.extend(self.processes.as_mut().map(Answering::by));
-        handlers.extend(self.random.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));
         handlers

@@ -2,6 +2,8 @@
 //!
 //! In: a step's calls. Out: answers, each from the stream of the process that asks.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Access, AtFlags};
@@ -23,6 +25,8 @@ const EITHER: u32 = 6;
 const MOST: u64 = (32 << 20) - 1;
 /// Bytes that are written to a process at once.
 const PIECE: usize = 64 << 10;
+/// Bytes of a command line that tell it from others: more than the kernel takes of arguments (execve(2)).
+const LONGEST_LINE: u64 = 8 << 20;
 /// Flags of open(2) without which it is for reading alone, and gives the file itself. `O_CLOEXEC` is
 /// among them as each program's libraries are opened with it, some for each thing that begins: who
 /// opens a device so reads what stands there for all.
@@ -146,6 +150,11 @@ impl Random {
             Access::READ_OK,
             AtFlags::empty(),
         )?;
+        // From here on nothing else will do.
+        Ok(self.chance(caller, is_uuid).into())
+    }
+
+    fn chance(&mut self, caller: &Caller<'_>, is_uuid: bool) -> Result<Answer, Errno> {
         let place = self.with_own(caller, |own| Ok(own.bytes.take()))?;
         let file = match is_uuid {
             true => uuid(place),
@@ -208,23 +217,35 @@ impl Handler for Random {
 }
 
 /// A random uuid (RFC 9562, section 5.4), as the kernel writes it.
-fn uuid(bytes: [u8; 16]) -> std::io::Result<OwnedFd> {
+pub fn uuid_text(bytes: [u8; 16]) -> String {
     let number = u128::from_be_bytes(bytes) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let part = |from: u32, bits: u32| number >> from & ((1 << bits) - 1);
-    let text = format!(
+    format!(
         "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}\n",
         part(96, 32),
         part(80, 16),
         part(64, 16),
         part(48, 16),
         part(0, 48)
-    );
-    notify::text_file("uuid", text.as_bytes())
+    )
 }
 
-/// The command line of a process: its arguments, each with its end.
+fn uuid(bytes: [u8; 16]) -> std::io::Result<OwnedFd> {
+    notify::text_file("uuid", uuid_text(bytes).as_bytes())
+}
+
+/// The command line of a process: its arguments, each with its end, as far as they go into a buffer.
 pub fn command_line(process: u32) -> Result<Vec<u8>, Errno> {
-    std::fs::read(format!("/proc/{process}/cmdline")).map_err(|_| Errno::SRCH)
+    let read = File::open(format!("/proc/{process}/cmdline")).and_then(|file| {
+        let mut line = Vec::new();
+        file.take(LONGEST_LINE).read_to_end(&mut line)?;
+        Ok(line)
+    });
+    read.map_err(|error| match Errno::from_io_error(&error) {
+        // It has ended.
+        Some(Errno::NOENT) | None => Errno::SRCH,
+        Some(error) => error,
+    })
 }
 
 /// Whether there is a process of that number.

@@ -53,5 +53,10 @@ pub(super) fn static_file(seed: Seed) -> Vec<u8> {
     bytes
 }
 
+/// What stands at `/proc/sys/kernel/random/uuid` for the same.
+pub(super) fn static_uuid(seed: Seed) -> String {
+    calls::uuid_text(Stream::of(&seed, b"uuid", b"", 0).take())
+}
+
 /// Bytes of it.
 const STATIC: usize = 64 << 10;

@@ -4,29 +4,31 @@
 //! as it asks for, in one piece, as from the device, where a pipe would give what is in it just then.
 //! So it has an end, and that a reader came to it is an error in the end: it got less than it wanted.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 
 use super::Seed;
 use super::streams::Stream;
 use crate::sandbox::Error;
+use crate::sandbox::notify::{in_memory, seal};
 
 /// Where readers begin: below this.
 const BEGINNINGS: u64 = 1 << 24;
 /// Bytes that each of them can read at least.
 pub const PROMISED: u64 = 32 << 20;
-/// Most readers that are looked after.
-const READERS: usize = 1024;
+/// Most readers that are looked after; of more at once the first is looked at one last time.
+const READERS: usize = 64;
 
 /// The pool of one step, made when the first reader comes.
 #[derive(Debug, Default)]
 pub struct Pool {
     file: Option<File>,
     /// What readers were given.
-    readers: Vec<File>,
+    readers: VecDeque<File>,
     has_ended: bool,
 }
 
@@ -44,10 +46,9 @@ impl Pool {
         let place = (u128::from_le_bytes(place) % u128::from(BEGINNINGS)) as u64;
         opened.seek(SeekFrom::Start(place))?;
         if self.readers.len() == READERS {
-            let readers = std::mem::take(&mut self.readers);
-            self.has_ended |= readers.into_iter().any(has_ended);
+            self.has_ended |= self.readers.pop_front().is_some_and(has_ended);
         }
-        self.readers.push(opened.try_clone()?);
+        self.readers.push_back(opened.try_clone()?);
         Ok(opened.into())
     }
 
@@ -71,14 +72,14 @@ fn has_ended(mut reader: File) -> bool {
 }
 
 fn filled(seed: &Seed) -> std::io::Result<File> {
-    let file = rustix::fs::memfd_create("random", MemfdFlags::CLOEXEC)?;
-    let mut file = File::from(file);
+    let mut file = in_memory("random")?;
     let mut stream = Stream::of(seed, b"pool", b"", 0);
     let mut piece = vec![0; 1 << 20];
     for _ in 0..(BEGINNINGS + PROMISED) >> 20 {
         stream.fill(&mut piece);
         file.write_all(&piece)?;
     }
+    seal(&file)?;
     Ok(file)
 }
 
