@@ -155,20 +155,6 @@ impl Layer {
         Ok(Table { tree, opaque })
     }
 
-    /// Keeps the table of a layer that was just made, for whoever meets the layer in an image.
-    pub fn remember(&self, store: &Store) -> Result<(), crate::store::Error> {
-        let Some(tree) = self.tree else {
-            return Ok(());
-        };
-        let record = TableRecord {
-            tree,
-            opaque: Vec::new(),
-        };
-        store.put_record(RecordKind::Source, &self.diff_id.0, ".table", &record)?;
-        let digest = &self.descriptor.digest;
-        store.put_record(RecordKind::Source, digest, ".diff-id", &self.diff_id)
-    }
-
     /// Checks, once for each blob, that the blob is the layer that the config says: everything
     /// else goes by the diff ID alone, and an honest image's results must not serve a false one.
     pub fn check(&self, store: &Store, limit: Expansion) -> Result<(), Error> {

@@ -126,9 +126,7 @@ impl Packer<'_> {
         self.write_chunk_records(packed, blob.digest, &tree)?;
         self.store
             .put_record(RecordKind::Layer, &tree.0, &suffix(self.codec), &record)?;
-        let layer = layer(&record, tree, self.codec);
-        layer.remember(self.store)?;
-        Ok(layer)
+        Ok(layer(&record, tree, self.codec))
     }
 
     /// Whether a layer was packed in that slot before.
