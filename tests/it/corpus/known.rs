@@ -23,6 +23,10 @@ pub const KNOWN: &[(&str, &str)] = &[
         "npm's debug logs have what goes on beside each other in the order in which it ends",
     ),
     (
+        "php",
+        "composer names its autoloader by the clock, which goes on by how often it looks whether its children are done; and systemd says in apt's log that a user without a range can't give /var/log/journal to a group",
+    ),
+    (
         "pnpm",
         "pnpm keeps when it checked a file to the millisecond, and answers before or after it has completed them",
     ),
