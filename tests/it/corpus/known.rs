@@ -1,10 +1,45 @@
 //! Which projects aren't identical, or have no image, and why. Without a line here that is a failure.
 
 /// The project, and the reason.
-pub const KNOWN: &[(&str, &str)] = &[(
-    "git",
-    "no image: a hard link to a file of a lower layer has another inode number than the file, which `git clone` of a local repository refuses",
-)];
+pub const KNOWN: &[(&str, &str)] = &[
+    (
+        "archives",
+        "cpio writes the inode number of each file, which is the file system's",
+    ),
+    (
+        "cmake",
+        "ninja notes the times of files to the nanosecond, ctest how long a test took, ccache counts in a folder that goes by process numbers, and cmake's own temporary folders have other names each time",
+    ),
+    (
+        "gems",
+        "for a user without a range of ids, gcc finds its own temporary file empty when `gem install` builds an extension",
+    ),
+    (
+        "git",
+        "a hard link to a file of a lower layer has another inode number than the file, which `git clone` of a local repository refuses",
+    ),
+    ("golang", "as `gems`: cgo finds what gcc has written empty"),
+    (
+        "java",
+        "`java -Xshare:dump` writes its archive of classes in an order that threads decide, and leaves its counters in /tmp/hsperfdata_root",
+    ),
+    (
+        "npm",
+        "npm's debug logs have what goes on beside each other in the order in which it ends",
+    ),
+    (
+        "php",
+        "composer names its autoloader by the clock, which goes on by how often it looks whether its children are done; and systemd says in apt's log that a user without a range can't give /var/log/journal to a group",
+    ),
+    (
+        "pnpm",
+        "pnpm keeps when it checked a file to the millisecond, and answers before or after it has completed them",
+    ),
+    (
+        "wheels",
+        "a database of Berkeley DB (Python's shelve) begins with its own inode number",
+    ),
+];
 
 /// The reason of a project that has one.
 pub fn reason(name: &str) -> Option<&'static str> {
