@@ -36,6 +36,12 @@ const OTHERWISE: i32 = libc::O_ACCMODE
     | libc::O_PATH
     | libc::O_TMPFILE
     | libc::O_CLOEXEC;
+/// Flags of open(2) by which mkstemp(3) makes a file, and those that are looked at.
+const MAKING: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
+const MAKING_BITS: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_ACCMODE;
+/// Permissions by which mkdtemp(3) makes a folder, and those that are looked at.
+const OF_FOLDER: u32 = 0o700;
+const PERMISSIONS: u32 = 0o777;
 /// Bytes of the longest path that is looked for, its end included.
 const LONGEST: usize = UUID.len() + 1;
 const DEVICES: [&[u8]; 2] = [b"/dev/urandom", b"/dev/random"];
@@ -130,8 +136,13 @@ impl Random {
             Call::Open => (0, 1),
             _ => (1, 2),
         };
-        if caller.int(flags) & libc::O_CREAT != 0 {
+        // Others may want this call, too, so that it comes with other flags than these rules name.
+        let flags = caller.int(flags);
+        if flags & MAKING_BITS == MAKING {
             self.name(call, caller)?;
+            return Ok(Answer::Continue);
+        }
+        if flags & OTHERWISE != 0 {
             return Ok(Answer::Continue);
         }
         let mut path = [0; LONGEST];
@@ -178,19 +189,13 @@ impl Handler for Random {
         };
         // What is to be new and nobody else's: as names that are made up are.
         let making = |call, argument| {
-            let bits = libc::O_CREAT | libc::O_EXCL | libc::O_ACCMODE;
-            let set = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
-            let is = Is::OneOf(vec![set.cast_unsigned()]);
-            Rule::when(call, argument, bits.cast_unsigned(), is, Action::Notify)
+            let is = Is::OneOf(vec![MAKING.cast_unsigned()]);
+            let bits = MAKING_BITS.cast_unsigned();
+            Rule::when(call, argument, bits, is, Action::Notify)
         };
         let folder = |call, argument| {
-            Rule::when(
-                call,
-                argument,
-                0o777,
-                Is::OneOf(vec![0o700]),
-                Action::Notify,
-            )
+            let is = Is::OneOf(vec![OF_FOLDER]);
+            Rule::when(call, argument, PERMISSIONS, is, Action::Notify)
         };
         vec![
             Rule::always(Call::Getrandom, Action::Notify),
@@ -208,7 +213,10 @@ impl Handler for Random {
             Call::Getrandom => self.give(caller).into(),
             // Whatever goes wrong on the way goes wrong in the kernel, too, which says it better.
             Call::Mkdir | Call::Mkdirat => {
-                let _ = self.name(call, caller);
+                let mode = if call == Call::Mkdir { 1 } else { 2 };
+                if caller.word(mode) & PERMISSIONS == OF_FOLDER {
+                    let _ = self.name(call, caller);
+                }
                 Answer::Continue
             }
             _ => self.open(call, caller).unwrap_or(Answer::Continue),

@@ -15,13 +15,13 @@ const TEMPLATES: [&[u8]; 2] = [b"tmp.XXXXXXXXXX", b"tmp.XXXXXX"];
 const FEWEST: usize = 3;
 /// What the compilers' files begin with (libiberty, `make_temp_file`), and how many characters follow.
 const OF_COMPILER: (&[u8], usize) = (b"cc", 6);
-/// Programs that make such files, without their versions (`collect2`).
+/// Programs that make such files. What they start to fill these (`cc1`, `as`) makes none.
 const COMPILERS: [&[u8]; 8] = [
     b"cc",
     b"c++",
     b"gcc",
     b"g++",
-    b"collect",
+    b"collect2",
     b"lto-wrapper",
     b"cpp",
     b"gfortran",
@@ -78,13 +78,15 @@ fn places(template: &[u8]) -> Option<Range<usize>> {
 
 /// Also by the names that Debian has for them: `x86_64-linux-gnu-gcc-12`.
 fn is_compiler(program: &[u8]) -> bool {
-    let is_version = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
-    let end = program
-        .iter()
-        .rposition(|byte| !is_version(byte))
-        .map_or(0, |at| at + 1);
-    // `c++` ends in what is no digit; `lto-wrapper` has a dash of its own.
-    let name = &program[..end];
+    let is_version = |part: &[u8]| {
+        part.iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'.')
+    };
+    let end = program.iter().rposition(|byte| *byte == b'-');
+    let name = match end {
+        Some(end) if is_version(&program[end + 1..]) => &program[..end],
+        _ => program,
+    };
     COMPILERS
         .iter()
         .any(|it| name == *it || name.ends_with(&[b"-", *it].concat()))
@@ -158,6 +160,11 @@ mod tests {
         for (path, arguments) in [
             ("/tmp/tmp.abcDEF0123", "sh -c mktemp"),
             ("/tmp/ccAbCd12.s", "ccache gcc"),
+            (
+                "/tmp/ccAbCd12.s",
+                "/usr/lib/gcc/x86_64-linux-gnu/12/cc1 -quiet",
+            ),
+            ("/tmp/ccAbCd12.s", "cc1plus"),
             ("/tmp/lock", "mktemp"),
             ("/tmp/tmp.abc", "mktemp"),
             ("/tmp/x.ab/d", "mktemp x.XXXX"),

@@ -135,3 +135,27 @@ fn who_wants_more_than_there_is_ends_the_step() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn what_compilers_and_mktemp_make_is_found_again_by_all() {
+    if !require("gcc") {
+        return;
+    }
+    for_all(|ground| {
+        let script = "cd /tmp; echo 'int main(void) { return 7; }' > m.c; gcc -o m m.c; ./m; echo $?; \
+            gcc -v -c m.c 2>&1 | grep -o '/tmp/cc[A-Za-z0-9]*' | uniq -c; ls | grep -c cc; \
+            cd $(mktemp -d) && pwd && echo x > $(mktemp -p .) && cat tmp.*";
+        let told = |seed| {
+            let (outcome, out, err) = ground.run(&by_chance(ground, Some(seed), script));
+            assert!(out.starts_with("7\n"), "{outcome:?} {out}{err}");
+            out
+        };
+        let first = told(1);
+        assert!(
+            first.contains("\n0\n") && first.ends_with("\nx\n"),
+            "{first}"
+        );
+        assert_eq!(first, told(1));
+        assert_ne!(first, told(2));
+    });
+}
