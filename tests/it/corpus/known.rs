@@ -3,25 +3,16 @@
 /// The project, and the reason.
 pub const KNOWN: &[(&str, &str)] = &[
     (
-        "archives",
-        "cpio writes the inode number of each file, which is the file system's",
-    ),
-    (
         "cmake",
         "ninja notes the times of files to the nanosecond, ctest how long a test took, ccache counts in a folder that goes by process numbers, and cmake's own temporary folders have other names each time",
-    ),
-    (
-        "gems",
-        "for a user without a range of ids, gcc finds its own temporary file empty when `gem install` builds an extension",
     ),
     (
         "git",
         "a hard link to a file of a lower layer has another inode number than the file, which `git clone` of a local repository refuses",
     ),
-    ("golang", "as `gems`: cgo finds what gcc has written empty"),
     (
         "java",
-        "`java -Xshare:dump` writes its archive of classes in an order that threads decide, and leaves its counters in /tmp/hsperfdata_root",
+        "`java -Xshare:dump` writes its archive of classes in an order that threads decide",
     ),
     (
         "npm",
