@@ -113,6 +113,7 @@ impl Answers {
             return;
         };
         (self.clock, self.random) = (Some(clock), Some(random));
+        self.processes = Some(Processes);
         match &mut self.owners {
             Owners::Real(_) => self.files = Some(Files::new(times)),
             Owners::Emulated(ownership) => ownership.show_times(times),

@@ -13,7 +13,7 @@ use std::process::{Child, Stdio};
 use super::{Case, UNAVAILABLE};
 use crate::support::recipes::entries;
 
-const SIZE: u64 = 96 << 20;
+const SIZE: u64 = 384 << 20;
 
 /// A file of zeros that takes no room, with an old time.
 fn make_sparse(path: &Path) {
@@ -49,7 +49,7 @@ fn wait_until(process: &mut Child, is_so: impl Fn(&Child) -> bool) -> bool {
 #[track_caller]
 fn changed_at(time: u32, change: &dyn Fn(&Path)) -> String {
     // That the change came while the file was open is seen afterwards; else it is tried again.
-    for _ in 0..20 {
+    for _ in 0..60 {
         let case = Case::new("[[steps]]\ncopy = { paths = [\".\"], to = \"/app\" }\n");
         let path = case.context("large");
         make_sparse(&path);
