@@ -15,6 +15,7 @@ pub mod pattern;
 pub mod platform;
 pub mod problem;
 pub mod reference;
+pub mod seam;
 pub mod source;
 mod truth;
 pub mod words;

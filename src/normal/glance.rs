@@ -8,13 +8,13 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::{HEAD, keys};
+use crate::canon::seam::Seam;
 
 /// A sink that looks at what is written to it.
 #[derive(Debug, Default)]
 pub struct Glance {
     head: Vec<u8>,
-    /// The end of what was written before, in which the mark of a key may have begun.
-    before: Vec<u8>,
+    seam: Seam,
     has_mark: bool,
 }
 
@@ -37,14 +37,8 @@ impl Write for Glance {
         let wanted = HEAD.saturating_sub(self.head.len()).min(bytes.len());
         self.head.extend(&bytes[..wanted]);
         if !self.has_mark {
-            self.before.extend(&bytes[..bytes.len().min(MOST)]);
-            self.has_mark = MARK.find(&self.before).is_some() || MARK.find(bytes).is_some();
-            if bytes.len() > MOST {
-                self.before.clear();
-                self.before.extend(&bytes[bytes.len() - MOST..]);
-            }
-            let from = self.before.len().saturating_sub(MOST);
-            self.before.drain(..from);
+            let is_in = |bytes: &[u8]| MARK.find(bytes).is_some();
+            self.has_mark = self.seam.is_in(bytes, MOST, is_in);
         }
         Ok(bytes.len())
     }

@@ -29,6 +29,20 @@ pub(super) struct Member<'a> {
 /// What expands the content of a member.
 pub(super) type Expand = fn(&Member, &mut Budget) -> Result<Vec<u8>, Odd>;
 
+/// Compares members that stand in their archives as they are.
+pub(super) fn compare_plain(
+    before: &[Member],
+    after: &[Member],
+    budget: &mut Budget,
+) -> Result<Found, Odd> {
+    compare(
+        before,
+        after,
+        |member, _| Ok(member.content.to_vec()),
+        budget,
+    )
+}
+
 pub(super) fn compare(
     before: &[Member],
     after: &[Member],

@@ -10,12 +10,7 @@ use crate::layer::read::{MemberKind, Reader};
 
 pub(super) fn compare(pair: Pair, budget: &mut Budget) -> Result<Found, Odd> {
     let (before, after) = (read(pair[0], budget)?, read(pair[1], budget)?);
-    members::compare(
-        &before,
-        &after,
-        |member, _| Ok(member.content.to_vec()),
-        budget,
-    )
+    members::compare_plain(&before, &after, budget)
 }
 
 fn read<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Member<'a>>, Odd> {

@@ -15,17 +15,9 @@ use rustix::io::Errno;
 use super::disk;
 use super::texts::Text;
 use crate::sandbox::notify::call::Call;
-use crate::sandbox::notify::filter::{Action, Is, Rule};
-use crate::sandbox::notify::{self, Answer, Caller, Handler};
+use crate::sandbox::notify::filter::Rule;
+use crate::sandbox::notify::{self, Answer, Caller, Handler, reading};
 
-/// Flags of open(2) without which it is answered anyway: for reading alone, and not as each program opens
-/// its libraries.
-const OTHERWISE: i32 = libc::O_ACCMODE
-    | libc::O_CREAT
-    | libc::O_DIRECTORY
-    | libc::O_PATH
-    | libc::O_TMPFILE
-    | libc::O_CLOEXEC;
 /// Bytes of the longest path that is looked for, its end included.
 const LONGEST: usize = 48;
 /// Most bytes that a text may have.
@@ -67,17 +59,9 @@ fn named(path: &str) -> Option<(Whose<'_>, Text)> {
 }
 
 fn open(call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
-    let (at, flags) = match call {
-        Call::Open => (0, 1),
-        _ => (1, 2),
-    };
-    if caller.int(flags) & OTHERWISE != 0 {
-        return Ok(Answer::Continue);
-    }
-    let mut path = [0; LONGEST];
-    let read = caller.glance(caller.argument(at), &mut path)?;
-    let end = path[..read].iter().position(|byte| *byte == 0);
-    let path = end.and_then(|end| std::str::from_utf8(&path[..end]).ok());
+    let mut buffer = [0; LONGEST];
+    let path = reading::path(call, caller, &mut buffer)?;
+    let path = path.and_then(|path| std::str::from_utf8(path).ok());
     let Some((whose, text)) = path.and_then(named) else {
         return Ok(Answer::Continue);
     };
@@ -127,11 +111,7 @@ fn read_all(file: OwnedFd) -> Result<String, Errno> {
 
 impl Handler for Processes {
     fn rules() -> Vec<Rule> {
-        let reading = |call, argument| {
-            let bits = OTHERWISE.cast_unsigned();
-            Rule::when(call, argument, bits, Is::OneOf(vec![0]), Action::Notify)
-        };
-        vec![reading(Call::Open, 1), reading(Call::Openat, 2)]
+        reading::rules().to_vec()
     }
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {

@@ -11,6 +11,7 @@ pub mod call;
 pub mod deny;
 pub mod filter;
 pub mod owner;
+pub mod reading;
 pub mod resolve;
 pub mod rights;
 pub mod stat;

@@ -16,7 +16,7 @@ use super::{Seed, Shared};
 use crate::sandbox::Error;
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
-use crate::sandbox::notify::{self, Answer, Caller, Handler};
+use crate::sandbox::notify::{self, Answer, Caller, Handler, reading};
 
 /// Flags of getrandom(2): `GRND_NONBLOCK`, `GRND_RANDOM`, `GRND_INSECURE`; of the last two one only.
 const FLAGS: u32 = 7;
@@ -27,15 +27,6 @@ const MOST: u64 = (32 << 20) - 1;
 const PIECE: usize = 64 << 10;
 /// Bytes of a command line that tell it from others: more than the kernel takes of arguments (execve(2)).
 const LONGEST_LINE: u64 = 8 << 20;
-/// Flags of open(2) without which it is for reading alone, and gives the file itself. `O_CLOEXEC` is
-/// among them as each program's libraries are opened with it, some for each thing that begins: who
-/// opens a device so reads what stands there for all.
-const OTHERWISE: i32 = libc::O_ACCMODE
-    | libc::O_CREAT
-    | libc::O_DIRECTORY
-    | libc::O_PATH
-    | libc::O_TMPFILE
-    | libc::O_CLOEXEC;
 /// Flags of open(2) by which mkstemp(3) makes a file, and those that are looked at.
 const MAKING: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_RDWR;
 const MAKING_BITS: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_ACCMODE;
@@ -132,26 +123,17 @@ impl Random {
     }
 
     fn open(&mut self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
-        let (at, flags) = match call {
-            Call::Open => (0, 1),
-            _ => (1, 2),
-        };
-        // Others may want this call, too, so that it comes with other flags than these rules name.
-        let flags = caller.int(flags);
+        let flags = caller.int(reading::flags_at(call).into());
         if flags & MAKING_BITS == MAKING {
             self.name(call, caller)?;
             return Ok(Answer::Continue);
         }
-        if flags & OTHERWISE != 0 {
+        let mut buffer = [0; LONGEST];
+        let Some(path) = reading::path(call, caller, &mut buffer)? else {
             return Ok(Answer::Continue);
-        }
-        let mut path = [0; LONGEST];
-        let read = caller.glance(caller.argument(at), &mut path)?;
-        let path = &path[..read];
-        let end = path.iter().position(|byte| *byte == 0);
-        let path = end.map_or(path, |end| &path[..end]);
+        };
         let is_uuid = path == UUID;
-        if end.is_none() || !is_uuid && !DEVICES.contains(&path) {
+        if !is_uuid && !DEVICES.contains(&path) {
             return Ok(Answer::Continue);
         }
         // In a root of its own there may be none.
@@ -183,29 +165,25 @@ impl Random {
 
 impl Handler for Random {
     fn rules() -> Vec<Rule> {
-        let reading = |call, argument| {
-            let bits = OTHERWISE.cast_unsigned();
-            Rule::when(call, argument, bits, Is::OneOf(vec![0]), Action::Notify)
-        };
         // What is to be new and nobody else's: as names that are made up are.
-        let making = |call, argument| {
+        let making = |call| {
             let is = Is::OneOf(vec![MAKING.cast_unsigned()]);
             let bits = MAKING_BITS.cast_unsigned();
-            Rule::when(call, argument, bits, is, Action::Notify)
+            Rule::when(call, reading::flags_at(call), bits, is, Action::Notify)
         };
         let folder = |call, argument| {
             let is = Is::OneOf(vec![OF_FOLDER]);
             Rule::when(call, argument, PERMISSIONS, is, Action::Notify)
         };
-        vec![
+        let mut rules = reading::rules().to_vec();
+        rules.extend([
             Rule::always(Call::Getrandom, Action::Notify),
-            reading(Call::Open, 1),
-            reading(Call::Openat, 2),
-            making(Call::Open, 1),
-            making(Call::Openat, 2),
+            making(Call::Open),
+            making(Call::Openat),
             folder(Call::Mkdir, 1),
             folder(Call::Mkdirat, 2),
-        ]
+        ]);
+        rules
     }
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {

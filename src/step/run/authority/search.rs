@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use memchr::memmem::Finder;
 
 use super::Authority;
+use crate::canon::seam::Seam;
 
 /// How the authority shows in files: the beginning of its DER, which holds its serial number, and
 /// the same in base64, as the first line of a PEM block or in any text of lines as long as that.
@@ -37,8 +38,7 @@ impl Marks {
 /// A sink that looks at what is written to it. Without an authority it finds nothing.
 pub struct Searcher<'a> {
     marks: Option<&'a Marks>,
-    /// The end of what was written before, in which a mark may have begun.
-    before: Vec<u8>,
+    seam: Seam,
     found: bool,
 }
 
@@ -47,7 +47,7 @@ impl<'a> Searcher<'a> {
     pub fn new(authority: Option<&'a Authority>) -> Searcher<'a> {
         Searcher {
             marks: authority.map(|authority| &authority.marks),
-            before: Vec::new(),
+            seam: Seam::default(),
             found: false,
         }
     }
@@ -64,16 +64,7 @@ impl Write for Searcher<'_> {
             return Ok(bytes.len());
         };
         let most = marks.longest() - 1;
-        // Where one piece ends and the next begins.
-        self.before.extend(&bytes[..bytes.len().min(most)]);
-        self.found = marks.are_in(&self.before) || marks.are_in(bytes);
-        if bytes.len() >= most {
-            self.before.clear();
-            self.before.extend(&bytes[bytes.len() - most..]);
-        } else {
-            let from = self.before.len().saturating_sub(most);
-            self.before.drain(..from);
-        }
+        self.found = self.seam.is_in(bytes, most, |bytes| marks.are_in(bytes));
         Ok(bytes.len())
     }
 
