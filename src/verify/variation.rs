@@ -16,7 +16,8 @@ pub enum Variation {
     Time,
     /// One processor instead of all.
     Cores,
-    /// Who owns what is built on disk: one user alone, whose owners cairn keeps by itself.
+    /// Who owns what is built on disk: one user alone, whose owners cairn keeps by itself. Nothing changes for
+    /// who has no other users anyway.
     Uid,
     /// Where the context lies.
     Path,
@@ -28,7 +29,7 @@ pub enum Variation {
     FsOrder,
     /// Memory that commands may use: half of the machine's.
     Memory,
-    /// What the kernel calls itself.
+    /// What the kernel calls itself to cairn; commands are told one name everywhere.
     KernelName,
     /// Processes that use all processors meanwhile.
     Load,

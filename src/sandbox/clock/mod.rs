@@ -9,8 +9,9 @@
 //! How the clock runs is in [`pace`] alone. The monotonic clocks are real.
 //!
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
-//! a processor's own counters together with the page behind the vDSO, and the kernel's own functions
-//! in a vDSO to who looks for them past its symbols.
+//! a processor's own counters together with the page behind the vDSO, the kernel's own functions in a vDSO
+//! to who looks for them past its symbols, times of System V's queues and of messages on sockets. What a
+//! process has spent is told by getrusage(2), times(2) and the clocks of clock_getcpuclockid(3).
 
 mod calls;
 mod exec;
