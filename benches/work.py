@@ -1,18 +1,10 @@
 #!/usr/bin/env python3
-"""Times what commands do in RUN, beside Buildah and beside a bare crun.
+"""Times an installation in RUN, beside Buildah with crun.
 
-In: Debian's mmdebstrap, buildah, crun, `--cairn`. Needs root, for the peers. Out: on standard output
-a table of ratios beside the goals; each round runs every candidate once, one after the other, and
-printed are the median, the least and the most.
-
-| measure | what |
-| --- | --- |
-| apt | `apt-get update && apt-get install gcc make`, packages from a server on the loopback: time |
-| make | `make` of 30 C files in a file system in memory: CPU time of all processes |
-| exec | a shell's loop that executes 900 programs: CPU time of all processes |
-
-Of make and exec there are two ratios: beside crun, and beside the same in cairn without a clock and chance
-of the command's own, which is how a command runs that reaches the network without a lock.
+In: Debian's mmdebstrap, buildah, crun, dpkg-dev, `--cairn`. Needs root, for the peers. Out: on standard
+output the ratio of `apt-get update && apt-get install gcc make`, packages from a server on the loopback,
+beside the goal; each round runs both, one after the other, and printed are the median, the least and the
+most.
 
     benches/work.py [--rounds 5] [--cairn target/release/cairn]
 """
@@ -20,7 +12,6 @@ of the command's own, which is how a command runs that reaches the network witho
 import argparse
 import functools
 import http.server
-import json
 import os
 import resource
 import shutil
@@ -30,17 +21,13 @@ import tempfile
 import threading
 import time
 
-from run import Buildah, in_cgroup2, shown, write
+from run import Buildah, shown, write
 
 PACKAGES = ["gcc", "make", "libc6-dev"]
 APT = (
     "RUN apt-get -qq update && DEBIAN_FRONTEND=noninteractive "
     f"apt-get -qq install -y --no-install-recommends {' '.join(PACKAGES)} >/dev/null\n"
 )
-COMMANDS = {
-    "make": "cp /src/* /w/ && make -s -C /w",
-    "exec": "i=0; while [ $i -lt 900 ]; do /bin/true; i=$((i+1)); done",
-}
 
 
 def used(command):
@@ -52,24 +39,6 @@ def used(command):
         sys.exit(f"{command} ended with {done.returncode}:\n{done.stderr.decode()[-2000:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return seconds, cpu
-
-
-def sources(folder):
-    """30 C files that take a compiler some while, and their Makefile."""
-    os.makedirs(folder)
-    for number in range(30):
-        lines = ["#include <stdio.h>", "#include <stdlib.h>", "#include <string.h>"]
-        for function in range(150):
-            lines.append(
-                f"int f{number}_{function}(int a, int b) {{ char text[64]; int sum = {function};"
-                " for (int i = 0; i < a; i++) { sum += i * b ^ (sum << 3);"
-                ' snprintf(text, sizeof text, "%d %d", sum, i); sum += (int)strlen(text); }'
-                " return sum % 1000; }"
-            )
-        with open(os.path.join(folder, f"f{number}.c"), "w") as file:
-            file.write("\n".join(lines) + "\n")
-    with open(os.path.join(folder, "Makefile"), "w") as file:
-        file.write("all: $(patsubst %.c,%.o,$(wildcard *.c))\n%.o: %.c\n\t$(CC) -O1 -c -o $@ $<\n")
 
 
 def debian(work):
@@ -112,19 +81,6 @@ def serve(folder):
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
-def bundle(work, root):
-    """An OCI bundle of that root: what crun runs."""
-    folder = os.path.join(work, "bundle")
-    os.makedirs(folder)
-    subprocess.run(["crun", "spec"], cwd=folder, check=True)
-    with open(f"{folder}/config.json") as file:
-        spec = json.load(file)
-    spec["root"] = {"path": root, "readonly": True}
-    spec["process"]["terminal"] = False
-    spec["mounts"].append({"destination": "/w", "type": "tmpfs", "source": "tmpfs"})
-    return folder, spec
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -142,52 +98,19 @@ def main():
         used([*build, "-t", "localhost/debian", base])
         buildah.base(base, "debian")
         apt = write(f"{work}/apt", f"FROM localhost/debian AS run\n{APT}")
-        sources(f"{work}/tools/src")
-        tools = write(
-            f"{work}/tools", f"FROM localhost/debian\n{APT}COPY src /src\nRUN mkdir -p /w\n"
-        )
         fresh = [*build, "--no-cache-filter", "run"]
         gateway = ["--add-host", "repo:host-gateway"]
         host = ["--add-host", "repo:127.0.0.1", "--network", "host"]
         bud = [*buildah.command, "bud", "-q", *buildah.runtime, *host, "--layers", "--no-cache"]
-        used([*build, *gateway, "-t", "localhost/tools", "-o", f"{work}/root", tools])
-        folder, spec = bundle(work, f"{work}/root")
-        recipes = {"none": write(f"{work}/none", "FROM localhost/tools AS run\nLABEL a=b\n")}
-        for name, command in COMMANDS.items():
-            for kind, flag in [("", "--network=none "), ("-off", "")]:
-                line = f"RUN {flag}--mount=type=tmpfs,target=/w {command}\n"
-                recipe = f"FROM localhost/tools AS run\n{line}"
-                recipes[name + kind] = write(f"{work}/{name}{kind}", recipe)
-        ratios = {name: [] for name in ["apt", *COMMANDS, *(f"{name}-off" for name in COMMANDS)]}
+        ratios = []
         for number in range(arguments.rounds + 1):
             ours, _ = used([*fresh, *gateway, apt])
             theirs, _ = used([*bud, apt])
-            found = {"apt": ours / theirs}
-            _, none = used([*fresh, recipes["none"]])
-            for name, command in COMMANDS.items():
-                _, ours = used([*fresh, recipes[name]])
-                _, off = used([*fresh, recipes[f"{name}-off"]])
-                spec["process"]["args"] = ["/bin/sh", "-c", command]
-                with open(f"{folder}/config.json", "w") as file:
-                    json.dump(spec, file)
-                run = ["crun", "--cgroup-manager=disabled", "run", "-b", folder, f"bench-{os.getpid()}"]
-                _, theirs = used(in_cgroup2(run))
-                found[name] = (ours - none) / theirs
-                found[f"{name}-off"] = (ours - none) / (off - none)
             # The first round fills caches.
             if number:
-                for name, ratio in found.items():
-                    ratios[name].append(ratio)
+                ratios.append(100 * ours / theirs)
         print("| measure | ratio | goal |\n| --- | --- | --- |")
-        for name, title, goal in [
-            ("apt", "apt-get install, time, cairn / Buildah with crun", 1.0),
-            ("make", "make of 30 C files, CPU, cairn / crun", 1.05),
-            ("make-off", "make of 30 C files, CPU, cairn / cairn without clock and chance", 1.05),
-            ("exec", "900 execs of a shell, CPU, cairn / crun", 1.15),
-            ("exec-off", "900 execs of a shell, CPU, cairn / cairn without clock and chance", 1.15),
-        ]:
-            ratios_of = ratios[name]
-            print(f"| {title} | {shown([100 * ratio for ratio in ratios_of])} % | {100 * goal:.0f} % |")
+        print(f"| apt-get install, time, cairn / Buildah with crun | {shown(ratios)} % | 100 % |")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ use super::exec::{self, Followed};
 use super::numbers::Numbers;
 use super::own::Own;
 use super::pace::{PATIENCE, Pace, TICK, aged, slept};
+use super::processor::Processors;
 use super::vdso::Patch;
 use super::{ClockWay, SECOND, waits};
 use crate::sandbox::notify::call::Call;
@@ -45,6 +46,7 @@ pub struct Clock {
     /// What some programs are shown for numbers of files.
     numbers: Numbers,
     followed: Option<Followed>,
+    processors: Processors,
     /// By their processes.
     kept: BTreeMap<u32, Kept>,
     /// Deadlines that were moved to the machine's clock: nanoseconds since 1970.
@@ -129,6 +131,7 @@ impl Clock {
             random,
             numbers,
             followed: None,
+            processors: Processors::own(),
             kept: BTreeMap::new(),
             moved: BTreeSet::new(),
             waits: BTreeMap::new(),
@@ -144,6 +147,9 @@ impl Clock {
     fn execute(&mut self, caller: &Caller<'_>) -> Answer {
         match Followed::new(caller.pid(), || caller.process()) {
             Ok(followed) => {
+                if followed.is_first() {
+                    self.processors.join(caller.pid());
+                }
                 self.followed = Some(followed);
                 Answer::Follow
             }
@@ -401,14 +407,17 @@ impl Handler for Clock {
         let Some(followed) = self.followed.take() else {
             return Ok(());
         };
-        let begin = |process| {
-            let command = random::command_line(process)?;
-            self.numbers.begin(process, &command);
+        let begin = |process, arguments: &[u8]| {
+            self.numbers.begin(process, arguments);
             let mut streams = self.random.streams();
-            let own = streams.begin(process, &command, random::is_there);
-            Ok(own.bytes.take())
+            let own = streams.begin(process, arguments, random::is_there);
+            own.bytes.take()
         };
-        match followed.finish(self.patch.as_ref(), monotonic(), begin) {
+        let finished = followed.finish(self.patch.as_ref(), monotonic(), begin);
+        if followed.is_first() {
+            self.processors.part(caller.pid());
+        }
+        match finished {
             Ok(began) => {
                 if let Some(process) = began {
                     self.kept.remove(&process);

@@ -65,8 +65,14 @@ impl Followed {
         }
     }
 
-    /// Waits for the exec to end, and sets the clock of what began and, by `random`, what the kernel left
-    /// it of chance: the number of its process, or none where nothing began.
+    /// Whether it is the first of its process, and stays it whatever it executes.
+    pub fn is_first(&self) -> bool {
+        self.thread == self.process
+    }
+
+    /// Waits for the exec to end, and sets the clock of what began and what the kernel left it of chance,
+    /// which `random` gives for the process and its arguments: the number of its process, or none where
+    /// nothing began.
     ///
     /// # Errors
     /// The clock could not be set. The process is dead.
@@ -74,7 +80,7 @@ impl Followed {
         self,
         patch: Option<&Patch>,
         now: i64,
-        random: impl FnOnce(u32) -> Result<[u8; RANDOM], Errno>,
+        random: impl FnOnce(u32, &[u8]) -> [u8; RANDOM],
     ) -> Result<Option<u32>, Errno> {
         let (number, event) = self.wait()?;
         match event {
@@ -84,8 +90,7 @@ impl Followed {
                 Err(error) => self.end(error).map(|()| None),
             },
             Event::Executed => {
-                let random = random(number);
-                let set = random.and_then(|random| set(number, patch, now, random));
+                let set = set(number, patch, now, |arguments| random(number, arguments));
                 let done = set.and_then(|()| sys_trace::detach(number, 0));
                 match done {
                     Ok(()) => Ok(Some(number)),
@@ -116,7 +121,7 @@ impl Followed {
 
     fn wait(self) -> Result<(u32, Event), Errno> {
         let all = WaitOptions::from_bits_retain(libc::__WALL.cast_unsigned());
-        if self.thread == self.process {
+        if self.is_first() {
             return match wait(self.thread, all) {
                 Ok(event) => Ok(event.unwrap_or((self.thread, Event::Gone))),
                 Err(Errno::CHILD) => Ok((self.thread, Event::Gone)),
@@ -166,10 +171,16 @@ fn wait(number: u32, options: WaitOptions) -> Result<Option<(u32, Event)>, Errno
 }
 
 /// Sets the clock of a program that has not begun, and its first randomness.
-fn set(process: u32, patch: Option<&Patch>, now: i64, random: [u8; RANDOM]) -> Result<(), Errno> {
+fn set(
+    process: u32,
+    patch: Option<&Patch>,
+    now: i64,
+    random: impl FnOnce(&[u8]) -> [u8; RANDOM],
+) -> Result<(), Errno> {
     let start = sys_trace::start(process)?;
     let read = |at, into: &mut [u8]| sys_notify::read_memory(process, at, into);
     let stack = stack::walk(start.stack, start.is_of_32_bits, read)?;
+    let random = random(&stack.arguments);
     if let Some(at) = stack.random {
         sys_notify::write_memory(process, at, &random)?;
     }

@@ -19,6 +19,7 @@ mod files;
 mod numbers;
 mod own;
 pub mod pace;
+mod processor;
 mod stack;
 mod trial;
 mod vdso;

@@ -49,6 +49,21 @@ pub fn file(call: Call, caller: &Caller<'_>, rights: &Rights) -> Result<OwnedFd,
     }
 }
 
+/// The descriptor whose file a call asks about, where it is an open one's and that is seen at a glance.
+pub fn descriptor(call: Call, caller: &Caller<'_>) -> Option<i32> {
+    let is_empty = || {
+        let mut first = [1];
+        let glance = caller.glance(caller.argument(1), &mut first);
+        glance.is_ok() && first == [0]
+    };
+    let is_open = match call {
+        Call::Fstat => true,
+        Call::Newfstatat => caller.int(3) & libc::AT_EMPTY_PATH != 0 && is_empty(),
+        _ => false,
+    };
+    is_open.then(|| caller.int(0)).filter(|it| *it >= 0)
+}
+
 /// What a call is told.
 #[derive(Debug)]
 pub struct Told {
