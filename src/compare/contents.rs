@@ -1,7 +1,7 @@
 //! The content of files that differ.
 //!
 //! In: changed entries, and the content of files by digest. Out: what differs in each, put beside
-//! its entry.
+//! its entry; and the normaliser after which nothing would.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -11,6 +11,7 @@ use super::kind::{self, Budget};
 use super::report::{EntryChange, Finding, Object};
 use crate::canon::{Digest, EntryPath};
 use crate::layer::Kind;
+use crate::normal;
 
 /// Largest file that is opened, in bytes; a larger one is compared as it passes by.
 const LARGEST: u64 = 64 << 20;
@@ -48,6 +49,8 @@ pub fn contents(changes: &mut [EntryChange], from: &dyn Contents) -> io::Result<
     let mut known: BTreeMap<[Digest; 2], Finding> = BTreeMap::new();
     for change in changes {
         let Some([(first, size), (second, other_size)]) = pair(change) else {
+            let is_alone = change.before.is_none() || change.after.is_none();
+            change.pass = normal::removing(&change.path).filter(|_| is_alone);
             continue;
         };
         let name = change.path.name().unwrap_or_default();
@@ -71,6 +74,10 @@ pub fn contents(changes: &mut [EntryChange], from: &dyn Contents) -> io::Result<
                     let before = whole(&mut before, size)?;
                     let after = whole(&mut after, other_size)?;
                     budget.next_file();
+                    let pass = normal::same_after(&change.path, [&before, &after]);
+                    if !is_linked {
+                        change.pass = pass;
+                    }
                     kind::compare(None, name, [&before, &after], &mut budget)
                 }
             }

@@ -31,6 +31,7 @@ pub fn entries(before: &Rootfs, after: &Rootfs, paths: &[EntryPath]) -> Vec<Entr
                 before,
                 after,
                 content: None,
+                pass: None,
             });
         }
     };

@@ -13,7 +13,8 @@
 //!   `added`), `before` and `after` with `number` from 0, `diffId`, `digest`, `size`, `mediaType`.
 //! - `entries`: what differs: `path` (bytes outside printable ASCII and `%` as `%XX`), `change`
 //!   (`added`, `removed`, `changed`), `aspects`, and of files whose content was opened `content`, a
-//!   *finding*: `kind`, `name` where it is a part of another, `details`, `inside`.
+//!   *finding*: `kind`, `name` where it is a part of another, `details`, `inside`; `pass` names the
+//!   normaliser after which nothing would differ but metadata.
 //! - A detail is `{"field": aspect}`, `{"lines": {before, after, lines}}` with the numbers of the
 //!   first line, and each line after its sign (`+`, `-`, space), `{"bytes": {offset, before,
 //!   after}}` with the first bytes from there in hexadecimal, or `{"note": text}`.
@@ -185,6 +186,8 @@ pub struct EntryChange {
     pub after: Option<Object>,
     /// What differs in their content, where that was looked into.
     pub content: Option<Finding>,
+    /// The normaliser after which both are the same file, or neither is there, where there is one.
+    pub pass: Option<&'static str>,
 }
 
 /// An object of a merged file system.
@@ -304,12 +307,15 @@ impl Serialize for EntryChange {
             aspects: Vec<Aspect>,
             #[serde(skip_serializing_if = "Option::is_none")]
             content: Option<&'a Finding>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pass: Option<&'static str>,
         }
         let row = Row {
             path: &self.path,
             change: self.change(),
             aspects: self.aspects(),
             content: self.content.as_ref(),
+            pass: self.pass,
         };
         row.serialize(serializer)
     }

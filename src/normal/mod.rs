@@ -192,6 +192,40 @@ pub fn find(path: &EntryPath, head: &[u8], without: &Without) -> Option<&'static
     found.filter(|normaliser| !without.has(normaliser.name))
 }
 
+/// The normaliser after which both files at `path` are the same, where there is one: after it, every time
+/// that it knows is the epoch.
+pub fn same_after(path: &EntryPath, [one, other]: [&[u8]; 2]) -> Option<&'static str> {
+    let times = Times {
+        epoch: 0,
+        ran: i64::MIN..=i64::MAX,
+        own: None,
+    };
+    let after = |content: &[u8]| {
+        let head = &content[..content.len().min(HEAD)];
+        let normaliser = find(path, head, &Without::default())?;
+        let below = None;
+        let verdict = normaliser.judge(&File {
+            content,
+            below,
+            times: &times,
+        });
+        let verdict = match verdict {
+            Verdict::Keep => Verdict::Rewrite(content.to_vec()),
+            other => other,
+        };
+        Some((normaliser.name, verdict))
+    };
+    let (one, other) = (after(one)?, after(other)?);
+    (one == other).then_some(one.0)
+}
+
+/// The normaliser that removes whatever file is at `path`, where there is one.
+pub fn removing(path: &EntryPath) -> Option<&'static str> {
+    let found = find(path, b"", &Without::default());
+    let found = found.filter(|normaliser| matches!(normaliser.does, Does::Remove));
+    found.map(|normaliser| normaliser.name)
+}
+
 /// All patterns of paths, and whose each is.
 fn patterns() -> (Rules, Vec<&'static Normaliser>) {
     let all = TABLE.iter().flat_map(|normaliser| {
@@ -314,6 +348,27 @@ mod tests {
         ] {
             assert_eq!(found(at), expected, "{at}");
         }
+    }
+
+    #[test]
+    fn two_files_are_the_same_after_the_one_that_is_theirs() {
+        let member = |time: &str| {
+            format!("!<arch>\na/              {time:<12}0     0     100644  1         `\nx\n")
+        };
+        let [early, late] = ["7", "1790000000"].map(member);
+        let same = |at: &str, one: &str, other: &str| {
+            same_after(&path(at), [one.as_bytes(), other.as_bytes()])
+        };
+        assert_eq!(same("usr/lib/a.a", &early, &late), Some("ar"));
+        assert_eq!(same("usr/lib/a.a", &early, &late.replace('x', "y")), None);
+        assert_eq!(same("usr/lib/a.a", &early, "x"), None);
+        assert_eq!(same("var/log/dpkg.log", "one", "other"), Some("logs"));
+        assert_eq!(same("var/log/mine.log", "one", "other"), None);
+        assert_eq!(
+            removing(&path("var/cache/ldconfig/aux-cache")),
+            Some("ldconfig")
+        );
+        assert_eq!(removing(&path("var/log/dpkg.log")), None);
     }
 
     #[test]

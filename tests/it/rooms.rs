@@ -14,7 +14,7 @@ const TABLE: &str = "
     layer: canon
     sandbox: canon layer
     image: canon layer
-    compare: canon layer image
+    compare: canon normal layer image
     lock: canon
     policy: canon lock
     packages: canon

@@ -150,6 +150,22 @@ fn the_ladder_is_never_blurred() {
 }
 
 #[test]
+fn what_others_leave_behind_is_named_by_the_normaliser_that_would_not() {
+    let Some(bench) = Bench::new(User::ALL[0]) else {
+        return;
+    };
+    let context = bench.context(
+        "RUN --network=none mkdir -p /var/log /var/cache/ldconfig && echo ran > /var/log/dpkg.log && \
+         echo seen > /var/cache/ldconfig/aux-cache",
+    );
+    bench.build(&["-t", "raw:1", "--no-normalise", "all", &context]);
+    let (code, out, err) = bench.verify(&["raw:1", &context]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.starts_with("SAME-AFTER-NAMED-PASSES\n"), "{out}");
+    assert!(out.contains("passes     ldconfig, logs\n"), "{out}");
+}
+
+#[test]
 fn what_was_compressed_otherwise_is_rebuilt_so() {
     let Some(bench) = Bench::new(User::ALL[0]) else {
         return;

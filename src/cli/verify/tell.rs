@@ -16,12 +16,23 @@ const SHOWN: usize = 40;
 pub fn passes(report: &Report) -> Option<Vec<String>> {
     let mut passes = BTreeSet::new();
     for change in &report.entries {
+        let is_alone = change.before.is_none() || change.after.is_none();
+        if is_alone {
+            passes.insert(change.pass?.to_owned());
+            continue;
+        }
         let aspects = change.aspects();
-        let is_time = aspects.iter().all(|aspect| aspect.what == "mtime");
-        if aspects.is_empty() || !is_time {
+        if aspects.is_empty() {
             return None;
         }
-        passes.insert("times".to_owned());
+        for aspect in aspects {
+            let pass = match aspect.what.as_str() {
+                "mtime" => "times",
+                "size" | "sha256" => change.pass?,
+                _ => return None,
+            };
+            passes.insert(pass.to_owned());
+        }
     }
     Some(passes.into_iter().collect())
 }
