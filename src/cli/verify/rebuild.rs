@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+
 use super::scratch::Scratch;
 use super::vary;
 use super::{Made, put};
@@ -90,6 +92,9 @@ pub fn inside(
     let mut otherwise = vary::apply(&varied, &mut arguments, environment, folder)?;
     let mode = arguments.progress.mode();
     interrupt::install(mode, environment.start);
+    // Nobody waits for what is built once who began it is gone.
+    let tied = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+    tied.map_err(|error| Failure::new(Code::Failed, error))?;
     let own = environment.with_store(folder.join("store"));
     let fetching = || own.events(mode);
     let mut commands = commands::settings(
