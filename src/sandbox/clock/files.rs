@@ -12,8 +12,11 @@
 //! Still real: when a file from below the step was last read, or when what is told of it last changed;
 //! the files of `/proc`; what programs of 32 bits see.
 
+use std::os::fd::{AsFd as _, OwnedFd};
+
 use rustix::io::Errno;
 
+use super::linked::{Linked, Links};
 use super::numbers::Numbers;
 use super::{SECOND, pace};
 use crate::sandbox::notify::call::Call;
@@ -41,6 +44,8 @@ pub struct FileTimes {
     instant: i64,
     /// What some are shown for numbers of files.
     numbers: Numbers,
+    /// What all are shown for files that were linked.
+    linked: Linked,
 }
 
 impl FileTimes {
@@ -50,7 +55,13 @@ impl FileTimes {
             began,
             instant,
             numbers,
+            linked: Linked::default(),
         }
+    }
+
+    /// What links files, so that they are shown as they were.
+    pub fn links(&self, users: Users) -> Links {
+        Links::new(self.linked.clone(), users)
     }
 
     /// What is shown for a time, if that is another.
@@ -68,11 +79,16 @@ impl FileTimes {
         Some((self.instant, rest))
     }
 
-    /// Has the times and the number in `told` as they are shown to the caller; whether any is another.
-    pub fn show(&self, caller: &Caller<'_>, told: &mut Told) -> bool {
+    /// Has the times and the number of `file` in `told` as they are shown to the caller; whether any is
+    /// another.
+    pub fn show(&self, caller: &Caller<'_>, file: &OwnedFd, told: &mut Told) -> bool {
+        let linked = self.linked.shown(told.place(), file.as_fd());
+        if let Some(number) = linked {
+            told.set_number(number);
+        }
         let number = self.numbers.shown(caller.pid(), || told.place());
         if let Some(number) = number {
-            told.set_number(number);
+            told.set_number_alone(number);
         }
         let has_order = std::cell::OnceCell::new();
         let has_times = told.set_times(|time| {
@@ -81,7 +97,7 @@ impl FileTimes {
             let has_order = is_own && *has_order.get_or_init(|| compares(caller));
             self.shown(time, has_order)
         });
-        has_times || number.is_some()
+        has_times || linked.is_some() || number.is_some()
     }
 }
 
@@ -122,7 +138,8 @@ impl Files {
     fn show(&self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
         // What is not new the kernel tells by itself, and to whom it may: so rights don't matter yet.
         let file = stat::file(call, caller, &Rights::own())?;
-        if !self.times.show(caller, &mut Told::of(call, caller, &file)?) {
+        let mut told = Told::of(call, caller, &file)?;
+        if !self.times.show(caller, &file, &mut told) {
             return Ok(Answer::Continue);
         }
         let file = match call {
@@ -130,7 +147,7 @@ impl Files {
             _ => stat::file(call, caller, &Rights::of(caller, Users::Many)?)?,
         };
         let mut told = Told::of(call, caller, &file)?;
-        self.times.show(caller, &mut told);
+        self.times.show(caller, &file, &mut told);
         told.tell(caller)
     }
 }
