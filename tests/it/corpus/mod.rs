@@ -113,7 +113,9 @@ impl Workshop {
         let begin = Instant::now();
         let recorder = Site::new(self, name, Circumstances::recorded());
         let vendor = recorder.folder.join("vendor");
-        succeeded(recorder.cairn(&["lock", "--vendor", text(&vendor)]))?;
+        let flags = known::flags(name);
+        let lock = ["lock", "--vendor", text(&vendor)];
+        succeeded(recorder.cairn(&[&lock[..], flags].concat()))?;
         let mut seconds = vec![begin.elapsed().as_secs()];
         run(program("chmod", &["-R", "a+rX"]).arg(&vendor));
         let lock = recorder.context.join("cairn.lock");
@@ -128,7 +130,7 @@ impl Workshop {
             let begin = Instant::now();
             let limits = ["--memory", site.circumstances.memory];
             let build = ["build", "-q", "--locked", "--offline", "-t", &image];
-            let digest = succeeded(site.cairn(&[&build[..], &limits].concat()))?;
+            let digest = succeeded(site.cairn(&[&build[..], &limits, flags].concat()))?;
             drop(load);
             seconds.push(begin.elapsed().as_secs());
             let image = (site.store.clone(), digest.trim().to_owned());
@@ -159,8 +161,8 @@ impl Workshop {
         let site = Site::new(self, name, Circumstances::without());
         let begin = Instant::now();
         let limits = ["--memory", site.circumstances.memory];
-        let build = ["build", "-q", "--no-normalise=all", "--allow-keys"];
-        let built = succeeded(site.cairn(&[&build[..], &limits].concat()));
+        let build = ["build", "-q", "--no-normalise=all"];
+        let built = succeeded(site.cairn(&[&build[..], &limits, known::flags(name)].concat()));
         built.is_ok().then(|| begin.elapsed().as_secs())
     }
 
@@ -282,6 +284,7 @@ fn the_corpus_is_identical_twice_and_its_images_work() {
 fn the_lists_name_projects_of_the_corpus() {
     let names = names();
     let listed = known::KNOWN.iter().map(|(name, _)| *name);
+    let listed = listed.chain(known::WITH_KEYS.iter().copied());
     for name in listed.chain(USUAL.split(' ')) {
         assert!(names.iter().any(|there| there == name), "no `{name}`");
     }
