@@ -10,7 +10,8 @@
 //! finds files of one step to be equally old.
 //!
 //! Still real: when a file from below the step was last read, or when what is told of it last changed;
-//! the files of `/proc`; what programs of 32 bits see.
+//! when it was made, which is when it was unpacked, but to who writes that down ([`KEEPING`]); the files of
+//! `/proc`; what programs of 32 bits see.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -30,6 +31,9 @@ const COMPARING: [&[u8]; 17] = [
     b"[", b"ash", b"bash", b"bmake", b"cargo", b"dash", b"find", b"gmake", b"ksh93", b"ls",
     b"make", b"mksh", b"ninja", b"samu", b"sh", b"test", b"zsh",
 ];
+/// Programs that write down when a file was made, and are told when it was last changed: cargo knows its
+/// compiler by that.
+const KEEPING: [&[u8]; 1] = [b"cargo"];
 /// Programs that are many, by the name that they are called by.
 const SEVERAL: [&[u8]; 3] = [b"busybox", b"coreutils", b"toybox"];
 /// Nanoseconds after which half of the order's room is used.
@@ -94,10 +98,14 @@ impl FileTimes {
         let has_times = told.set_times(|time| {
             // Asked only then: most files are from before.
             let is_own = self.shown(time, false).is_some();
-            let has_order = is_own && *has_order.get_or_init(|| compares(caller));
+            let has_order = is_own && *has_order.get_or_init(|| runs_one_of(caller, &COMPARING));
             self.shown(time, has_order)
         });
-        has_times || linked.is_some() || number.is_some()
+        let has_made = told.tells_making() && runs_one_of(caller, &KEEPING);
+        if has_made {
+            told.set_made_when_changed();
+        }
+        has_times || has_made || linked.is_some() || number.is_some()
     }
 }
 
@@ -109,18 +117,18 @@ fn order(after: i64) -> u32 {
     u32::try_from(part).unwrap_or(0)
 }
 
-/// Whether the caller runs a program that compares.
-fn compares(caller: &Caller<'_>) -> bool {
+/// Whether the caller runs a program of such a name.
+fn runs_one_of(caller: &Caller<'_>, names: &[&[u8]]) -> bool {
     let pid = caller.pid();
     let Ok(program) = std::fs::read_link(format!("/proc/{pid}/exe")) else {
         return false;
     };
     let name = program.file_name().unwrap_or_default().as_encoded_bytes();
     if !SEVERAL.contains(&name) {
-        return COMPARING.contains(&name);
+        return names.contains(&name);
     }
     let called = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    COMPARING.contains(&called.trim_ascii())
+    names.contains(&called.trim_ascii())
 }
 
 /// Shows file times where the kernel knows all users.

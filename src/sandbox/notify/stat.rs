@@ -206,6 +206,20 @@ impl Told {
         is_changed
     }
 
+    /// Whether it says when the file was made.
+    pub fn tells_making(&self) -> bool {
+        let mask = u32::from_ne_bytes(self.get(offset_of!(libc::statx, stx_mask)));
+        self.is_extended && mask & libc::STATX_BTIME != 0
+    }
+
+    /// Has the file made when it was last changed.
+    pub fn set_made_when_changed(&mut self) {
+        if self.tells_making() {
+            let changed: [u8; 12] = self.get(offset_of!(libc::statx, stx_mtime));
+            self.put(offset_of!(libc::statx, stx_btime), &changed);
+        }
+    }
+
     /// Tells the caller.
     pub fn tell(self, caller: &Caller<'_>) -> Result<Answer, Errno> {
         caller.write(self.into, &self.bytes)?;

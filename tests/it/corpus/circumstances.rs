@@ -82,6 +82,9 @@ impl Circumstances {
                 "-c",
                 "0",
                 "nice",
+                // Another one, and no more: who has a machine to themselves waits for this.
+                "-n",
+                "1",
             ],
             environment: &[
                 ("TZ", "Asia/Tokyo"),
