@@ -14,6 +14,7 @@
 mod ar;
 mod calendar;
 mod fields;
+mod git_index;
 mod glance;
 mod gzip;
 pub mod keys;
@@ -392,10 +393,10 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_make_a_normaliser_or_the_search_for_keys_panic(
-            begin in 0..8_usize,
+            begin in 0..9_usize,
             bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..700),
         ) {
-            let begins: [&[u8]; 8] = [
+            let begins: [&[u8]; 9] = [
                 b"PK\x03\x04",
                 b"!<arch>\n",
                 b"\x1f\x8b\x08",
@@ -403,6 +404,7 @@ mod tests {
                 b"\xfe\xed\xfe\xed\0\0\0\x02\0\0\0\x01",
                 b"\x30\x82\x01\x00\x02\x01\x03",
                 b"-----BEGIN PRIVATE KEY-----\n",
+                b"DIRC\0\0\0\x02\0\0\0\x01",
                 b"",
             ];
             let content = [begins[begin], &bytes].concat();

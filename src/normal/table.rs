@@ -3,8 +3,8 @@
 //! In: nothing. Out: [`TABLE`].
 
 use super::{
-    Does, Looks, Normaliser, ar, fields, gzip, keystore_times, machine_id, png, pyc, shadow,
-    sqlite, tar, zip,
+    Does, Looks, Normaliser, ar, fields, git_index, gzip, keystore_times, machine_id, png, pyc,
+    shadow, sqlite, tar, zip,
 };
 
 /// All normalisers, sorted by name.
@@ -45,6 +45,12 @@ pub const TABLE: &[Normaliser] = &[
             "**/gems/*/ext/**/mkmf.log",
         ]),
         does: Does::Remove,
+    },
+    Normaliser {
+        name: "git-index",
+        about: "numbers of files and devices in git's index, and when what is told of the files last changed, by which git knows which it need not read again (gitformat-index(5))",
+        looks: Looks::Within(git_index::begins),
+        does: Does::Rewrite(git_index::cleared),
     },
     Normaliser {
         name: "gzip",

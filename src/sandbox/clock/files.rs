@@ -10,10 +10,14 @@
 //! finds files of one step to be equally old.
 //!
 //! Still real: when a file from below the step was last read, or when what is told of it last changed;
-//! the files of `/proc`; what programs of 32 bits see.
+//! when it was made, which is when it was unpacked, but to who writes that down ([`KEEPING`]); the files of
+//! `/proc`; what programs of 32 bits see.
+
+use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::io::Errno;
 
+use super::linked::{Linked, Links};
 use super::numbers::Numbers;
 use super::{SECOND, pace};
 use crate::sandbox::notify::call::Call;
@@ -27,6 +31,9 @@ const COMPARING: [&[u8]; 17] = [
     b"[", b"ash", b"bash", b"bmake", b"cargo", b"dash", b"find", b"gmake", b"ksh93", b"ls",
     b"make", b"mksh", b"ninja", b"samu", b"sh", b"test", b"zsh",
 ];
+/// Programs that write down when a file was made, and are told when it was last changed: cargo knows its
+/// compiler by that.
+const KEEPING: [&[u8]; 1] = [b"cargo"];
 /// Programs that are many, by the name that they are called by.
 const SEVERAL: [&[u8]; 3] = [b"busybox", b"coreutils", b"toybox"];
 /// Nanoseconds after which half of the order's room is used.
@@ -41,6 +48,8 @@ pub struct FileTimes {
     instant: i64,
     /// What some are shown for numbers of files.
     numbers: Numbers,
+    /// What all are shown for files that were linked.
+    linked: Linked,
 }
 
 impl FileTimes {
@@ -50,7 +59,13 @@ impl FileTimes {
             began,
             instant,
             numbers,
+            linked: Linked::default(),
         }
+    }
+
+    /// What links files, so that they are shown as they were.
+    pub fn links(&self, users: Users) -> Links {
+        Links::new(self.linked.clone(), users)
     }
 
     /// What is shown for a time, if that is another.
@@ -68,20 +83,29 @@ impl FileTimes {
         Some((self.instant, rest))
     }
 
-    /// Has the times and the number in `told` as they are shown to the caller; whether any is another.
-    pub fn show(&self, caller: &Caller<'_>, told: &mut Told) -> bool {
+    /// Has the times and the number of `file` in `told` as they are shown to the caller; whether any is
+    /// another.
+    pub fn show(&self, caller: &Caller<'_>, file: &OwnedFd, told: &mut Told) -> bool {
+        let linked = self.linked.shown(told.place(), file.as_fd());
+        if let Some(number) = linked {
+            told.set_number(number);
+        }
         let number = self.numbers.shown(caller.pid(), || told.place());
         if let Some(number) = number {
-            told.set_number(number);
+            told.set_number_alone(number);
         }
         let has_order = std::cell::OnceCell::new();
         let has_times = told.set_times(|time| {
             // Asked only then: most files are from before.
             let is_own = self.shown(time, false).is_some();
-            let has_order = is_own && *has_order.get_or_init(|| compares(caller));
+            let has_order = is_own && *has_order.get_or_init(|| runs_one_of(caller, &COMPARING));
             self.shown(time, has_order)
         });
-        has_times || number.is_some()
+        let has_made = told.tells_making() && runs_one_of(caller, &KEEPING);
+        if has_made {
+            told.set_made_when_changed();
+        }
+        has_times || has_made || linked.is_some() || number.is_some()
     }
 
     /// Whether all that is told of an open file is shown to the caller as it is. Seen with one call and
@@ -108,18 +132,18 @@ fn order(after: i64) -> u32 {
     u32::try_from(part).unwrap_or(0)
 }
 
-/// Whether the caller runs a program that compares.
-fn compares(caller: &Caller<'_>) -> bool {
+/// Whether the caller runs a program of such a name.
+fn runs_one_of(caller: &Caller<'_>, names: &[&[u8]]) -> bool {
     let pid = caller.pid();
     let Ok(program) = std::fs::read_link(format!("/proc/{pid}/exe")) else {
         return false;
     };
     let name = program.file_name().unwrap_or_default().as_encoded_bytes();
     if !SEVERAL.contains(&name) {
-        return COMPARING.contains(&name);
+        return names.contains(&name);
     }
     let called = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    COMPARING.contains(&called.trim_ascii())
+    names.contains(&called.trim_ascii())
 }
 
 /// Shows file times where the kernel knows all users.
@@ -142,7 +166,8 @@ impl Files {
         }
         // What is not new the kernel tells by itself, and to whom it may: so rights don't matter yet.
         let file = stat::file(call, caller, &Rights::own())?;
-        if !self.times.show(caller, &mut Told::of(call, caller, &file)?) {
+        let mut told = Told::of(call, caller, &file)?;
+        if !self.times.show(caller, &file, &mut told) {
             return Ok(Answer::Continue);
         }
         let file = match call {
@@ -150,7 +175,7 @@ impl Files {
             _ => stat::file(call, caller, &Rights::of(caller, Users::Many)?)?,
         };
         let mut told = Told::of(call, caller, &file)?;
-        self.times.show(caller, &mut told);
+        self.times.show(caller, &file, &mut told);
         told.tell(caller)
     }
 }

@@ -16,6 +16,7 @@
 mod calls;
 mod exec;
 mod files;
+mod linked;
 mod numbers;
 mod own;
 pub mod pace;
@@ -27,6 +28,7 @@ mod waits;
 
 pub(super) use calls::Clock;
 pub(super) use files::{FileTimes, Files};
+pub(super) use linked::Links;
 pub(super) use trial::attempt;
 
 use numbers::Numbers;

@@ -11,7 +11,7 @@ use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
 use super::{Answering, Handler as _, deny};
-use crate::sandbox::clock::{Clock, FileTimes, Files};
+use crate::sandbox::clock::{self, Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
 use crate::sandbox::facts::{Directories, Facts, Processes};
 use crate::sandbox::network::{Ports, connect::Connects};
@@ -50,6 +50,7 @@ pub(in crate::sandbox) fn filter_for(
     }
     if request.constants.is_some() {
         rules.extend(Files::rules());
+        rules.extend(clock::Links::rules());
         rules.extend(Processes::rules());
         rules.extend(Random::rules());
         rules.extend(Clock::rules());
@@ -71,6 +72,7 @@ pub(in crate::sandbox) struct Answers {
     facts: Facts,
     directories: Option<Directories>,
     files: Option<Files>,
+    links: Option<clock::Links>,
     processes: Option<Processes>,
     random: Option<Random>,
     clock: Option<Clock>,
@@ -101,6 +103,7 @@ impl Answers {
             facts: Facts::new(request, users),
             directories: sorts(request).then(Directories::default),
             files: None,
+            links: None,
             processes: None,
             random: None,
             clock: None,
@@ -115,8 +118,14 @@ impl Answers {
         (self.clock, self.random) = (Some(clock), Some(random));
         self.processes = Some(Processes);
         match &mut self.owners {
-            Owners::Real(_) => self.files = Some(Files::new(times)),
-            Owners::Emulated(ownership) => ownership.show_times(times),
+            Owners::Real(_) => {
+                self.links = Some(times.links(Users::Many));
+                self.files = Some(Files::new(times));
+            }
+            Owners::Emulated(ownership) => {
+                self.links = Some(times.links(Users::One));
+                ownership.show_times(times);
+            }
         }
     }
 
@@ -141,6 +150,7 @@ impl Answers {
         handlers.push(Answering::by(&mut self.facts));
         handlers.extend(self.directories.as_mut().map(Answering::by));
         handlers.extend(self.files.as_mut().map(Answering::by));
+        handlers.extend(self.links.as_mut().map(Answering::by));
         handlers.extend(self.processes.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));

@@ -136,18 +136,24 @@ impl Told {
         }
     }
 
-    /// Another number, on a device that is always the same.
+    /// Another number.
     pub fn set_number(&mut self, number: u64) {
+        let at = match self.is_extended {
+            true => offset_of!(libc::statx, stx_ino),
+            false => offset_of!(libc::stat, st_ino),
+        };
+        self.put(at, &number.to_ne_bytes());
+    }
+
+    /// Another number, on a device that is always the same.
+    pub fn set_number_alone(&mut self, number: u64) {
+        self.set_number(number);
         match self.is_extended {
             true => {
-                self.put(offset_of!(libc::statx, stx_ino), &number.to_ne_bytes());
                 self.put(offset_of!(libc::statx, stx_dev_major), &0_u32.to_ne_bytes());
                 self.put(offset_of!(libc::statx, stx_dev_minor), &1_u32.to_ne_bytes());
             }
-            false => {
-                self.put(offset_of!(libc::stat, st_ino), &number.to_ne_bytes());
-                self.put(offset_of!(libc::stat, st_dev), &1_u64.to_ne_bytes());
-            }
+            false => self.put(offset_of!(libc::stat, st_dev), &1_u64.to_ne_bytes()),
         }
     }
 
@@ -213,6 +219,20 @@ impl Told {
             }
         }
         is_changed
+    }
+
+    /// Whether it says when the file was made.
+    pub fn tells_making(&self) -> bool {
+        let mask = u32::from_ne_bytes(self.get(offset_of!(libc::statx, stx_mask)));
+        self.is_extended && mask & libc::STATX_BTIME != 0
+    }
+
+    /// Has the file made when it was last changed.
+    pub fn set_made_when_changed(&mut self) {
+        if self.tells_making() {
+            let changed: [u8; 12] = self.get(offset_of!(libc::statx, stx_mtime));
+            self.put(offset_of!(libc::statx, stx_btime), &changed);
+        }
     }
 
     /// Tells the caller.

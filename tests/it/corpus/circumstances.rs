@@ -52,6 +52,14 @@ impl Circumstances {
         }
     }
 
+    /// The same, for a build without measures.
+    pub fn without() -> Circumstances {
+        Circumstances {
+            name: "without",
+            ..Circumstances::plain()
+        }
+    }
+
     /// Whatever else can be. Of two projects side by side one is built by a user who has a range of
     /// others, the other by one who has none.
     pub fn other(at: usize) -> Circumstances {
@@ -74,6 +82,9 @@ impl Circumstances {
                 "-c",
                 "0",
                 "nice",
+                // Another one, and no more: who has a machine to themselves waits for this.
+                "-n",
+                "1",
             ],
             environment: &[
                 ("TZ", "Asia/Tokyo"),

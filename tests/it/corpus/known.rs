@@ -36,6 +36,18 @@ pub const KNOWN: &[(&str, &str)] = &[
     ),
 ];
 
+/// Those that leave private keys in their images, as Debian's packages make them, or on purpose:
+/// `--allow-keys` is for them.
+pub const WITH_KEYS: &[&str] = &["apache", "certs", "postgresql", "sshd"];
+
+/// What `cairn` is told besides for a project.
+pub fn flags(name: &str) -> &'static [&'static str] {
+    match WITH_KEYS.contains(&name) {
+        true => &["--allow-keys"],
+        false => &[],
+    }
+}
+
 /// The reason of a project that has one.
 pub fn reason(name: &str) -> Option<&'static str> {
     let known = KNOWN.iter().find(|(known, _)| *known == name);

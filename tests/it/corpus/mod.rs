@@ -6,8 +6,11 @@
 //! CORPUS=all cargo test --test it corpus:: -- --nocapture
 //! ```
 //! builds all of them, and writes `target/corpus/table.md`: which are identical, which paths differ,
-//! and how long it took. `CORPUS='npm pip'` builds these; without it, [`USUAL`] are built. What `cairn diff`
-//! says of two images is in `target/corpus/NAME.text`.
+//! which normalisers had something to do, and how long it took. `CORPUS='npm pip'` builds these; without
+//! it, [`USUAL`] are built. What `cairn diff` says of two images is in `target/corpus/NAME.text`.
+//! `CORPUS_PLAIN=1` builds each once more without what makes it the same twice: no lock, so that its
+//! commands have the network, the clock and the chance of this machine, and no normaliser. How long
+//! that took stands beside the first build, and has its downloads in it, as a replay has its reading.
 //!
 //! # A project
 //! A folder with a `Dockerfile`, what that copies, and `check`: a shell script that is run in a
@@ -25,9 +28,13 @@ mod differences;
 mod known;
 mod table;
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+use cairn::normal::{Done, RECORD};
+use cairn::store::{RecordKind, Store};
 
 use crate::real::PROJECTS;
 use crate::support::bases::{Bases, succeeded};
@@ -72,6 +79,8 @@ struct Workshop {
     memory: tempfile::TempDir,
     /// Where results are left.
     results: PathBuf,
+    /// Whether each is built without measures, too.
+    is_timed: bool,
 }
 
 impl Workshop {
@@ -94,6 +103,7 @@ impl Workshop {
             containers,
             memory,
             results,
+            is_timed: is_timed(),
         })
     }
 
@@ -103,7 +113,9 @@ impl Workshop {
         let begin = Instant::now();
         let recorder = Site::new(self, name, Circumstances::recorded());
         let vendor = recorder.folder.join("vendor");
-        succeeded(recorder.cairn(&["lock", "--vendor", text(&vendor)]))?;
+        let flags = known::flags(name);
+        let lock = ["lock", "--vendor", text(&vendor)];
+        succeeded(recorder.cairn(&[&lock[..], flags].concat()))?;
         let mut seconds = vec![begin.elapsed().as_secs()];
         run(program("chmod", &["-R", "a+rX"]).arg(&vendor));
         let lock = recorder.context.join("cairn.lock");
@@ -118,7 +130,7 @@ impl Workshop {
             let begin = Instant::now();
             let limits = ["--memory", site.circumstances.memory];
             let build = ["build", "-q", "--locked", "--offline", "-t", &image];
-            let digest = succeeded(site.cairn(&[&build[..], &limits].concat()))?;
+            let digest = succeeded(site.cairn(&[&build[..], &limits, flags].concat()))?;
             drop(load);
             seconds.push(begin.elapsed().as_secs());
             let image = (site.store.clone(), digest.trim().to_owned());
@@ -136,9 +148,22 @@ impl Workshop {
             name: name.to_owned(),
             is_identical,
             differences,
+            passes: passes(&one.0),
             failed: self.check(name, &one.0).err(),
             seconds,
+            without: self.is_timed.then(|| self.without_measures(name)).flatten(),
         })
+    }
+
+    /// How long a build takes whose commands have this machine's time, chance and network, and whose
+    /// files stay as they are, in seconds; none where it fails.
+    fn without_measures(&self, name: &str) -> Option<u64> {
+        let site = Site::new(self, name, Circumstances::without());
+        let begin = Instant::now();
+        let limits = ["--memory", site.circumstances.memory];
+        let build = ["build", "-q", "--no-normalise=all"];
+        let built = succeeded(site.cairn(&[&build[..], &limits, known::flags(name)].concat()));
+        built.is_ok().then(|| begin.elapsed().as_secs())
     }
 
     /// Makes the images that the project stands on, besides Debian.
@@ -200,6 +225,22 @@ impl Workshop {
     }
 }
 
+/// The names of the normalisers that had something to do in the last build of a store.
+fn passes(store: &Path) -> BTreeSet<String> {
+    let store = Store::open(store).unwrap();
+    let commands = store.last_commands().into_iter();
+    let done = commands.filter_map(|command| {
+        let key = command.key.0;
+        store.record::<Vec<Done>>(RecordKind::Step, &key, RECORD)
+    });
+    done.flatten().map(|done| done.normaliser).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "it takes too long for every day")]
+fn is_timed() -> bool {
+    std::env::var_os("CORPUS_PLAIN").is_some()
+}
+
 #[test]
 #[expect(
     clippy::disallowed_methods,
@@ -215,7 +256,7 @@ fn the_corpus_is_identical_twice_and_its_images_work() {
         "all" => names.iter().map(String::as_str).collect(),
         some => some.split(' ').collect(),
     };
-    let mut table = Table::open(&workshop.results.join("table.md"));
+    let table = Table::at(&workshop.results.join("table.md"));
     let mut failures = Vec::new();
     for name in chosen {
         let at = names.iter().position(|there| there == name);
@@ -243,6 +284,7 @@ fn the_corpus_is_identical_twice_and_its_images_work() {
 fn the_lists_name_projects_of_the_corpus() {
     let names = names();
     let listed = known::KNOWN.iter().map(|(name, _)| *name);
+    let listed = listed.chain(known::WITH_KEYS.iter().copied());
     for name in listed.chain(USUAL.split(' ')) {
         assert!(names.iter().any(|there| there == name), "no `{name}`");
     }

@@ -1,6 +1,6 @@
 //! What came of each project, as a table in Markdown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::known;
@@ -10,10 +10,14 @@ pub struct Row {
     pub name: String,
     pub is_identical: bool,
     pub differences: Vec<String>,
+    /// The normalisers that had something to do.
+    pub passes: BTreeSet<String>,
     /// Why its check failed.
     pub failed: Option<String>,
     /// Of the recording, the first and the second build.
     pub seconds: Vec<u64>,
+    /// Of a build without measures.
+    pub without: Option<u64>,
 }
 
 /// The most paths that a cell names.
@@ -57,10 +61,14 @@ impl Row {
             Some(_) => "fails",
         };
         let seconds: Vec<_> = self.seconds.iter().map(u64::to_string).collect();
+        let passes: Vec<_> = self.passes.iter().map(String::as_str).collect();
+        let without = self.without.map(|seconds| seconds.to_string());
         format!(
-            "| {} | {identical} | {paths} | {check} | {} |",
+            "| {} | {identical} | {paths} | {check} | {} | {} | {} |",
             self.name,
-            seconds.join(" | ")
+            passes.join(", "),
+            seconds.join(" | "),
+            without.unwrap_or_default()
         )
     }
 }
@@ -68,37 +76,32 @@ impl Row {
 /// The line of a project that wasn't built.
 pub fn without_image(name: &str) -> String {
     let why = known::reason(name).unwrap_or("no image");
-    format!("| {name} | {why} | | | | | |")
+    format!("| {name} | {why} | | | | | | | |")
 }
 
 const HEAD: &str = "\
-| Dockerfile | identical | what differs (layer, path, how) | check | lock, s | build, s | elsewhere, s |
-| --- | --- | --- | --- | --- | --- | --- |
+| Dockerfile | identical | what differs (layer, path, how) | check | passes | lock, s | build, s | elsewhere, s | without measures, s |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ";
 
-/// The rows so far, of earlier runs, too.
-pub struct Table {
-    path: PathBuf,
-    lines: BTreeMap<String, String>,
-}
+/// The rows so far, of earlier runs, too, and of others beside this one.
+pub struct Table(PathBuf);
 
 impl Table {
-    pub fn open(path: &Path) -> Table {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
+    pub fn at(path: &Path) -> Table {
+        Table(path.to_owned())
+    }
+
+    /// Puts a line in the place of an earlier one, and writes the table.
+    pub fn put(&self, name: &str, line: String) {
+        let text = std::fs::read_to_string(&self.0).unwrap_or_default();
         let rows = text.lines().skip(2).filter_map(|line| {
             let name = line.strip_prefix("| ")?.split(' ').next()?;
             Some((name.to_owned(), line.to_owned()))
         });
-        Table {
-            path: path.to_owned(),
-            lines: rows.collect(),
-        }
-    }
-
-    /// Puts a line in the place of an earlier one, and writes the table.
-    pub fn put(&mut self, name: &str, line: String) {
-        self.lines.insert(name.to_owned(), line);
-        let lines: Vec<_> = self.lines.values().map(String::as_str).collect();
-        std::fs::write(&self.path, format!("{HEAD}{}\n", lines.join("\n"))).unwrap();
+        let mut rows: BTreeMap<_, _> = rows.collect();
+        rows.insert(name.to_owned(), line);
+        let lines: Vec<_> = rows.into_values().collect();
+        std::fs::write(&self.0, format!("{HEAD}{}\n", lines.join("\n"))).unwrap();
     }
 }

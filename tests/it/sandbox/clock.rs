@@ -410,3 +410,23 @@ fn an_archive_that_holds_numbers_of_files_is_the_same_in_every_run() {
         assert_eq!(first, told("z y w v u"));
     });
 }
+
+#[test]
+fn who_writes_down_when_a_file_was_made_reads_when_it_was_changed() {
+    let script = "cp /usr/bin/stat /tmp/cargo; /tmp/cargo -c '%.Y %.W' /etc/passwd /tmp/cargo; \
+        test $(stat -c %W /etc/passwd) != 1000000 && echo unpacked";
+    let below = "1000000.000000000 1000000.000000000\n";
+    for_all(|ground| {
+        let request = with_machine(ground, ClockWay::Rewritten, script);
+        let (outcome, out, err) = ground.run(&request);
+        assert_eq!(outcome.exit, Exit::Code(0), "{err}");
+        let lines = out.strip_prefix(below).unwrap_or_else(|| panic!("{out}"));
+        let (own, rest) = lines.split_once('\n').unwrap();
+        let (changed, made) = own.split_once(' ').unwrap();
+        assert!(
+            changed == made && changed.starts_with(&format!("{INSTANT}.")),
+            "{own}"
+        );
+        assert_eq!(rest, "unpacked\n");
+    });
+}

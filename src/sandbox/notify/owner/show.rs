@@ -36,7 +36,7 @@ fn show(
         return Ok(Answer::Continue);
     }
     let mut told = Told::of(call, caller, &file)?;
-    let has_other_times = times.is_some_and(|times| times.show(caller, &mut told));
+    let has_other_times = times.is_some_and(|times| times.show(caller, &file, &mut told));
     let Some(kept) = kept else {
         return match has_other_times {
             true => told.tell(caller),
