@@ -66,3 +66,4 @@ mod serve_peers;
 mod support;
 mod users;
 mod verify;
+mod why;

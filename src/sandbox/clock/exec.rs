@@ -65,8 +65,8 @@ impl Followed {
         }
     }
 
-    /// Waits for the exec to end, and sets the clock of what began and, by `random`, what the kernel left
-    /// it of chance: the number of its process, or none where nothing began.
+    /// Waits for the exec to end, and sets the clock of what began and, by `random` if that says so, what
+    /// the kernel left it of chance: the number of its process, or none where nothing began.
     ///
     /// # Errors
     /// The clock could not be set. The process is dead.
@@ -74,7 +74,7 @@ impl Followed {
         self,
         patch: Option<&Patch>,
         now: i64,
-        random: impl FnOnce(u32) -> Result<[u8; RANDOM], Errno>,
+        random: impl FnOnce(u32) -> Result<Option<[u8; RANDOM]>, Errno>,
     ) -> Result<Option<u32>, Errno> {
         let (number, event) = self.wait()?;
         match event {
@@ -166,11 +166,16 @@ fn wait(number: u32, options: WaitOptions) -> Result<Option<(u32, Event)>, Errno
 }
 
 /// Sets the clock of a program that has not begun, and its first randomness.
-fn set(process: u32, patch: Option<&Patch>, now: i64, random: [u8; RANDOM]) -> Result<(), Errno> {
+fn set(
+    process: u32,
+    patch: Option<&Patch>,
+    now: i64,
+    random: Option<[u8; RANDOM]>,
+) -> Result<(), Errno> {
     let start = sys_trace::start(process)?;
     let read = |at, into: &mut [u8]| sys_notify::read_memory(process, at, into);
     let stack = stack::walk(start.stack, start.is_of_32_bits, read)?;
-    if let Some(at) = stack.random {
+    if let (Some(at), Some(random)) = (stack.random, random) {
         sys_notify::write_memory(process, at, &random)?;
     }
     let Some((vdso, entry)) = stack.vdso.filter(|(vdso, _)| *vdso != 0) else {

@@ -16,6 +16,7 @@
 mod calls;
 mod exec;
 mod files;
+mod hidden;
 mod numbers;
 mod own;
 pub mod pace;
@@ -26,6 +27,7 @@ mod waits;
 
 pub(super) use calls::Clock;
 pub(super) use files::{FileTimes, Files};
+pub(super) use hidden::Hidden;
 pub(super) use trial::attempt;
 
 use numbers::Numbers;
