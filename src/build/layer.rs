@@ -12,6 +12,7 @@ use super::error::Cause;
 use super::evaluate::{Evaluation, input};
 use super::outputs::{Layers, Output, Outputs};
 use super::packages::Solved;
+use super::past;
 use crate::canon::event::{Outcome, Work};
 use crate::canon::{Digest, StepKey, TreeDigest};
 use crate::inputs::pins::Unheld;
@@ -124,6 +125,9 @@ impl Evaluation<'_> {
                     // Where a replay gives it something else, that decides what comes of it.
                     let key = self.put_record(step, record, outputs)?;
                     filed = Some(key).filter(|_| is_as_recorded);
+                }
+                if let Some(trace) = &ran.trace {
+                    past::keep_trace(&self.settings.store, &key, trace)?;
                 }
                 (normalised, keys) = (ran.normalised, ran.keys);
                 ran.change

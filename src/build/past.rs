@@ -20,11 +20,14 @@ use crate::canon::event::Outcome;
 use crate::canon::{Digest, StepKey};
 use crate::plan::why::{self, Change, Given, Made, Place};
 use crate::plan::{Operation, OutputDigest, Plan, Step, StepId, key};
+use crate::sandbox::Trace;
 use crate::step::run::Fetching;
 use crate::store::{RecordKind, Store};
 
 /// Of the record of what a step's key is made of.
 const MADE: &str = ".made";
+/// Of the record of what its command's programs did.
+const TRACE: &str = ".trace";
 /// What names the list of the last build of all.
 const LAST: &[u8] = b"last";
 
@@ -69,6 +72,19 @@ struct List {
 /// What is kept of the step with this key.
 pub fn remembered(store: &Store, key: &StepKey) -> Option<Remembered> {
     store.record(RecordKind::Step, &key.0, MADE)
+}
+
+/// What the programs of the command of the step with this key did, where that was to be kept.
+pub fn trace(store: &Store, key: &StepKey) -> Option<Trace> {
+    store.record(RecordKind::Step, &key.0, TRACE)
+}
+
+pub(super) fn keep_trace(
+    store: &Store,
+    key: &StepKey,
+    trace: &Trace,
+) -> Result<(), crate::store::Error> {
+    store.put_record(RecordKind::Step, &key.0, TRACE, trace)
 }
 
 /// The steps of the last build, in its order.

@@ -89,17 +89,18 @@ pub struct Blame {
 const TO_PARENT: u32 = 3;
 
 impl Trace {
-    /// Who wrote what is at `path`; none where nobody was seen to.
-    pub fn blame(&self, path: &EntryPath) -> Option<Blame> {
+    /// Who wrote what is at `path`, and from whom it may have something that `varies`; none where
+    /// nobody was seen to.
+    pub fn blame(&self, path: &EntryPath, varies: impl Fn(Asked) -> bool) -> Option<Blame> {
         let touched = self.files.get(&escape(path.as_bytes()))?;
-        let writer = *touched.writers.last()?;
         let known = |it: &&usize| **it < self.programs.len();
         let writers: Vec<usize> = touched.writers.iter().filter(known).copied().collect();
+        let writer = *writers.last()?;
         let distances = self.distances(&writers);
         // By what is surest, then by who is nearest; of those as near as each other the last.
         let asked = distances.iter().flat_map(|(&program, &distance)| {
             let asked = self.programs[program].asked.iter();
-            asked.map(move |&asked| {
+            asked.filter(|asked| varies(**asked)).map(move |&asked| {
                 let is_weak = matches!(asked, Asked::Process | Asked::Duration);
                 (is_weak, distance, asked, Reverse(program))
             })
@@ -200,7 +201,7 @@ mod tests {
 
     fn blamed(trace: &Trace, path: &str) -> (usize, bool, Option<(usize, Asked)>) {
         let blame = trace
-            .blame(&EntryPath::new(path.as_bytes()).unwrap())
+            .blame(&EntryPath::new(path.as_bytes()).unwrap(), |_| true)
             .unwrap();
         (blame.writer, blame.has_several, blame.source)
     }
@@ -253,12 +254,12 @@ mod tests {
         );
         assert_eq!(blamed(&it, "f"), (2, true, None));
         assert_eq!(blamed(&it, "g"), (1, false, None));
-        assert_eq!(it.blame(&EntryPath::new(b"h").unwrap()), None);
+        assert_eq!(it.blame(&EntryPath::new(b"h").unwrap(), |_| true), None);
         // What is damaged is no more than odd.
         let it = trace(
             vec![silent(Some(9)), silent(Some(1))],
             &[("f", &[1, 7], &[8])],
         );
-        assert!(it.blame(&EntryPath::new(b"f").unwrap()).is_some());
+        assert_eq!(blamed(&it, "f"), (1, false, None));
     }
 }
