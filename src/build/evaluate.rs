@@ -13,6 +13,7 @@ use super::error::Cause;
 use super::ignore_file::{self, IgnoreFile, Place};
 use super::missing::explained;
 use super::outputs::{Layers, Output, Outputs};
+use super::past::Past;
 use super::questions::Question;
 use super::{Error, Settings, schedule};
 use crate::canon::event::Outcome;
@@ -50,6 +51,7 @@ pub(super) fn evaluate(
         checkouts: Mutex::default(),
         commits: Mutex::default(),
         commands: Mutex::default(),
+        past: Past::read(plan, settings),
         runner: Runner::new(
             &settings.commands,
             settings.on_failure.as_deref(),
@@ -105,6 +107,12 @@ pub(super) fn evaluate(
     };
     let done = schedule::run(&needs.collect::<Vec<_>>(), threads, &job);
     evaluation.keep_commands();
+    if only.is_none()
+        && let Err(error) = evaluation.past.keep(&settings.store, done.is_ok())
+    {
+        // The build is none the worse for it.
+        settings.events.debug(error.to_string());
+    }
     done?;
     Ok(outputs)
 }
@@ -123,6 +131,8 @@ pub(super) struct Evaluation<'a> {
     pub(super) runner: Runner<'a>,
     /// What names of commits mean, by URL and name.
     pub(super) commits: Mutex<BTreeMap<(String, MovingRef), Resolved>>,
+    /// What the steps of this build and of the one before are made of.
+    pub(super) past: Past,
     /// What came of commands, by the place of their step.
     commands: Mutex<BTreeMap<usize, Logged>>,
 }

@@ -12,6 +12,7 @@ use super::error::Cause;
 use super::evaluate::{Evaluation, input};
 use super::outputs::{Layers, Output, Outputs};
 use super::packages::Solved;
+use super::past;
 use crate::canon::event::{Outcome, Work};
 use crate::canon::{Digest, StepKey, TreeDigest};
 use crate::inputs::pins::Unheld;
@@ -23,14 +24,21 @@ use crate::normal::keys::Key;
 use crate::normal::{self, Done};
 use crate::plan::command::Network;
 use crate::plan::step::Ownership;
-use crate::plan::{Command, Operation, Step, fetching_key};
+use crate::plan::{Command, Operation, Step};
 use crate::proxy::{self, Finished};
 use crate::step::copy::{Metadata, copy};
 use crate::step::pack::Packer;
 use crate::step::run::{Fetching, Ran};
 use crate::step::unpack::{Unpacker, unpack};
 use crate::step::{Change, Draft, owner, pack, place, run};
-use crate::store::RecordKind;
+use crate::store::{RecordKind, Store};
+
+/// The table of the layer that a step with this key made; none where it made none, or nothing is kept
+/// of it.
+pub fn result(store: &Store, key: &StepKey) -> Option<TreeDigest> {
+    let record: StepRecord = store.record(RecordKind::Step, &key.0, "")?;
+    record.tree
+}
 
 /// A step's result, by its key.
 #[derive(Serialize, Deserialize)]
@@ -88,12 +96,14 @@ impl Evaluation<'_> {
             Ok(found) => {
                 events.debug(format!("{}: cached under key {}", step.name, key.0));
                 self.ran(step, &key, Some(Outcome::Cached));
+                self.was_there(step, &key, outputs)?;
                 work.finish(Outcome::Cached);
                 return Ok(below.with(found));
             }
             Err(why) => why,
         };
         events.debug(format!("{}: runs, {why} (key {})", step.name, key.0));
+        self.runs(step, &key, outputs, why)?;
         // What its result is filed under.
         let mut filed = Some(key);
         let (mut normalised, mut keys) = (Vec::new(), Vec::new());
@@ -115,6 +125,9 @@ impl Evaluation<'_> {
                     // Where a replay gives it something else, that decides what comes of it.
                     let key = self.put_record(step, record, outputs)?;
                     filed = Some(key).filter(|_| is_as_recorded);
+                }
+                if let Some(trace) = &ran.trace {
+                    past::keep_trace(&self.settings.store, &key, trace)?;
                 }
                 (normalised, keys) = (ran.normalised, ran.keys);
                 ran.change
@@ -140,6 +153,7 @@ impl Evaluation<'_> {
         if filed != Some(key) {
             self.record_normalised(&key, &normalised)?;
         }
+        self.has_run(step);
         work.finish(Outcome::Done);
         Ok(below.with(layer))
     }
@@ -155,7 +169,7 @@ impl Evaluation<'_> {
     }
 
     /// Where the network of a command leads.
-    fn fetching(&self, step: &Step) -> Result<Fetching<'_>, Cause> {
+    pub(super) fn fetching(&self, step: &Step) -> Result<Fetching<'_>, Cause> {
         let asker = self.place_of(step).and_then(|id| self.askers.get(&id));
         let Some((platform, by)) = asker else {
             return Ok(Fetching::Forwarded);
@@ -263,17 +277,18 @@ impl Evaluation<'_> {
         if entries.is_empty() || entries.iter().any(may_be_there) {
             return Ok(None);
         }
-        events.debug(format!(
-            "{}: runs, as nothing is known of its files",
-            step.name
-        ));
+        let why = "as nothing is known of its files";
+        events.debug(format!("{}: runs, {why}", step.name));
         let layer = match packer.pack_unread(change, &slot) {
             Err(crate::step::Error::Pack(layer::pack::Error::Read { .. })) => return Ok(None),
             layer => layer?,
         };
         let files = selected.files(*epoch, work)?;
         outputs.put(input(step, 1)?, files.into())?;
-        self.record(&self.key(step, outputs)?, Some(&layer), Vec::new())?;
+        let key = self.key(step, outputs)?;
+        self.record(&key, Some(&layer), Vec::new())?;
+        self.runs(step, &key, outputs, why)?;
+        self.has_run(step);
         Ok(Some(below.with(Some(layer))))
     }
 
@@ -284,35 +299,6 @@ impl Evaluation<'_> {
             threads: self.settings.threads,
             work,
         }
-    }
-
-    fn key(&self, step: &Step, outputs: &Outputs) -> Result<StepKey, Cause> {
-        let fetched = match self.fetching(step)? {
-            Fetching::Replayed(record) => Some(record.digest()?),
-            // What one policy let through another may not.
-            Fetching::Judged { .. } => self.settings.policy.digest().copied(),
-            Fetching::Forwarded | Fetching::Recorded { .. } => None,
-        };
-        self.fetching_key(step, outputs, fetched)
-    }
-
-    fn fetching_key(
-        &self,
-        step: &Step,
-        outputs: &Outputs,
-        fetched: Option<Digest>,
-    ) -> Result<StepKey, Cause> {
-        let inputs = step.inputs.iter().map(|input| outputs.digest(*input));
-        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
-        let epoch = self.settings.epoch;
-        let without: Vec<_> = self.settings.commands.without.names().collect();
-        Ok(fetching_key(
-            step,
-            &inputs,
-            epoch,
-            fetched.as_ref(),
-            &without,
-        )?)
     }
 
     /// A step's key, and its result, or why it has to run.

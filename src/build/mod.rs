@@ -12,6 +12,7 @@ mod layer;
 mod missing;
 mod outputs;
 mod packages;
+pub mod past;
 pub mod policed;
 pub mod questions;
 mod schedule;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use error::Error;
+pub use layer::result;
 
 use self::ignore_file::IgnoreFile;
 use self::questions::Question;
@@ -47,6 +49,8 @@ pub struct Settings {
     pub registries: Registries,
     /// The recipe's folder, which layouts and named contexts are relative to.
     pub folder: PathBuf,
+    /// The name of the recipe's file, for people.
+    pub recipe: String,
     /// The build's context.
     pub context: PathBuf,
     /// What time its files have, where it isn't the epoch.

@@ -68,6 +68,7 @@ pub fn settings(
             false => Devices::Named(named.collect()),
         },
         requires_hermetic: commands.require_hermetic,
+        trace: false,
         allow_keys: commands.allow_keys,
         without: commands.no_normalise.iter().cloned().collect(),
         ..CommandSettings::default()

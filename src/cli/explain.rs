@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::arguments::{Explain, Explained};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
-use super::{explained, log, print};
+use super::{explained, log, print, why};
 use crate::build::ignore_file::{self, IgnoreFile, Place};
 use crate::canon::{EntryPath, Problem};
 use crate::normal;
@@ -21,6 +21,9 @@ pub fn run(arguments: &Explain, environment: &Environment) -> Result<(), Failure
     let Explained {
         ignore, normalised, ..
     } = &arguments.asked;
+    if let Some(step) = &arguments.asked.why {
+        return why::run(step, environment);
+    }
     if let Some(asked) = explained::Asked::of(&arguments.asked) {
         return explained::run(&asked, &arguments.context, environment);
     }

@@ -136,15 +136,28 @@ pub fn epoch(recipe: &Recipe, pins: &Pins, environment: &Environment) -> Result<
     }
 }
 
+/// Those of `asked` that nothing pins.
+fn loose<'a>(asked: &'a [Question], settings: &Settings) -> Vec<&'a Question> {
+    let none = Lock::default();
+    let lock = settings.pins.held().unwrap_or(&none);
+    let loose = asked
+        .iter()
+        .filter(|question| !question.is_held(lock) && !question.is_pinned());
+    loose.collect()
+}
+
+/// What of `plan` nothing pins, for people; nothing where all is.
+pub fn not_pinned(plan: &Plan, settings: &Settings) -> Result<String, Failure> {
+    let asked = asked(plan, settings)?;
+    Ok(listed(&loose(&asked, settings)))
+}
+
 /// Says what of `plan` nothing pins; an error where it has to be pinned.
 pub fn tell(plan: &Plan, settings: &Settings) -> Result<(), Failure> {
     let asked = asked(plan, settings)?;
     let none = Lock::default();
     let lock = settings.pins.held();
-    let loose: Vec<_> = asked
-        .iter()
-        .filter(|question| !question.is_held(lock.unwrap_or(&none)) && !question.is_pinned())
-        .collect();
+    let loose = loose(&asked, settings);
     if loose.is_empty() {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use crate::store::{Store, io_error};
 use crate::ui::table::Table;
 
 /// Fewest digits that name a key.
-const FEWEST: usize = 4;
+pub(super) const FEWEST: usize = 4;
 /// Digits of a key that are shown.
 const SHOWN: usize = 12;
 

@@ -43,6 +43,7 @@ mod shell;
 mod transfer;
 mod verify;
 mod wanted;
+mod why;
 mod writable;
 
 use std::process::ExitCode;

@@ -238,6 +238,7 @@ impl Recipe {
             store: environment.store()?,
             registries: environment.registries(&events, pins.is_offline()),
             folder: self.folder.clone(),
+            recipe: locked::name_of(self),
             context: self.context.clone(),
             context_times: self.context_times(),
             ignore_file: self.ignore_file.clone(),

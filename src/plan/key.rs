@@ -83,6 +83,18 @@ pub fn fetching_key(
     fetched: Option<&Digest>,
     without: &[&str],
 ) -> Result<StepKey, Error> {
+    let preimage = preimage(step, inputs, epoch, fetched, without)?;
+    Ok(StepKey(Digest::of(&preimage)))
+}
+
+/// What [`fetching_key`] is the digest of.
+pub fn preimage(
+    step: &Step,
+    inputs: &[OutputDigest],
+    epoch: Epoch,
+    fetched: Option<&Digest>,
+    without: &[&str],
+) -> Result<Vec<u8>, Error> {
     #[derive(Serialize)]
     struct Preimage<'a> {
         format: u32,
@@ -113,7 +125,7 @@ pub fn fetching_key(
         fetched,
         without: if is_command { without } else { &[] },
     };
-    Ok(StepKey(Digest::of(&json::to_vec(&preimage)?)))
+    Ok(json::to_vec(&preimage)?)
 }
 
 #[cfg(test)]

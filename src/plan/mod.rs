@@ -1,7 +1,8 @@
 //! The build graph as a pure value.
 //!
 //! In: what a frontend understood of a recipe. Out: `Plan`: steps in an order in which each
-//! stands after its inputs, and the images made of them; keys (`key`) and print-outs (`print`).
+//! stands after its inputs, and the images made of them; keys (`key`), why one is another than it was
+//! (`why`), and print-outs (`print`).
 //! Never does I/O.
 
 pub mod command;
@@ -12,6 +13,7 @@ pub mod name;
 pub mod packages;
 pub mod print;
 pub mod step;
+pub mod why;
 
 pub use command::Command;
 pub use config::ConfigChange;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Trace;
 use crate::canon::EntryPath;
 
 /// How a command ended.
@@ -40,6 +41,8 @@ pub struct Outcome {
     /// Whether the upper folder holds all of the layers: the kernel had no overlay for us, so they
     /// were copied there.
     pub is_copy: bool,
+    /// What its programs did, if that was asked for.
+    pub trace: Option<Trace>,
     /// Limits that held for each process or user alone, as no control group could be made.
     pub loose: Vec<Limit>,
 }

@@ -64,6 +64,9 @@ pub struct Request {
     /// What its programs take for time and chance, the same in every run. The machine's, if there is
     /// none.
     pub constants: Option<Constants>,
+    /// Whether what its programs do is kept ([`super::Trace`]), which makes each file that is opened
+    /// cost some ten microseconds more. A command with every capability isn't traced.
+    pub trace: bool,
     /// How it is done on this machine: the session sets it.
     pub ways: Ways,
 }

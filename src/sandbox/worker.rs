@@ -268,7 +268,7 @@ fn run(
     drop((supervisor, handlers));
     let is_out_of_memory = group.is_out_of_memory();
     drop(group);
-    let (links, unset) = answers.into_kept();
+    let (links, trace, unset) = answers.into_kept();
     if let Some(error) = unset {
         return Err(error);
     }
@@ -286,6 +286,7 @@ fn run(
         exit,
         stubs: heard.stubs,
         is_copy: request.ways.layers != Layers::Mounted,
+        trace,
         loose,
     };
     Ok((outcome, links))

@@ -7,6 +7,7 @@
 //! oci-layout  index.json  blobs/sha256/HEX     the image layout
 //! trees/HEX                                    tables of entries by their digest
 //! steps/HEX   layers/HEX.CODEC   chunks/HEX.CODEC   contexts/HEX   sources/HEX
+//! builds/HEX                                   what the last build of a recipe was made of
 //! snapshots/HEX.tar   snapshots/HEX-USERS/     layers unpacked, by diff ID
 //! caches/HEX-USERS/                            what commands keep from build to build
 //! logs/HEX                                     what commands wrote, by step key
@@ -129,7 +130,7 @@ pub(crate) fn io_error<'a>(
     }
 }
 
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     "blobs/sha256",
     "trees",
     "steps",
@@ -137,6 +138,7 @@ const FOLDERS: [&str; 11] = [
     "chunks",
     "contexts",
     "sources",
+    "builds",
     "snapshots",
     "caches",
     "logs",

@@ -31,6 +31,8 @@ pub enum Kind {
     Context,
     /// What a name outside meant, by what was asked.
     Source,
+    /// The steps of a recipe's last build, by the recipe's place.
+    Build,
 }
 
 impl Kind {
@@ -41,6 +43,7 @@ impl Kind {
             Kind::Chunk => "chunks",
             Kind::Context => "contexts",
             Kind::Source => "sources",
+            Kind::Build => "builds",
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What a rebuild shows of an image: how far it agrees, under what variation, and who says so.
 //!
 //! In: a verdict about a rebuild. Out: a [`Statement`] for others, and from several rebuilders'
-//! statements what they agree on ([`Quorum`]). Pure: who rebuilds is somebody else.
+//! statements what they agree on ([`Quorum`]); why one differs ([`cause`]). Pure: who rebuilds is
+//! somebody else.
 
+pub mod cause;
 mod quorum;
 mod statement;
 mod variation;

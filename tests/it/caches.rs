@@ -8,13 +8,14 @@ use crate::support::recipes::{Checkout, below, checkout, digests, entries};
 use crate::support::{cairn, run, temp};
 
 /// All that is not the image layout.
-const CACHES: [&str; 7] = [
+const CACHES: [&str; 8] = [
     "trees",
     "steps",
     "layers",
     "chunks",
     "contexts",
     "sources",
+    "builds",
     "snapshots",
 ];
 

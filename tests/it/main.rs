@@ -67,3 +67,4 @@ mod serve_peers;
 mod support;
 mod users;
 mod verify;
+mod why;

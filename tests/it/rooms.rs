@@ -27,7 +27,7 @@ const TABLE: &str = "
     keep: canon layer image lock store inputs step
     build: canon normal plan frontend layer sandbox image lock policy packages store registry proxy inputs step
     export: canon plan layer image store registry inputs
-    verify: canon
+    verify: canon sandbox
     ui: canon layer compare
     cli: canon normal plan layer sandbox image compare lock policy packages frontend store registry inputs step keep build export verify ui
 ";

@@ -80,7 +80,8 @@ pub enum Command {
     /// What was expanded, such as arguments, stands there as what it came out as, and a command has
     /// its whole environment. What can't be said there is told with its place.
     Convert(Box<Convert>),
-    /// Say why a file is in an image or not, which step made it, and what makes the image so big
+    /// Say why a step ran, why a file is in an image or not, which step made it, and what makes the image
+    /// so big
     Explain(Explain),
     /// Show all that a command wrote, or list the commands of the last build
     Log(Log),
@@ -302,6 +303,11 @@ pub struct Explained {
     /// What is in a layer of an image, by its number from the bottom, from 0
     #[arg(long, value_name = "NUMBER")]
     pub layer: Option<usize>,
+    /// Why steps of the last build ran: which of what their keys are made of changed since the build
+    /// before, from what to what. STEP is a part of one's name, or its key as `cairn log` lists it: of
+    /// that one alone, and those that it ran for
+    #[arg(long, value_name = "STEP", num_args = 0..=1, default_missing_value = "")]
+    pub why: Option<String>,
     /// What makes an image so big: its layers, what of them nobody sees, its largest files
     #[arg(long)]
     pub size: bool,

@@ -27,6 +27,10 @@ pub struct Verify {
     /// fs-order, memory, kernel-name, load, pid
     #[arg(long, value_name = "WHAT", value_delimiter = ',', value_parser = varied)]
     pub vary: Vec<Varied>,
+    /// Say of what differs which program wrote it and what it asked for that varies. What the rebuild's
+    /// commands open is watched for that, which takes longer; what no lock holds is had as it is now
+    #[arg(long)]
+    pub explain: bool,
     /// The name under which the statement speaks for whoever rebuilds
     #[arg(long, value_name = "NAME")]
     pub rebuilder: Option<String>,

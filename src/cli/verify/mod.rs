@@ -12,6 +12,7 @@ mod rebuild;
 mod scratch;
 mod tell;
 mod vary;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -29,6 +30,7 @@ use crate::canon::{Digest, Problem, format};
 use crate::compare::{self, Report};
 use crate::image::Descriptor;
 use crate::layer::codec::Expansion;
+use crate::store::Store;
 use crate::verify::{Agreement, LARGEST, Material, Quorum, Rebuild, Statement, Variation, Verdict};
 use scratch::Scratch;
 
@@ -39,6 +41,8 @@ struct Made {
     image: Descriptor,
     not_varied: BTreeMap<Variation, String>,
     materials: Vec<Material>,
+    /// What no lock held, so that it was had anew.
+    not_locked: String,
 }
 
 /// Verifies, or is the rebuild itself.
@@ -82,10 +86,10 @@ fn verdict(arguments: &Verify, environment: &Environment) -> Result<u8, Failure>
     let mut statements = read(&arguments.statement, environment)?;
     let mut code = 0;
     if arguments.rebuild || arguments.require.is_none() {
-        let (statement, report) = compared(arguments, environment, &image, named)?;
-        code = statement.rebuild.verdict.exit_code();
-        say(arguments, environment, &statement, report.as_ref())?;
-        statements.push(statement);
+        let compared = compared(arguments, environment, &image, named)?;
+        code = compared.statement.rebuild.verdict.exit_code();
+        say(arguments, environment, &compared)?;
+        statements.push(compared.statement);
     }
     let Some(quorum) = &arguments.require else {
         return Ok(code);
@@ -133,13 +137,22 @@ fn read(
     read.collect()
 }
 
+/// What a rebuild showed.
+struct Compared {
+    statement: Statement,
+    /// What differs, unless nothing does or there is no rebuild.
+    report: Option<Report>,
+    /// Why it does, for people.
+    why: String,
+}
+
 /// Rebuilds, and compares. `named` is the digest of the image's index where it has one.
 fn compared(
     arguments: &Verify,
     environment: &Environment,
     image: &diff::operand::Operand,
     named: Digest,
-) -> Result<(Statement, Option<Report>), Failure> {
+) -> Result<Compared, Failure> {
     let scratch = Scratch::new(&environment.store()?)?;
     let result = in_scratch(arguments, environment, image, named, &scratch);
     let removed = scratch.remove();
@@ -154,7 +167,7 @@ fn in_scratch(
     image: &diff::operand::Operand,
     named: Digest,
     scratch: &Scratch,
-) -> Result<(Statement, Option<Report>), Failure> {
+) -> Result<Compared, Failure> {
     let varied = arguments.variations();
     let made = rebuild::start(scratch, image, environment, &varied)?;
     let mut statement = Statement {
@@ -172,28 +185,63 @@ fn in_scratch(
             rebuilder: arguments.rebuilder.clone(),
         },
     };
+    let compared = |statement, report, why| Compared {
+        statement,
+        report,
+        why,
+    };
     let Some(made) = made else {
-        return Ok((statement, None));
+        return Ok(compared(statement, None, String::new()));
     };
     let rebuilt = made.image.digest;
     // A rebuild for one platform of several speaks of that image alone.
     if image.side.digest == Some(rebuilt) {
         statement.subject = rebuilt;
     }
+    let not_locked = made.not_locked;
     let rebuild = &mut statement.rebuild;
     let is_varied = |it: &Variation| !made.not_varied.contains_key(it);
     rebuild.varied = varied.into_iter().filter(is_varied).collect();
     rebuild.not_varied = made.not_varied;
     rebuild.materials = made.materials;
+    if !not_locked.is_empty() {
+        let why = match rebuilt == statement.subject {
+            true => {
+                "built with what is there now it is identical, which proves nothing\n".to_owned()
+            }
+            false => {
+                scratch.give_back(&made.image, &environment.store()?)?;
+                let found = differences(arguments, environment, &statement.subject, &rebuilt)?;
+                self::why(&found, arguments, environment, scratch)?
+            }
+        };
+        let why = format!("not locked {not_locked}\n\n{why}");
+        return Ok(compared(statement, None, why));
+    }
     rebuild.rebuilt = Some(rebuilt);
     if rebuilt == statement.subject {
         rebuild.verdict = Verdict::Identical;
-        return Ok((statement, None));
+        return Ok(compared(statement, None, String::new()));
     }
     scratch.give_back(&made.image, &environment.store()?)?;
     let found = differences(arguments, environment, &statement.subject, &rebuilt)?;
     (rebuild.verdict, rebuild.passes) = judged(&found);
-    Ok((statement, Some(found)))
+    let why = self::why(&found, arguments, environment, scratch)?;
+    Ok(compared(statement, Some(found), why))
+}
+
+/// Why what differs does, for people.
+fn why(
+    found: &Report,
+    arguments: &Verify,
+    environment: &Environment,
+    scratch: &Scratch,
+) -> Result<String, Failure> {
+    if found.entries.is_empty() {
+        return Ok(String::new());
+    }
+    let (rebuilt, own) = (Store::open_to_read(&scratch.store()), environment.store()?);
+    Ok(why::text(found, &rebuilt, &own, arguments.explain))
 }
 
 fn differences(
@@ -229,19 +277,19 @@ fn judged(report: &Report) -> (Verdict, Vec<String>) {
     }
 }
 
-fn say(
-    arguments: &Verify,
-    environment: &Environment,
-    statement: &Statement,
-    report: Option<&Report>,
-) -> Result<(), Failure> {
+fn say(arguments: &Verify, environment: &Environment, compared: &Compared) -> Result<(), Failure> {
+    let Compared {
+        statement,
+        report,
+        why,
+    } = compared;
     let json = statement.to_json();
     let json = json.map_err(|error| Failure::new(Code::Failed, error))?;
     if let Some(output) = &arguments.output {
         put(&environment.absolute(output), &json)?;
     }
     match arguments.format {
-        Format::Text => print::to_stdout(&tell::text(statement, report)),
+        Format::Text => print::to_stdout(&tell::text(statement, report.as_ref(), why)),
         Format::Json => print::bytes_to_stdout(&[&json[..], b"\n"].concat()),
     }
 }

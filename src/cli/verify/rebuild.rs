@@ -103,6 +103,7 @@ pub fn inside(
         &own,
         &fetching(),
     )?;
+    commands.trace = arguments.explain;
     if varied.contains(&Variation::Uid) {
         commands.session.identity = Wanted::Single;
     }
@@ -113,7 +114,8 @@ pub fn inside(
         recipe = recipe::read(&arguments.recipe, &own, &commands, fetching)?;
     }
     let locking = Locking {
-        locked: true,
+        // Why it differs can be said of what is fetched anew, too; that it doesn't proves nothing then.
+        locked: !arguments.explain,
         offline: arguments.locking.offline,
         lockfile: lock.clone(),
     };
@@ -147,12 +149,14 @@ pub fn inside(
         ..
     } = recipe.plan(&settings.bases())?;
     settings.known = known;
+    let not_locked = locked::not_pinned(&plan, &settings)?;
     let built = build(&plan, &settings).map_err(|error| Failure::build(error, source))?;
     drop(kept);
     let made = Made {
         image: built.descriptor,
         not_varied: std::mem::take(&mut otherwise.not),
         materials,
+        not_locked,
     };
     let bytes = serde_json::to_vec(&made);
     let bytes = bytes.map_err(|error| Failure::new(Code::Failed, error))?;

@@ -42,8 +42,8 @@ fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.join(", ")
 }
 
-/// What a rebuild showed.
-pub fn text(statement: &Statement, report: Option<&Report>) -> String {
+/// What a rebuild showed, and why.
+pub fn text(statement: &Statement, report: Option<&Report>, why: &str) -> String {
     let it = &statement.rebuild;
     let mut text = format!("{}\n", it.verdict);
     let mut line = |name: &str, value: &str| {
@@ -80,10 +80,15 @@ pub fn text(statement: &Statement, report: Option<&Report>) -> String {
             "hint: `cairn diff {} {rebuilt}` shows all of it",
             statement.name
         );
+        if !why.is_empty() {
+            let _ = write!(text, "\n{why}");
+        }
+    } else {
+        text.push_str(why);
     }
-    if it.verdict == Verdict::CannotRebuild {
+    if it.verdict == Verdict::CannotRebuild && why.is_empty() {
         text.push_str(
-            "hint: where an input is missing, `cairn pull --inputs` brings those of a lock\n",
+            "hint: where an input is missing, `cairn pull --inputs` brings those of a lock; of one\nthat has no lock `--explain` says why it isn't the same each time\n",
         );
     }
     text

@@ -71,8 +71,8 @@ impl Followed {
     }
 
     /// Waits for the exec to end, and sets the clock of what began and what the kernel left it of chance,
-    /// which `random` gives for the process and its arguments: the number of its process, or none where
-    /// nothing began.
+    /// which `random` gives for the process and its arguments, if that is to be set: the number of its
+    /// process, or none where nothing began.
     ///
     /// # Errors
     /// The clock could not be set. The process is dead.
@@ -80,7 +80,7 @@ impl Followed {
         self,
         patch: Option<&Patch>,
         now: i64,
-        random: impl FnOnce(u32, &[u8]) -> [u8; RANDOM],
+        random: impl FnOnce(u32, &[u8]) -> Option<[u8; RANDOM]>,
     ) -> Result<Option<u32>, Errno> {
         let (number, event) = self.wait()?;
         match event {
@@ -175,13 +175,13 @@ fn set(
     process: u32,
     patch: Option<&Patch>,
     now: i64,
-    random: impl FnOnce(&[u8]) -> [u8; RANDOM],
+    random: impl FnOnce(&[u8]) -> Option<[u8; RANDOM]>,
 ) -> Result<(), Errno> {
     let start = sys_trace::start(process)?;
     let read = |at, into: &mut [u8]| sys_notify::read_memory(process, at, into);
     let stack = stack::walk(start.stack, start.is_of_32_bits, read)?;
     let random = random(&stack.arguments);
-    if let Some(at) = stack.random {
+    if let (Some(at), Some(random)) = (stack.random, random) {
         sys_notify::write_memory(process, at, &random)?;
     }
     let Some((vdso, entry)) = stack.vdso.filter(|(vdso, _)| *vdso != 0) else {

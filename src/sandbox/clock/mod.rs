@@ -16,6 +16,7 @@
 mod calls;
 mod exec;
 mod files;
+mod hidden;
 mod linked;
 mod numbers;
 mod own;
@@ -28,6 +29,7 @@ mod waits;
 
 pub(super) use calls::Clock;
 pub(super) use files::{FileTimes, Files};
+pub(super) use hidden::Hidden;
 pub(super) use linked::Links;
 pub(super) use trial::attempt;
 

@@ -11,12 +11,13 @@ use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
 use super::{Answering, Handler as _, deny};
-use crate::sandbox::clock::{self, Clock, FileTimes, Files};
+use crate::sandbox::clock::{self, Clock, ClockWay, FileTimes, Files, Hidden};
 use crate::sandbox::error::Error as SandboxError;
 use crate::sandbox::facts::{Directories, Facts, Processes};
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::random::Random;
 use crate::sandbox::request::Network;
+use crate::sandbox::trace::{Trace, Tracer};
 use crate::sandbox::{Identity, Request, Security};
 
 /// The calls that ask a file system what it is.
@@ -36,6 +37,9 @@ pub(in crate::sandbox) fn filter_for(
         Identity::Single => (Ownership::rules(), Programs::Own),
         _ => (Devices::rules(), Programs::Of32Bits),
     };
+    if Tracer::of(request).is_some() {
+        rules.extend(Tracer::rules());
+    }
     rules.extend(owners.into_iter().chain(Attributes::rules()));
     if request.network == Network::Forwarded {
         rules.extend(Connects::rules());
@@ -54,8 +58,17 @@ pub(in crate::sandbox) fn filter_for(
         rules.extend(Processes::rules());
         rules.extend(Random::rules());
         rules.extend(Clock::rules());
+    } else if hides(request) {
+        rules.extend(Hidden::rules());
     }
     filter::program(&rules, programs)
+}
+
+/// Whether who has the machine's clock has to ask for it, so that it is seen.
+fn hides(request: &Request) -> bool {
+    Tracer::of(request).is_some()
+        && request.constants.is_none()
+        && request.ways.clock == ClockWay::Hidden
 }
 
 /// Whether directories are read in order.
@@ -66,6 +79,8 @@ fn sorts(request: &Request) -> bool {
 /// The handlers of one step.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Answers {
+    tracer: Option<Tracer>,
+    hidden: Option<Hidden>,
     owners: Owners,
     attributes: Attributes,
     connects: Option<Connects>,
@@ -97,6 +112,8 @@ impl Answers {
             _ => (Owners::Real(Devices), Users::Many),
         };
         Answers {
+            tracer: Tracer::of(request),
+            hidden: hides(request).then(Hidden::default),
             owners,
             attributes: Attributes::new(users),
             connects: None,
@@ -137,6 +154,8 @@ impl Answers {
     /// What answers, in the order in which it is asked.
     pub(in crate::sandbox) fn handlers(&mut self) -> Vec<Answering<'_>> {
         let mut handlers = Vec::new();
+        // Before all others, as it sees what they answer.
+        handlers.extend(self.tracer.as_mut().map(Answering::by));
         // First, as who makes a file in the caller's stead reads its name.
         handlers.extend(self.random.as_mut().map(Answering::by));
         handlers.extend([
@@ -154,17 +173,20 @@ impl Answers {
         handlers.extend(self.processes.as_mut().map(Answering::by));
         // Last, as it must see every exec that the kernel carries out.
         handlers.extend(self.clock.as_mut().map(Answering::by));
+        handlers.extend(self.hidden.as_mut().map(Answering::by));
         handlers
     }
 
-    /// What the step gave away of what can't say so itself; and why it had to end, if it had to.
-    pub(in crate::sandbox) fn into_kept(self) -> (Links, Option<SandboxError>) {
+    /// What the step gave away of what can't say so itself; what its programs did, if that was asked
+    /// for; and why it had to end, if it had to.
+    pub(in crate::sandbox) fn into_kept(self) -> (Links, Option<Trace>, Option<SandboxError>) {
         let links = match self.owners {
             Owners::Real(_) => Links::new(),
             Owners::Emulated(ownership) => ownership.into_table().into_iter().collect(),
         };
         let unset = self.clock.and_then(Clock::into_failure);
         let short = self.random.map_or(Ok(()), Random::finish);
-        (links, unset.or(short.err()))
+        let trace = self.tracer.map(Tracer::into_trace);
+        (links, trace, unset.or(short.err()))
     }
 }

@@ -200,6 +200,7 @@ pub(super) fn difference(
         normalised,
         keys,
         fetched: None,
+        trace: None,
     })
 }
 

@@ -47,7 +47,7 @@ use crate::normal::keys::Key;
 use crate::plan::{Command, command};
 use crate::proxy::{Finished, Proxy};
 use crate::sandbox::{
-    Exit, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session,
+    Exit, Identity, Limits, Network, Outcome, Request, Rlimit, Security, Session, Trace,
 };
 use crate::store::Store;
 use keys::Had;
@@ -115,6 +115,8 @@ pub struct Ran {
     pub keys: Vec<Key>,
     /// What it fetched, if that was to be recorded.
     pub fetched: Option<Finished>,
+    /// What its programs did, if that was to be kept.
+    pub trace: Option<Trace>,
 }
 
 /// Where a command failed: its file system as it left it.
@@ -362,7 +364,11 @@ impl<'a> Runner<'a> {
             self.events.debug(format!("`{path}` {action} by `{name}`"));
         }
         self.settings.judge_keys(&ran.keys)?;
-        Ok(Ran { fetched, ..ran })
+        Ok(Ran {
+            fetched,
+            trace: outcome.trace,
+            ..ran
+        })
     }
 
     /// Runs the command itself.
@@ -471,6 +477,7 @@ impl<'a> Runner<'a> {
                 command::Security::Insecure => Security::Insecure,
             },
             limits: self.settings.limits,
+            trace: self.settings.trace,
             rlimits: command.ulimits.iter().map(rlimit).collect(),
             shm_size: command.shm_size,
             ..Request::default()

@@ -44,6 +44,8 @@ pub struct CommandSettings {
     pub without: Without,
     /// Whether commands may leave private keys that they made: `--allow-keys`.
     pub allow_keys: bool,
+    /// Whether what programs of commands do is kept: [`crate::sandbox::Trace`].
+    pub trace: bool,
 }
 
 impl CommandSettings {
@@ -82,6 +84,7 @@ impl Default for CommandSettings {
             requires_hermetic: false,
             without: Without::default(),
             allow_keys: false,
+            trace: false,
         }
     }
 }

@@ -74,6 +74,7 @@ impl Ground {
         let settings = Settings {
             store: Store::open(&folder.path().join("store")).unwrap(),
             registries: Registries::new(|| unreachable!()),
+            recipe: String::new(),
             folder: folder.path().to_owned(),
             context,
             context_times: None,
