@@ -21,6 +21,7 @@ pub mod keys;
 pub mod keystore;
 mod keystore_times;
 mod machine_id;
+mod ninja;
 mod png;
 mod pyc;
 mod shadow;

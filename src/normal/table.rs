@@ -3,8 +3,8 @@
 //! In: nothing. Out: [`TABLE`].
 
 use super::{
-    Does, Looks, Normaliser, ar, fields, git_index, gzip, keystore_times, machine_id, png, pyc,
-    shadow, sqlite, tar, zip,
+    Does, Looks, Normaliser, ar, fields, git_index, gzip, keystore_times, machine_id, ninja, png,
+    pyc, shadow, sqlite, tar, zip,
 };
 
 /// All normalisers, sorted by name.
@@ -104,6 +104,18 @@ pub const TABLE: &[Normaliser] = &[
         about: "the same in the place of D-Bus, which takes the other where there is none (dbus-uuidgen(1))",
         looks: Looks::At(&["var/lib/dbus/machine-id"]),
         does: Does::Remove,
+    },
+    Normaliser {
+        name: "ninja",
+        about: "how long ninja's commands took, in the order in which they ended: nothing stays of the one, names are the other, and times are whole seconds; nothing is built again for it",
+        looks: Looks::At(&["**/.ninja_log"]),
+        does: Does::Rewrite(ninja::log),
+    },
+    Normaliser {
+        name: "ninja-deps",
+        about: "what ninja's outputs were made of, likewise",
+        looks: Looks::At(&["**/.ninja_deps"]),
+        does: Does::Rewrite(ninja::deps),
     },
     Normaliser {
         name: "npm-index",

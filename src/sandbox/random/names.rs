@@ -3,9 +3,10 @@
 //! In: the path that a program is about to make. Out: where in it the characters are that it made up.
 //!
 //! glibc up to 2.36, and coreutils up to 9.1 with it, take the nanoseconds of the monotonic clock for
-//! the names of mkstemp(3) and its kin, and that clock is real. So the two programs whose names end up
-//! elsewhere get others before the kernel reads them: `mktemp`, whose folders are built in, and the
-//! compilers of GCC. What those make is of known form, so that nothing else is renamed.
+//! the names of mkstemp(3) and its kin, and that clock is real. So the programs whose names end up
+//! elsewhere get others before the kernel reads them: `mktemp`, whose folders are built in, the compilers
+//! of GCC, and R, which builds packages in such a folder. What those make is of known form, so that nothing
+//! else is renamed.
 
 use std::ops::Range;
 
@@ -15,6 +16,8 @@ const TEMPLATES: [&[u8]; 2] = [b"tmp.XXXXXXXXXX", b"tmp.XXXXXX"];
 const FEWEST: usize = 3;
 /// What the compilers' files begin with (libiberty, `make_temp_file`), and how many characters follow.
 const OF_COMPILER: (&[u8], usize) = (b"cc", 6);
+/// R's folder of a session, likewise (`R_TempDir`).
+const OF_R: (&[u8], usize) = (b"Rtmp", 6);
 /// Programs that make such files. What they start to fill these (`cc1`, `as`) makes none.
 const COMPILERS: [&[u8]; 8] = [
     b"cc",
@@ -51,18 +54,20 @@ pub fn made_up(path: &[u8], arguments: &[u8]) -> Option<Range<usize>> {
             name.starts_with(&template[..places.start])
                 .then_some(places)?
         }
-        _ if is_compiler(program) => {
-            let (start, count) = OF_COMPILER;
-            let places = start.len()..start.len() + count;
-            let is_its =
-                name.starts_with(start) && matches!(name.get(places.end), None | Some(b'.'));
-            is_its.then_some(places)?
-        }
+        b"R" => behind(OF_R, name)?,
+        _ if is_compiler(program) => behind(OF_COMPILER, name)?,
         _ => return None,
     };
     let is_made_up = |part: &[u8]| part.iter().all(|byte| LETTERS.contains(byte));
     let is_so = name.get(found.clone()).is_some_and(is_made_up);
     is_so.then_some(start + found.start..start + found.end)
+}
+
+/// The places of so many characters behind such a beginning of a name, which a suffix may follow.
+fn behind((start, count): (&[u8], usize), name: &[u8]) -> Option<Range<usize>> {
+    let places = start.len()..start.len() + count;
+    let is_its = name.starts_with(start) && matches!(name.get(places.end), None | Some(b'.'));
+    is_its.then_some(places)
 }
 
 /// Where a template's last row of `X` is.
@@ -138,6 +143,13 @@ mod tests {
     }
 
     #[test]
+    fn what_r_made_up_is_found_by_its_form() {
+        let program = "/usr/lib/R/bin/exec/R --no-echo -e 1";
+        let expected = Some("/tmp/Rtmp[AbCd12]".to_owned());
+        assert_eq!(found("/tmp/RtmpAbCd12", program), expected);
+    }
+
+    #[test]
     fn what_compilers_made_up_is_found_by_its_form() {
         for program in [
             "gcc",
@@ -165,6 +177,8 @@ mod tests {
                 "/usr/lib/gcc/x86_64-linux-gnu/12/cc1 -quiet",
             ),
             ("/tmp/ccAbCd12.s", "cc1plus"),
+            ("/tmp/RtmpAbCd12", "Rscript -e 1"),
+            ("/tmp/Rtmp/AbCd12", "R"),
             ("/tmp/lock", "mktemp"),
             ("/tmp/tmp.abc", "mktemp"),
             ("/tmp/x.ab/d", "mktemp x.XXXX"),
