@@ -66,4 +66,5 @@ mod serve_peers;
 mod support;
 mod users;
 mod verify;
+mod verify_why;
 mod why;
