@@ -147,7 +147,11 @@ fn of_path(
     let is_replayed = made.is_some_and(|it| it.made.of.get("fetched").is_some());
     let blame = trace.blame(&path, |asked| asked != Asked::Network || !is_replayed);
     let Some(blame) = blame else {
-        line("writer", "nobody was seen to write it");
+        let why = match trace.is_cut {
+            true => "nobody of those that are kept: its programs did more than that",
+            false => "nobody was seen to write it",
+        };
+        line("writer", why);
         return text;
     };
     let command = |program: usize| format!("`{}`", cut(&trace.programs[program].command));

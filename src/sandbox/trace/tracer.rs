@@ -19,9 +19,11 @@ use crate::sandbox::random;
 use crate::sandbox::request::{Mount, Source};
 use crate::sandbox::{Request, Security};
 
-/// Most programs and files that are kept.
-const PROGRAMS: usize = 100_000;
-const FILES: usize = 200_000;
+/// Most programs, files and readers of one that are kept: all of it is one message
+/// ([`crate::sandbox::channel`]).
+const PROGRAMS: usize = 40_000;
+const FILES: usize = 100_000;
+const READERS: usize = 1000;
 
 /// The clocks that tell the time of day, and those that count from the machine's begin
 /// (clock_gettime(2)).
@@ -190,7 +192,10 @@ impl Tracer {
         if let Some(touched) = self.trace.files.get_mut(&escape(name))
             && !touched.readers.contains(&program)
         {
-            touched.readers.push(program);
+            match touched.readers.len() < READERS {
+                true => touched.readers.push(program),
+                false => self.trace.is_cut = true,
+            }
         }
     }
 
