@@ -331,7 +331,10 @@ impl Evaluation<'_> {
             let given = change.input.and_then(|input| made.inputs.get(input));
             given.is_none_or(|given| given.key.is_none())
         };
-        let own: Vec<_> = changes.iter().flatten().filter(is_own).collect();
+        let own = changes.iter().flatten().filter(is_own);
+        // What the lock says of it is about to be another.
+        let is_recorded = matches!(self.fetching(step)?, Fetching::Recorded { .. });
+        let own: Vec<_> = own.filter(|_| !is_recorded).collect();
         if let Some((first, more)) = own.split_first() {
             let more = match more.len() {
                 0 => String::new(),

@@ -151,6 +151,10 @@ const CACHE: Row = Row {
     name: "a cache that outlives the build (RUN --mount=type=cache)",
     mend: "let nothing of the cache decide what comes into the layer: have the tool check what it takes from there, or go without",
 };
+const COUNTER: Row = Row {
+    name: "the processor's own counter (rdtsc), which counts from the machine's begin",
+    mend: "have the program not write down what it counts, or read a clock in its place, which is the command's own",
+};
 const PROCESS: Row = Row {
     name: "files of processes in /proc",
     mend: "have the program not write down what they say, or remove the file in the same RUN",
@@ -164,7 +168,7 @@ const RACE: Row = Row {
     mend: "run them one after another: `make -j1`, `xargs -P1`, `wait` between them",
 };
 const UNSEEN: Row = Row {
-    name: "nothing that was seen: threads of one program side by side, the processor's own counters and chance (rdtsc, rdrand), or numbers of inodes",
+    name: "nothing that was seen: threads of one program side by side, the processor's own counter or chance in a library (rdtsc, rdrand), or numbers of inodes",
     mend: "run it again with one thread; where that is the same, have the program leave such numbers out, or remove the file in the same RUN",
 };
 
@@ -178,6 +182,7 @@ pub fn row(path: &EntryPath, asked: Option<Asked>, has_several: bool) -> &'stati
         Some(Asked::Cache) => &CACHE,
         // What many ask for that write nothing of it.
         weak => of_file(path).unwrap_or(match (weak, has_several) {
+            (Some(Asked::Counter), _) => &COUNTER,
             (_, true) => &RACE,
             (Some(Asked::Process), _) => &PROCESS,
             (Some(Asked::Duration), _) => &DURATION,
@@ -206,6 +211,7 @@ pub fn asked(asked: Asked) -> &'static str {
         Asked::Chance => "asked this machine for chance",
         Asked::Network => "reached the network",
         Asked::Cache => "read a cache that outlives the build",
+        Asked::Counter => "has an instruction that reads the processor's counter",
         Asked::Process => "read files of processes in /proc",
         Asked::Duration => "asked a clock that counts from the machine's begin",
     }

@@ -67,4 +67,5 @@ mod serve_peers;
 mod support;
 mod users;
 mod verify;
+mod verify_why;
 mod why;

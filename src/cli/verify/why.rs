@@ -16,8 +16,9 @@ use crate::store::Store;
 use crate::ui::printable;
 use crate::verify::cause;
 
-/// Paths that are told of.
+/// Reasons that are told, and paths of one.
 const SHOWN: usize = 20;
+const TOGETHER: usize = 5;
 /// Longest command that is shown, in characters.
 const LONGEST: usize = 72;
 
@@ -43,17 +44,33 @@ pub fn text(report: &Report, rebuilt: &Store, own: &Store, was_traced: bool) -> 
             "  the first step that came out otherwise by the same inputs is {key}, `{name}`"
         );
     }
+    // Paths of which the same is to be said stand together, where the first of them does.
     let mut traces = BTreeMap::new();
-    for change in report.entries.iter().take(SHOWN) {
+    let mut said: Vec<(String, Vec<String>)> = Vec::new();
+    for change in &report.entries {
         let sign = match change.change() {
             "added" => '+',
             "removed" => '-',
             _ => '~',
         };
-        let _ = writeln!(text, "  {sign} {}", change.path);
-        of_path(change, &steps, rebuilt, &mut traces, &mut text);
+        let path = format!("{sign} {}", change.path);
+        let why = of_path(change, &steps, rebuilt, &mut traces);
+        match said.iter_mut().find(|(other, _)| *other == why) {
+            Some((_, paths)) => paths.push(path),
+            None => said.push((why, vec![path])),
+        }
     }
-    if let Some(more @ 1..) = report.entries.len().checked_sub(SHOWN) {
+    for (why, paths) in said.iter().take(SHOWN) {
+        for path in paths.iter().take(TOGETHER) {
+            let _ = writeln!(text, "  {path}");
+        }
+        if let Some(more @ 1..) = paths.len().checked_sub(TOGETHER) {
+            let _ = writeln!(text, "  and {more} more");
+        }
+        text.push_str(why);
+    }
+    if said.len() > SHOWN {
+        let more: usize = said.iter().skip(SHOWN).map(|(_, paths)| paths.len()).sum();
         let _ = writeln!(text, "  and {more} paths more");
     }
     if !was_traced {
@@ -83,8 +100,8 @@ fn of_path(
     steps: &[Step],
     rebuilt: &Store,
     traces: &mut BTreeMap<usize, Option<Trace>>,
-    text: &mut String,
-) {
+) -> String {
+    let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "      {name:<8} {value}");
     };
@@ -93,7 +110,7 @@ fn of_path(
             "step",
             "none of the recipe: it is the base's, or the rebuild doesn't have it",
         );
-        return;
+        return text;
     };
     let step = &steps[number];
     let inputs = match (step.is_otherwise, step.is_known) {
@@ -113,7 +130,7 @@ fn of_path(
             "mend",
             "build from the same files, or lock what has no digest: `cairn lock`",
         );
-        return;
+        return text;
     }
     let trace = traces
         .entry(number)
@@ -123,15 +140,19 @@ fn of_path(
             line("varies", row.name);
             line("mend", row.mend);
         }
-        return;
+        return text;
     };
     // What is replayed is the same each time.
     let made = past::remembered(rebuilt, &step.past.key);
     let is_replayed = made.is_some_and(|it| it.made.of.get("fetched").is_some());
     let blame = trace.blame(&path, |asked| asked != Asked::Network || !is_replayed);
     let Some(blame) = blame else {
-        line("writer", "nobody was seen to write it");
-        return;
+        let why = match trace.is_cut {
+            true => "nobody of those that are kept: its programs did more than that",
+            false => "nobody was seen to write it",
+        };
+        line("writer", why);
+        return text;
     };
     let command = |program: usize| format!("`{}`", cut(&trace.programs[program].command));
     let which = |asked| format!(", which {}", cause::asked(asked));
@@ -150,6 +171,7 @@ fn of_path(
     );
     line("varies", row.name);
     line("mend", row.mend);
+    text
 }
 
 /// A command as one line, not too long.

@@ -74,6 +74,19 @@ impl Rule {
         let when = vec![Condition { argument, mask, is }];
         Rule { call, when, action }
     }
+
+    /// Whether a call with such arguments meets all conditions.
+    pub fn holds(&self, arguments: &[u64; 6]) -> bool {
+        self.when.iter().all(|condition| {
+            let argument = arguments.get(usize::from(condition.argument));
+            let bits = (argument.copied().unwrap_or(0) & 0xffff_ffff) as u32 & condition.mask;
+            match &condition.is {
+                Is::Set => bits != 0,
+                Is::OneOf(values) => values.contains(&bits),
+                Is::NoneOf(values) => !values.contains(&bits),
+            }
+        })
+    }
 }
 
 impl Action {
@@ -310,6 +323,9 @@ mod tests {
         ] {
             let got = answer(&rules, call, arguments);
             assert_eq!(got, expected.word(), "{call:?} {arguments:x?}");
+            let mut rules = rules.iter().filter(|rule| rule.call == call);
+            let rule = rules.find(|rule| rule.holds(&arguments));
+            assert_eq!(rule.map_or(allow, |rule| rule.action), expected);
         }
     }
 }

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
 use super::call::{ARCHITECTURE, ARCHITECTURE_OF_32_BITS, Call};
-use super::filter::Rule;
+use super::filter::{Action, Rule};
 use crate::sandbox::sys_notify::{self, Notification, Reply};
 use crate::sandbox::sys_trace;
 
@@ -273,9 +273,13 @@ impl Caller<'_> {
 pub struct Supervisor<'a> {
     listener: OwnedFd,
     handlers: Vec<Answering<'a>>,
-    /// By an architecture and the call's number there: its name, and the handlers that want it.
-    by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)>,
+    /// By an architecture and the call's number there: its name, and the handlers that want it by these
+    /// of their rules.
+    by_number: BTreeMap<(u32, u32), Wanted>,
 }
+
+/// A call, and who wants it when.
+type Wanted = (Call, Vec<(usize, Vec<Rule>)>);
 
 impl AsFd for Supervisor<'_> {
     /// Readable when a call waits.
@@ -288,15 +292,18 @@ impl<'a> Supervisor<'a> {
     /// Of the filter that was made of these handlers' rules.
     pub fn new(listener: OwnedFd, handlers: Vec<Answering<'a>>) -> Supervisor<'a> {
         sys_notify::take_turns(listener.as_fd());
-        let mut by_number: BTreeMap<(u32, u32), (Call, Vec<usize>)> = BTreeMap::new();
+        let mut by_number: BTreeMap<(u32, u32), Wanted> = BTreeMap::new();
         for (at, handler) in handlers.iter().enumerate() {
-            for &Rule { call, .. } in &handler.rules {
+            let asks = |rule: &&Rule| rule.action == Action::Notify;
+            for rule in handler.rules.iter().filter(asks) {
+                let call = rule.call;
                 let own = call.number().map(|number| (ARCHITECTURE, number));
                 let of_32_bits = ARCHITECTURE_OF_32_BITS.zip(call.number_of_32_bits());
                 for number in [own, of_32_bits].into_iter().flatten() {
                     let (_, wanted) = by_number.entry(number).or_insert((call, Vec::new()));
-                    if !wanted.contains(&at) {
-                        wanted.push(at);
+                    match wanted.last_mut() {
+                        Some((last, rules)) if *last == at => rules.push(rule.clone()),
+                        _ => wanted.push((at, vec![rule.clone()])),
                     }
                 }
             }
@@ -328,7 +335,11 @@ impl<'a> Supervisor<'a> {
             .by_number
             .get(&(notification.architecture, notification.number))
         {
-            for at in wanted {
+            for (at, rules) in wanted {
+                // Others may want it with other arguments.
+                if !rules.iter().any(|it| it.holds(&notification.arguments)) {
+                    continue;
+                }
                 answer = self.handlers[*at].handler.answer(*call, &caller);
                 if !matches!(answer, Answer::Continue) {
                     follower = Some(*at);

@@ -9,7 +9,9 @@ use crate::sandbox::notify::call::Call;
 
 /// Most arguments that are read, and most bytes of each.
 const MOST: usize = 64;
-const LONGEST: usize = 4096;
+const LONGEST: usize = 512;
+/// Most characters of a line.
+const LINE: usize = 512;
 
 /// The arguments, each parted from the next by a space; what is no text is escaped.
 pub fn line(call: Call, caller: &Caller<'_>) -> Result<String, Errno> {
@@ -27,13 +29,20 @@ pub fn line(call: Call, caller: &Caller<'_>) -> Result<String, Errno> {
         let mut pointer = [0; 8];
         caller.read(address, &mut pointer[..width])?;
         match u64::from_le_bytes(pointer) {
-            0 => return Ok(words.join(" ")),
+            0 => return Ok(cut(words.join(" "))),
             text => words.push(word(caller, text)?),
         }
         address = address.checked_add(width as u64).ok_or(Errno::FAULT)?;
     }
     words.push("…".to_owned());
-    Ok(words.join(" "))
+    Ok(cut(words.join(" ")))
+}
+
+fn cut(line: String) -> String {
+    match line.char_indices().nth(LINE) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 fn word(caller: &Caller<'_>, address: u64) -> Result<String, Errno> {
@@ -53,5 +62,5 @@ pub fn of_bytes(line: &[u8]) -> String {
         .split(|byte| *byte == 0)
         .filter(|word| !word.is_empty());
     let words = words.take(MOST).map(String::from_utf8_lossy);
-    words.collect::<Vec<_>>().join(" ")
+    cut(words.collect::<Vec<_>>().join(" "))
 }

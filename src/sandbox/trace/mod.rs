@@ -4,10 +4,12 @@
 //!
 //! In: a step's calls, seen before anybody answers them. Out: a [`Trace`], by which [`Trace::blame`]
 //! says for a path which program wrote it, and from which it has what varies: from itself, from one
-//! that it began or that it is joined to by a pipe, or from one that wrote a file which it read. Reads
-//! and writes of what is open aren't seen, so this is where to look first, and no proof.
+//! that it is joined to by a pipe, from one that wrote a file which it read, or, as its command line,
+//! from who began it. Reads and writes of what is open aren't seen, so this is where to look first, and
+//! no proof.
 
 mod arguments;
+mod counter;
 mod place;
 mod tracer;
 
@@ -66,6 +68,8 @@ pub enum Asked {
     Network,
     /// A folder that outlives the build.
     Cache,
+    /// The processor's own counter: its program has an instruction that reads it.
+    Counter,
     /// Files of processes in `/proc`.
     Process,
     /// How long something takes: a clock that counts from the machine's begin.
@@ -84,9 +88,11 @@ pub struct Blame {
     pub source: Option<(usize, Asked)>,
 }
 
-/// How far a program is from who began it: what it has from there is its command line and what was
-/// open, so that others come first.
-const TO_PARENT: u32 = 3;
+/// How far a program is from who began it: what it has from there is its command line, so that others
+/// come first.
+const TO_PARENT: u32 = 2;
+/// Of what many ask for that write nothing of it, those count that are no further away than this.
+const NEAR: u32 = 1;
 
 impl Trace {
     /// Who wrote what is at `path`, and from whom it may have something that `varies`; none where
@@ -100,10 +106,12 @@ impl Trace {
         // By what is surest, then by who is nearest; of those as near as each other the last.
         let asked = distances.iter().flat_map(|(&program, &distance)| {
             let asked = self.programs[program].asked.iter();
-            asked.filter(|asked| varies(**asked)).map(move |&asked| {
-                let is_weak = matches!(asked, Asked::Process | Asked::Duration);
+            let asked = asked.filter(|asked| varies(**asked));
+            let asked = asked.map(move |&asked| {
+                let is_weak = matches!(asked, Asked::Counter | Asked::Process | Asked::Duration);
                 (is_weak, distance, asked, Reverse(program))
-            })
+            });
+            asked.filter(|(is_weak, distance, ..)| !is_weak || *distance <= NEAR)
         });
         let source = asked.min();
         let roots: BTreeSet<usize> = writers
@@ -117,37 +125,56 @@ impl Trace {
         })
     }
 
+    /// A program, who began it, who began that one, and so on.
+    fn line(&self, program: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(Some(program), |&program| {
+            let parent = self.programs.get(program)?.parent;
+            // Who began it was there before it.
+            parent.filter(|parent| *parent < program)
+        })
+    }
+
     /// The first of `writers` among a program and those that it was begun by.
     fn line_of(&self, program: usize, writers: &[usize]) -> usize {
-        let mut first = program;
-        let mut next = self.programs[program].parent;
-        while let Some(program) = next.filter(|it| *it < self.programs.len()) {
-            if writers.contains(&program) {
-                first = program;
+        let line = self.line(program).filter(|it| writers.contains(it));
+        line.last().unwrap_or(program)
+    }
+
+    /// From whom each program has something by a pipe.
+    fn by_pipes(&self) -> BTreeMap<usize, BTreeSet<usize>> {
+        let mut holders: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (number, program) in self.programs.iter().enumerate() {
+            for &pipe in &program.pipes {
+                holders.entry(pipe).or_default().push(number);
             }
-            // Who began it was there before it.
-            next = self.programs[program].parent.filter(|it| *it < program);
         }
-        first
+        let mut from: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for holders in holders.values() {
+            let Some(&first) = holders.first() else {
+                continue;
+            };
+            let is_line = holders
+                .iter()
+                .all(|&it| self.line(it).any(|it| it == first));
+            match self.programs[first].parent.filter(|_| is_line) {
+                // Where nobody else has it, who made it reads it.
+                Some(parent) => from.entry(parent).or_default().extend(holders),
+                None => {
+                    for &holder in holders {
+                        from.entry(holder).or_default().extend(holders);
+                    }
+                }
+            }
+        }
+        from
     }
 
     /// How far those are from whom `from` may have something.
     fn distances(&self, from: &[usize]) -> BTreeMap<usize, u32> {
-        let mut children: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        let mut by_pipe: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-        for (number, program) in self.programs.iter().enumerate() {
-            if let Some(parent) = program.parent {
-                children.entry(parent).or_default().push(number);
-            }
-            for &pipe in &program.pipes {
-                by_pipe.entry(pipe).or_default().push(number);
-            }
-        }
-        let mut read: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        let mut near = self.by_pipes();
         for touched in self.files.values() {
             for &reader in &touched.readers {
-                let from = read.entry(reader).or_default();
-                from.extend(touched.writers.iter().filter(|it| **it != reader));
+                near.entry(reader).or_default().extend(&touched.writers);
             }
         }
         let mut distances = BTreeMap::new();
@@ -160,10 +187,7 @@ impl Trace {
                 continue;
             }
             distances.insert(program, distance);
-            let mates = it.pipes.iter().flat_map(|pipe| &by_pipe[pipe]);
-            let near = mates
-                .chain(children.get(&program).into_iter().flatten())
-                .chain(read.get(&program).into_iter().flatten());
+            let near = near.get(&program).into_iter().flatten();
             open.extend(near.map(|&next| Reverse((distance + 1, next))));
             open.extend(it.parent.map(|next| Reverse((distance + TO_PARENT, next))));
         }
@@ -213,8 +237,8 @@ mod tests {
         // By itself.
         let it = trace(vec![shell(), date(0, &[])], &[("now", &[0, 1], &[])]);
         assert_eq!(blamed(&it, "now"), (1, false, Some((1, Asked::Clock))));
-        // By one that it began.
-        let it = trace(vec![shell(), date(0, &[])], &[("now", &[0], &[])]);
+        // By one that it began to read what that says.
+        let it = trace(vec![shell(), date(0, &[5])], &[("now", &[0], &[])]);
         assert_eq!(blamed(&it, "now"), (0, false, Some((1, Asked::Clock))));
         // By a pipe, and not by who asked beside it.
         let tee = program("tee", Some(0), &[], &[7]);
@@ -234,16 +258,21 @@ mod tests {
             (3, false, Some((1, Asked::Clock)))
         );
         // By its command line.
-        let touch = program("touch -d @1", Some(0), &[], &[]);
-        let it = trace(vec![shell(), date(0, &[]), touch], &[("t", &[2], &[])]);
+        let touch = || program("touch -d @1", Some(0), &[], &[]);
+        let it = trace(vec![shell(), date(0, &[5]), touch()], &[("t", &[2], &[])]);
         assert_eq!(blamed(&it, "t"), (2, false, Some((1, Asked::Clock))));
+        // And not because it stands in the same script.
+        let it = trace(vec![shell(), date(0, &[]), touch()], &[("t", &[2], &[])]);
+        assert_eq!(blamed(&it, "t"), (2, false, None));
     }
 
     #[test]
     fn what_nearly_all_ask_for_counts_least_and_several_writers_are_told() {
         let asks = |asked, parent| program("x", parent, &[asked], &[]);
+        let mut chance = asks(Asked::Chance, Some(0));
+        chance.pipes.insert(3);
         let it = trace(
-            vec![asks(Asked::Duration, None), asks(Asked::Chance, Some(0))],
+            vec![asks(Asked::Duration, None), chance],
             &[("f", &[0], &[])],
         );
         assert_eq!(blamed(&it, "f").2, Some((1, Asked::Chance)));

@@ -66,8 +66,8 @@ pub enum Inherited {
     File(Vec<u8>, bool),
 }
 
-/// What of the caller's an exec leaves open.
-pub fn inherited(process: u32) -> Vec<Inherited> {
+/// What a process has open; without `all` what of that an exec leaves open.
+pub fn inherited(process: u32, all: bool) -> Vec<Inherited> {
     let folder = format!("/proc/{process}/fd");
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(opened) = rustix::fs::open(&folder, flags, Mode::empty()) else {
@@ -85,13 +85,13 @@ pub fn inherited(process: u32) -> Vec<Inherited> {
         let text = std::str::from_utf8(&link).unwrap_or_default();
         if let Some(pipe) = text.strip_prefix("pipe:[") {
             let pipe = pipe.strip_suffix(']')?.parse().ok()?;
-            return (!closes(process, number)?.0).then_some(Inherited::Pipe(pipe));
+            return (all || !closes(process, number)?.0).then_some(Inherited::Pipe(pipe));
         }
         let (closes, writes) = match is_path(&link) {
             true => closes(process, number)?,
             false => return None,
         };
-        (!closes).then_some(Inherited::File(link, writes))
+        (all || !closes).then_some(Inherited::File(link, writes))
     });
     found.collect()
 }

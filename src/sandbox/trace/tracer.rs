@@ -3,11 +3,14 @@
 //! In: calls, before anybody answers them. Out: a [`Trace`]. Nothing is answered here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use rustix::io::Errno;
 
 use super::place::{self, Inherited};
-use super::{Asked, Program, Touched, Trace, arguments};
+use super::{Asked, Program, Touched, Trace, arguments, counter};
 use crate::canon::path::escape;
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
@@ -16,9 +19,11 @@ use crate::sandbox::random;
 use crate::sandbox::request::{Mount, Source};
 use crate::sandbox::{Request, Security};
 
-/// Most programs and files that are kept.
-const PROGRAMS: usize = 100_000;
-const FILES: usize = 200_000;
+/// Most programs, files and readers of one that are kept: all of it is one message
+/// ([`crate::sandbox::channel`]).
+const PROGRAMS: usize = 40_000;
+const FILES: usize = 100_000;
+const READERS: usize = 1000;
 
 /// The clocks that tell the time of day, and those that count from the machine's begin
 /// (clock_gettime(2)).
@@ -52,6 +57,8 @@ pub struct Tracer {
     has_constants: bool,
     /// Below which paths what outlives the build is.
     caches: Vec<Vec<u8>>,
+    /// Whether a program reads the processor's counter, by its path.
+    counters: BTreeMap<Vec<u8>, bool>,
     /// Programs that have not set up glibc's malloc yet, as far as was seen.
     fresh: BTreeSet<usize>,
     /// Pipes that all programs were given: what the step writes to who watches.
@@ -77,6 +84,7 @@ impl Tracer {
             processes: BTreeMap::new(),
             has_constants: request.constants.is_some(),
             caches: caches.collect(),
+            counters: BTreeMap::new(),
             fresh: BTreeSet::new(),
             streams: BTreeSet::new(),
         })
@@ -105,35 +113,40 @@ impl Tracer {
         let line = random::command_line(process)?;
         let parent: Option<u32> = caller.status("PPid")?.parse().ok();
         let parent = parent.and_then(|parent| self.processes.get(&parent).copied());
-        let pipes = match parent {
-            None => {
-                let open = place::inherited(process).into_iter();
-                self.streams.extend(open.filter_map(|open| match open {
-                    Inherited::Pipe(pipe) => Some(pipe),
-                    Inherited::File(..) => None,
-                }));
-                BTreeSet::new()
-            }
-            // A fork may use a pipe without any exec.
-            Some(_) => self.pipes(process),
-        };
         let number = self.add(Program {
             command: arguments::of_bytes(&line),
             parent,
             asked: BTreeSet::new(),
-            pipes,
+            pipes: BTreeSet::new(),
         });
         self.processes.insert(process, number);
+        let open = place::inherited(process, true);
+        match parent {
+            Some(_) => self.finds(number, open),
+            None => self
+                .streams
+                .extend(open.into_iter().filter_map(|open| match open {
+                    Inherited::Pipe(pipe) => Some(pipe),
+                    Inherited::File(..) => None,
+                })),
+        }
         Ok(number)
     }
 
-    fn pipes(&self, process: u32) -> BTreeSet<u64> {
-        let open = place::inherited(process).into_iter();
-        let pipes = open.filter_map(|open| match open {
-            Inherited::Pipe(pipe) if !self.streams.contains(&pipe) => Some(pipe),
-            _ => None,
-        });
-        pipes.collect()
+    /// A program begins with that open.
+    fn finds(&mut self, number: usize, open: Vec<Inherited>) {
+        for open in open {
+            match open {
+                Inherited::Pipe(pipe) if self.streams.contains(&pipe) => {}
+                Inherited::Pipe(pipe) => {
+                    if let Some(program) = self.trace.programs.get_mut(number) {
+                        program.pipes.insert(pipe);
+                    }
+                }
+                Inherited::File(path, true) => self.writes(number, &path),
+                Inherited::File(path, false) => self.reads(number, &path),
+            }
+        }
     }
 
     fn asks(&mut self, program: usize, asked: Asked) {
@@ -179,7 +192,10 @@ impl Tracer {
         if let Some(touched) = self.trace.files.get_mut(&escape(name))
             && !touched.readers.contains(&program)
         {
-            touched.readers.push(program);
+            match touched.readers.len() < READERS {
+                true => touched.readers.push(program),
+                false => self.trace.is_cut = true,
+            }
         }
     }
 
@@ -198,7 +214,18 @@ impl Tracer {
         };
         let command = arguments::line(call, caller)?;
         let process = caller.process()?;
-        let open = place::inherited(process);
+        let open = place::inherited(process, false);
+        let reads_counter = match self.counters.get(&program) {
+            Some(&known) => known,
+            None => {
+                // By the caller's root, as the path is.
+                let file = format!("/proc/{}/root", caller.pid());
+                let name = OsStr::from_bytes(program.strip_prefix(b"/").unwrap_or(&program));
+                let reads = counter::is_read_by(&Path::new(&file).join(name));
+                self.counters.insert(program.clone(), reads);
+                reads
+            }
+        };
         caller.check()?;
         let command = match command.is_empty() {
             true => String::from_utf8_lossy(&program).into_owned(),
@@ -212,17 +239,9 @@ impl Tracer {
         self.processes.insert(process, number);
         self.fresh.insert(number);
         self.reads(number, &program);
-        for open in open {
-            match open {
-                Inherited::Pipe(pipe) if self.streams.contains(&pipe) => {}
-                Inherited::Pipe(pipe) => {
-                    if let Some(program) = self.trace.programs.get_mut(number) {
-                        program.pipes.insert(pipe);
-                    }
-                }
-                Inherited::File(path, true) => self.writes(number, &path),
-                Inherited::File(path, false) => self.reads(number, &path),
-            }
+        self.finds(number, open);
+        if reads_counter {
+            self.asks(number, Asked::Counter);
         }
         Ok(())
     }
