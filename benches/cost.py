@@ -39,7 +39,7 @@ COMMANDS = {
     "cargo": ("cp -r /src/rust /w/ && cd /w/rust && HOME=/w cargo build -q --offline", 1.03),
     "clock": ("/src/clock 10000000", 1.0),
     "java": ("javac -d /w/out /src/java/*.java && jar cf /w/all.jar -C /w/out .", 1.05),
-    "node": ("tsc --outDir /w/out --module commonjs --target es2019 --types /w/none /src/node/*.ts", 1.05),
+    "node": ("tsc --outDir /w/out --module commonjs --target es2019 --typeRoots /w/none /src/node/*.ts", 1.05),
 }
 CLOCK = """
 #include <stdlib.h>
@@ -78,7 +78,7 @@ def bundle(work, root):
     subprocess.run(["crun", "spec"], cwd=folder, check=True)
     with open(f"{folder}/config.json") as file:
         spec = json.load(file)
-    spec["root"] = {"path": root, "readonly": True}
+    spec["root"] = {"path": root, "readonly": False}
     spec["process"]["terminal"] = False
     spec["mounts"].append({"destination": "/w", "type": "tmpfs", "source": "tmpfs"})
     return folder, spec

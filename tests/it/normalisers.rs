@@ -17,7 +17,7 @@ RUN <<END
 set -e
 apt-get update
 apt-get install -y --no-install-recommends \
-    binutils dbus fontconfig fonts-dejavu-core man-db python3-minimal sqlite3 unzip zip
+    binutils dbus fontconfig fonts-dejavu-core man-db ninja-build python3-minimal sqlite3 unzip zip
 find /var/lib/apt/lists -type f -delete
 # Java's hook writes all certificates anew.
 rm /etc/ssl/certs/java/cacerts
@@ -61,6 +61,10 @@ sqlite3 d.db 'pragma journal_mode=wal; create table t(x); insert into t values(7
 env -u SOURCE_DATE_EPOCH useradd somebody
 ldconfig
 update-alternatives --install /usr/bin/any any /usr/bin/env 1 >/dev/null
+mkdir n && cd n && touch in header
+printf '%s\\n' 'rule copy' ' command = cp in $out && echo $out: in header > $out.d' \
+    ' deps = gcc' ' depfile = $out.d' 'build b: copy in' 'build a: copy in' > build.ninja
+ninja >/dev/null
 END
 RUN --network=none <<END
 set -e
@@ -75,6 +79,11 @@ test $(sqlite3 w/d.db 'select x from t') = 7
 grep somebody /etc/shadow > /out/shadow
 if test -s /var/log/alternatives.log; then echo written; fi > /out/logs
 ls /var/cache/ldconfig > /out/ldconfig
+cd n && cut -f 1-4 .ninja_log > /out/ninja
+ninja -t deps | grep mtime > /out/ninja-deps
+test \"$(ninja -n)\" = 'ninja: no work to do.'
+touch -d now header
+ninja -n | grep -q 'cp in b'
 END
 FROM scratch
 COPY --from=0 /out /
@@ -179,6 +188,8 @@ fn debris_of_packages_goes_and_their_tools_work() {
     for (name, of_the_epoch) in [
         ("ar", "Jan  1 00:00 1980"),
         ("gzip", "315532800"),
+        ("ninja-deps", "mtime 315532800000000000 (VALID)"),
+        ("ninja", "0\t0\t315532800000000000\ta\n"),
         ("pyc", "matches"),
         ("shadow", ":3652:"),
         ("sqlite-index", "0\n"),
