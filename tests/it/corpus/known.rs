@@ -4,7 +4,7 @@
 pub const KNOWN: &[(&str, &str)] = &[
     (
         "cmake",
-        "ninja notes the times of files to the nanosecond, ctest how long a test took, ccache counts in a folder that goes by process numbers, and cmake's own temporary folders have other names each time",
+        "ctest notes how long a test took, ccache counts in a folder that goes by process numbers, and cmake's own temporary folders have other names each time",
     ),
     (
         "git",
