@@ -13,7 +13,7 @@ use super::rights::Users;
 use super::{Answering, Handler as _, deny};
 use crate::sandbox::clock::{Clock, FileTimes, Files};
 use crate::sandbox::error::Error as SandboxError;
-use crate::sandbox::facts::{Directories, Facts, Processes};
+use crate::sandbox::facts::{Directories, Facts, Processes, refused};
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::random::Random;
 use crate::sandbox::request::Network;
@@ -41,6 +41,9 @@ pub(in crate::sandbox) fn filter_for(
         rules.extend(Connects::rules());
     }
     rules.extend(Facts::rules());
+    if request.security == Security::Sandbox {
+        rules.extend(refused::rules());
+    }
     if sorts(request) {
         rules.extend(Directories::rules());
     }
@@ -74,6 +77,7 @@ pub(in crate::sandbox) struct Answers {
     processes: Option<Processes>,
     random: Option<Random>,
     clock: Option<Clock>,
+    has_namespaces: bool,
 }
 
 #[derive(Debug)]
@@ -104,6 +108,7 @@ impl Answers {
             processes: None,
             random: None,
             clock: None,
+            has_namespaces: request.security == Security::Insecure,
         }
     }
 
@@ -115,7 +120,7 @@ impl Answers {
         (self.clock, self.random) = (Some(clock), Some(random));
         self.processes = Some(Processes);
         match &mut self.owners {
-            Owners::Real(_) => self.files = Some(Files::new(times)),
+            Owners::Real(_) => self.files = Some(Files::new(times, self.has_namespaces)),
             Owners::Emulated(ownership) => ownership.show_times(times),
         }
     }
