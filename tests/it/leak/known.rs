@@ -236,6 +236,12 @@ pub const KNOWN: &[Leak] = &[
         cost: "one more call answered; getpriority(2), which all use, is",
     },
     Leak {
+        ways: &["nice"],
+        is_certain: false,
+        tells: "how much somebody reniced the build as it ran",
+        cost: "to ask for that at each call",
+    },
+    Leak {
         ways: &[
             "limit 2",
             "/proc/self/limits",

@@ -3,21 +3,42 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::known;
+use super::known::{self, KNOWN};
 
-const HEAD: &str = "\
-| way | varies outside | varies in a step | what it tells, and what closing it costs |
+const LEFT: &str = "\
+# What a command can still learn
+
+| what | ways that told | such as | to close it |
 | --- | --- | --- | --- |
 ";
 
-/// A line for each way: whether it varied without cairn, and in which probes of a build.
+const ALL: &str = "
+# All ways
+
+| way | varies outside | varies in a step |
+| --- | --- | --- |
+";
+
+/// What is left by what it tells; then a line for each way: whether it varied without cairn, and in which
+/// probes of a build.
 pub fn table(
     ways: &BTreeSet<&str>,
     outside: &BTreeSet<&str>,
     inside: &BTreeMap<&str, Vec<&str>>,
     shows_all: bool,
 ) -> String {
-    let mut table = HEAD.to_owned();
+    let mut table = LEFT.to_owned();
+    for leak in KNOWN {
+        let is_its = |way: &&&str| known::of(way).is_some_and(|it| std::ptr::eq(it, leak));
+        let of_it: Vec<_> = inside.keys().filter(is_its).collect();
+        let Some(first) = of_it.first() else { continue };
+        let (tells, cost) = (leak.tells, leak.cost);
+        let _ = writeln!(table, "| {tells} | {} | {first} | {cost} |", of_it.len());
+    }
+    for way in inside.keys().filter(|way| known::of(way).is_none()) {
+        let _ = writeln!(table, "| not known | 1 | {way} | |");
+    }
+    table += ALL;
     for way in ways
         .iter()
         .copied()
@@ -31,16 +52,13 @@ pub fn table(
             true => "yes",
             false => "no",
         };
-        let (within, why) = match (inside.get(way), known::of(way)) {
-            (None, _) if !ways.contains(way) => ("not there".to_owned(), String::new()),
-            (None, _) => ("no".to_owned(), String::new()),
-            (Some(programs), leak) => {
-                let why = leak.map(|leak| format!("{}; {}", leak.tells, leak.cost));
-                (programs.join(", "), why.unwrap_or("unknown".to_owned()))
-            }
+        let within = match inside.get(way) {
+            None if !ways.contains(way) => "not there".to_owned(),
+            None => "no".to_owned(),
+            Some(programs) => programs.join(", "),
         };
         let way = way.replace('|', "\\|");
-        let _ = writeln!(table, "| {way} | {without} | {within} | {why} |");
+        let _ = writeln!(table, "| {way} | {without} | {within} |");
     }
     table
 }

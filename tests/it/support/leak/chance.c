@@ -49,6 +49,7 @@ void chance(void) {
     if (getentropy(bytes, 32) == 0)
         say_bytes("getentropy", bytes, 32);
     ssize_t (*own)(void *, size_t, unsigned, void *, size_t) = (ssize_t(*)(void *, size_t, unsigned, void *, size_t))of_vdso("__vdso_getrandom");
+    say("getrandom, vDSO, there", "%d", own != 0);
     if (own) {
         struct {
             uint32_t size, protection, flags, reserved[13];
