@@ -50,8 +50,10 @@ impl OutputDigest {
 /// where they have a clock of their own, file times are shown by it; 3, with it goes chance of their own,
 /// and commands without network have both; 4, they see the one machine of `sandbox::facts`, directories
 /// by name, and Python and Perl hash without chance; 5, what is left out, and changed, is what the
-/// normalisers say (`crate::normal`).
-const SURROUNDINGS: u32 = 5;
+/// normalisers say (`crate::normal`); 6, sizes of directories, room of files, more of `/proc/PID` and the
+/// network's hardware address are the same everywhere, no disk tells of itself, a file that is linked
+/// keeps its number, and there are normalisers for git's index and ninja's records.
+const SURROUNDINGS: u32 = 6;
 
 /// Why a step has no key.
 #[derive(Debug, thiserror::Error)]

@@ -106,6 +106,8 @@ impl Step<'_> {
         // The kernel takes the step before anything else when memory runs out.
         let first = std::fs::write("/proc/self/oom_score_adj", OUT_OF_MEMORY);
         first.doing(|| "set `/proc/self/oom_score_adj`".to_owned())?;
+        // What they say nobody needs to know: it is no reason not to run.
+        let _ = hide_arguments();
         // Commands are told it by answers: where the kernel refuses this, nobody sees the other one.
         let _ = rustix::system::sethostname(etc::hostname(self.request).as_bytes());
         if self.request.network != Network::Host {
@@ -177,6 +179,24 @@ impl Step<'_> {
         say(&ended, None)?;
         sys::exit(0)
     }
+}
+
+/// Has this process's command line be its name alone: who builds is in the arguments, and commands see
+/// them. Where the last byte isn't zero, the kernel shows what is before the first that is.
+fn hide_arguments() -> std::io::Result<()> {
+    use std::io::{Seek as _, SeekFrom, Write as _};
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    // The name before may hold anything; of proc(5)'s words, which begin at 1, the 49th is `arg_end`.
+    let rest = stat.rsplit(')').next().unwrap_or_default();
+    let end = rest.split_whitespace().nth(46);
+    let end = end.and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    let mut memory = std::fs::File::options()
+        .write(true)
+        .open("/proc/self/mem")?;
+    // Called by its file's name otherwise.
+    rustix::thread::set_name(c"cairn")?;
+    memory.seek(SeekFrom::Start(end.saturating_sub(1)))?;
+    memory.write_all(b".")
 }
 
 /// Puts the step's own `/dev/null` where this process has the caller's streams: a command that may

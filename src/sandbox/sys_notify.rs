@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code, reason = "system calls that rustix has not")]
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::mem::{offset_of, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -289,15 +289,29 @@ pub fn set_file_ids(uid: u32, gid: u32) -> Result<(), Errno> {
 
 /// What the kernel says of an open file, in the layout that processes get: `struct stat`.
 pub fn stat_bytes(file: BorrowedFd<'_>) -> Result<[u8; size_of::<libc::stat>()], Errno> {
+    stat_of(file.as_raw_fd(), c"", libc::AT_EMPTY_PATH)
+}
+
+/// As [`stat_bytes`], of a file by its absolute path.
+pub fn stat_bytes_at(path: &CStr) -> Result<[u8; size_of::<libc::stat>()], Errno> {
+    stat_of(libc::AT_FDCWD, path, 0)
+}
+
+fn stat_of(
+    folder: i32,
+    path: &CStr,
+    flags: libc::c_int,
+) -> Result<[u8; size_of::<libc::stat>()], Errno> {
     let mut bytes = [0; size_of::<libc::stat>()];
-    // SAFETY: the kernel writes one `struct stat`, and C's library has the kernel's layout here.
+    // SAFETY: the kernel reads the path to its end and writes one `struct stat`, and C's library has the
+    // kernel's layout here.
     let result = unsafe {
         libc::syscall(
             libc::SYS_newfstatat,
-            file.as_raw_fd(),
-            c"".as_ptr(),
+            folder,
+            path.as_ptr(),
             bytes.as_mut_ptr(),
-            libc::AT_EMPTY_PATH,
+            flags,
         )
     };
     match result {

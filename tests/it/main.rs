@@ -33,6 +33,7 @@ mod interop_outputs;
 mod interop_schema;
 mod interop_unpack;
 mod layers;
+mod leak;
 mod linked;
 mod lock;
 mod members;

@@ -15,7 +15,7 @@ use super::own::Own;
 use super::pace::{PATIENCE, Pace, TICK, aged, slept};
 use super::processor::Processors;
 use super::vdso::Patch;
-use super::{ClockWay, SECOND, waits};
+use super::{ClockWay, SECOND, stamps, waits};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller, Handler};
@@ -388,6 +388,7 @@ impl Handler for Clock {
             Rule::always(Call::ClockAdjtime, deny),
             Rule::always(Call::ClockAdjtime64, deny),
         ];
+        rules.extend(stamps::rules());
         rules.extend(waits::rules());
         rules
     }

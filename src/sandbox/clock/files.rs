@@ -2,16 +2,21 @@
 //!
 //! In: the calls that ask for a file's times. Out: of what was read, written or made since the step
 //! began, the instant at which its clock begins, where the kernel would tell real time. Times from
-//! before stay: they are inputs; so does what a program set itself, by the step's clock.
+//! before stay: they are inputs; so does what a program set itself, by the step's clock. Those that no
+//! program can set, of the last change of what is told of a file and of its making, are none: they tell
+//! when the step's folders were made.
 //!
 //! Within that instant's second nothing tells the times of two files apart, so that who writes a time
 //! down writes the same in every run. Who decides by which of two files is newer sees that, too:
 //! programs that build ([`COMPARING`]) see the order in the nanoseconds. Everybody else who compares
 //! finds files of one step to be equally old.
 //!
-//! Still real: when a file from below the step was last read, or when what is told of it last changed;
-//! when it was made, which is when it was unpacked, but to who writes that down ([`KEEPING`]); the files of
-//! `/proc`; what programs of 32 bits see.
+//! What else of a file is another on each machine is shown as everywhere, as these calls are answered
+//! anyway: how large directories are and how much room files take, by [`disk::room`]; and root as the
+//! owner of what the kernel keeps, where it finds none.
+//!
+//! Still real: when a file from below the step was last read, where the store's file system notes that;
+//! the files of `/proc`; what programs of 32 bits see.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -20,10 +25,11 @@ use rustix::io::Errno;
 use super::linked::{Linked, Links};
 use super::numbers::Numbers;
 use super::{SECOND, pace};
+use crate::sandbox::facts::disk;
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Rule};
 use crate::sandbox::notify::rights::{Rights, Users};
-use crate::sandbox::notify::stat::{self, Time, Told};
+use crate::sandbox::notify::stat::{self, Stamp, Time, Told};
 use crate::sandbox::notify::{Answer, Caller, Handler};
 
 /// Programs that compare the times of files, and write them down at most for themselves.
@@ -36,6 +42,8 @@ const COMPARING: [&[u8]; 17] = [
 const KEEPING: [&[u8]; 1] = [b"cargo"];
 /// Programs that are many, by the name that they are called by.
 const SEVERAL: [&[u8]; 3] = [b"busybox", b"coreutils", b"toybox"];
+/// Who owns what no user of the step's user namespace does (`overflowuid`).
+const NOBODY: u32 = 65534;
 /// Nanoseconds after which half of the order's room is used.
 const HALF: i64 = 60 * SECOND;
 
@@ -69,9 +77,9 @@ impl FileTimes {
     }
 
     /// What is shown for a time, if that is another.
-    fn shown(&self, (seconds, rest): Time, has_order: bool) -> Option<Time> {
+    fn shown(&self, stamp: Stamp, (seconds, rest): Time, has_order: bool) -> Option<Time> {
         if seconds < self.began {
-            return None;
+            return (stamp == Stamp::Kernels).then_some((self.instant, 0));
         }
         let rest = match has_order {
             false => 0,
@@ -83,45 +91,63 @@ impl FileTimes {
         Some((self.instant, rest))
     }
 
-    /// Has the times and the number of `file` in `told` as they are shown to the caller; whether any is
-    /// another.
-    pub fn show(&self, caller: &Caller<'_>, file: &OwnedFd, told: &mut Told) -> bool {
+    /// Has what is `told` of `file` as it is shown to the caller; whether any of it is another.
+    pub fn show(&self, caller: &Caller<'_>, told: &mut Told, file: &OwnedFd) -> bool {
         let linked = self.linked.shown(told.place(), file.as_fd());
         if let Some(number) = linked {
             told.set_number(number);
         }
+        let is_other = show_owner(told, file) | self.show_by_itself(caller, told);
+        is_other || linked.is_some()
+    }
+
+    /// Whether the file itself has to be seen for what is shown of it.
+    fn needs_file(&self, told: &Told) -> bool {
+        told.owner() == (NOBODY, NOBODY) || self.linked.has(told.place())
+    }
+
+    fn show_by_itself(&self, caller: &Caller<'_>, told: &mut Told) -> bool {
         let number = self.numbers.shown(caller.pid(), || told.place());
         if let Some(number) = number {
             told.set_number_alone(number);
         }
         let has_order = std::cell::OnceCell::new();
-        let has_times = told.set_times(|time| {
+        let has_times = told.set_times(|stamp, time| {
             // Asked only then: most files are from before.
-            let is_own = self.shown(time, false).is_some();
+            let is_own = time.0 >= self.began;
             let has_order = is_own && *has_order.get_or_init(|| runs_one_of(caller, &COMPARING));
-            self.shown(time, has_order)
+            self.shown(stamp, time, has_order)
         });
         let has_made = told.tells_making() && runs_one_of(caller, &KEEPING);
         if has_made {
             told.set_made_when_changed();
         }
-        has_times || has_made || linked.is_some() || number.is_some()
+        show_room(told) | has_times || has_made || number.is_some()
     }
+}
 
-    /// Whether all that is told of an open file is shown to the caller as it is. Seen with one call and
-    /// without making sure that the caller is still there, as each program opens its libraries when it
-    /// begins, and they are from before.
-    fn stays(&self, caller: &Caller<'_>, descriptor: i32) -> bool {
-        let path = format!("/proc/{}/fd/{descriptor}", caller.pid());
-        let Ok(stat) = rustix::fs::stat(path) else {
-            return false;
-        };
-        let is_old = |seconds| self.shown((seconds, 0), false).is_none();
-        [stat.st_atime, stat.st_mtime, stat.st_ctime]
-            .into_iter()
-            .all(is_old)
-            && !self.numbers.has(caller.pid())
+/// Root, where who owns what is the kernel's can't be said in the step's user namespace.
+fn show_owner(told: &mut Told, file: &OwnedFd) -> bool {
+    if told.owner() != (NOBODY, NOBODY) {
+        return false;
     }
+    let is_device = told.mode() & libc::S_IFMT == libc::S_IFCHR;
+    let is_nobodys = is_device || rustix::fs::fstatfs(file).is_ok_and(|it| disk::is_nobodys(&it));
+    if is_nobodys {
+        told.set_owner(0, 0);
+    }
+    is_nobodys
+}
+
+fn show_room(told: &mut Told) -> bool {
+    let kind = told.mode() & libc::S_IFMT;
+    if !matches!(kind, libc::S_IFDIR | libc::S_IFREG) {
+        return false;
+    }
+    let real = told.room();
+    let room = disk::room(kind == libc::S_IFDIR, real);
+    told.set_room(room);
+    room != real
 }
 
 /// A time so many nanoseconds after the beginning as nanoseconds of a second: later is more, and it is
@@ -150,32 +176,41 @@ fn runs_one_of(caller: &Caller<'_>, names: &[&[u8]]) -> bool {
 #[derive(Debug)]
 pub struct Files {
     times: FileTimes,
+    /// Whether processes may be in user namespaces of their own.
+    has_namespaces: bool,
 }
 
 impl Files {
-    /// As `times` has them.
-    pub fn new(times: FileTimes) -> Files {
-        Files { times }
+    /// As `times` has them, to processes that may be in user namespaces of their own, or can't.
+    pub fn new(times: FileTimes, has_namespaces: bool) -> Files {
+        Files {
+            times,
+            has_namespaces,
+        }
     }
 
     fn show(&self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
-        if let Some(descriptor) = stat::descriptor(call, caller)
-            && self.times.stays(caller, descriptor)
+        // Each program opens its libraries when it begins: of them it is told in fewer calls.
+        if let Some(mut told) = stat::at_a_glance(call, caller)
+            && !self.times.needs_file(&told)
         {
-            return Ok(Answer::Continue);
+            return match self.times.show_by_itself(caller, &mut told) {
+                true => told.tell(caller),
+                false => Ok(Answer::Continue),
+            };
         }
-        // What is not new the kernel tells by itself, and to whom it may: so rights don't matter yet.
+        // What is as it is the kernel tells by itself, and to whom it may: so rights don't matter yet.
         let file = stat::file(call, caller, &Rights::own())?;
         let mut told = Told::of(call, caller, &file)?;
-        if !self.times.show(caller, &file, &mut told) {
+        if !self.times.show(caller, &mut told, &file) {
             return Ok(Answer::Continue);
         }
-        let file = match call {
-            Call::Fstat => file,
-            _ => stat::file(call, caller, &Rights::of(caller, Users::Many)?)?,
-        };
+        if call == Call::Fstat || (!self.has_namespaces && Rights::reach_all(caller)?) {
+            return told.tell(caller);
+        }
+        let file = stat::file(call, caller, &Rights::of(caller, Users::Many)?)?;
         let mut told = Told::of(call, caller, &file)?;
-        self.times.show(caller, &file, &mut told);
+        self.times.show(caller, &mut told, &file);
         told.tell(caller)
     }
 }
@@ -199,17 +234,23 @@ mod tests {
     #[test]
     fn what_is_the_steps_is_shown_at_its_instant_and_the_rest_as_it_is() {
         let times = FileTimes::new(5_000, 77, Numbers::default());
-        assert_eq!(times.shown((4_999, 999_999_999), false), None);
-        assert_eq!(times.shown((0, 0), true), None);
-        assert_eq!(times.shown((5_000, 0), false), Some((77, 0)));
-        assert_eq!(times.shown((9_000, 5), false), Some((77, 0)));
-        assert_eq!(times.shown((5_000, 0), true), Some((77, 0)));
+        let shown = |time, has_order| times.shown(Stamp::Settable, time, has_order);
+        assert_eq!(shown((4_999, 999_999_999), false), None);
+        assert_eq!(shown((1, 0), true), None);
+        for stamp in [Stamp::Settable, Stamp::Kernels] {
+            assert_eq!(times.shown(stamp, (5_000, 0), false), Some((77, 0)));
+            assert_eq!(times.shown(stamp, (9_000, 5), false), Some((77, 0)));
+            assert_eq!(times.shown(stamp, (5_000, 0), true), Some((77, 0)));
+        }
+        // When a layer was unpacked is nobody's business.
+        let before = times.shown(Stamp::Kernels, (4_999, 5), true);
+        assert_eq!(before, Some((77, 0)));
     }
 
     #[test]
     fn order_is_kept_within_the_second() {
         let times = FileTimes::new(5_000, 77, Numbers::default());
-        let shown = |seconds, rest| times.shown((seconds, rest), true).unwrap();
+        let shown = |seconds, rest| times.shown(Stamp::Settable, (seconds, rest), true).unwrap();
         let mut last = shown(5_000, 0);
         // A tick of 4 ms, all through a day.
         for (seconds, rest) in [

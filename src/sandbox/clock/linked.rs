@@ -56,6 +56,11 @@ impl Linked {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a file of this place may be shown to have another number than its own.
+    pub fn has(&self, place: Place) -> bool {
+        self.by_place().contains_key(&place)
+    }
+
     /// The number that a file of this place is shown to have, if not its own.
     pub fn shown(&self, place: Place, file: BorrowedFd<'_>) -> Option<u64> {
         let (made, number) = self.by_place().get(&place).copied()?;

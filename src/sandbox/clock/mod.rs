@@ -10,8 +10,8 @@
 //!
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
 //! a processor's own counters together with the page behind the vDSO, the kernel's own functions in a vDSO
-//! to who looks for them past its symbols, times of System V's queues and of messages on sockets. What a
-//! process has spent is told by getrusage(2), times(2) and the clocks of clock_getcpuclockid(3).
+//! to who looks for them past its symbols, and times of System V's queues, semaphores and shared memory. What
+//! a process has spent is told by getrusage(2), times(2) and the clocks of clock_getcpuclockid(3).
 
 mod calls;
 mod exec;
@@ -23,6 +23,7 @@ mod own;
 pub mod pace;
 mod processor;
 mod stack;
+mod stamps;
 mod trial;
 mod vdso;
 mod waits;

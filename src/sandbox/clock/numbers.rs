@@ -51,11 +51,6 @@ impl Numbers {
         }
     }
 
-    /// Whether a process is told others than the files' own.
-    pub fn has(&self, process: u32) -> bool {
-        self.by_process().contains_key(&process)
-    }
-
     /// What a process is told for a file, if that isn't the file's own number.
     pub fn shown(&self, process: u32, place: impl FnOnce() -> Place) -> Option<u64> {
         let mut all = self.by_process();

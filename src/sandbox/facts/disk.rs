@@ -32,9 +32,34 @@ const ALWAYS: u64 = 0x1020;
 /// Bytes of a name.
 const NAME: u64 = 255;
 
+/// File systems of the kernel's own that belong to nobody: proc, files without names, processes',
+/// namespaces'.
+const NOBODYS: [u64; 4] = [0x9fa0, 0x0904_1934, 0x5049_4446, 0x6e73_6673];
+
+/// Whether what is there belongs to the kernel, so that who isn't the machine's root finds nobody to be
+/// its owner.
+pub fn is_nobodys(real: &rustix::fs::StatFs) -> bool {
+    NOBODYS.contains(&(real.f_type.cast_unsigned() & 0xffff_ffff))
+}
+
 /// Whether it is one of processes.
 pub fn is_proc(real: &rustix::fs::StatFs) -> bool {
     real.f_type.cast_unsigned() & 0xffff_ffff == OWN[0]
+}
+
+/// What a command is told of the length of a file and of the room that it takes, in blocks of 512 bytes:
+/// what the one file system would say that is told of. Directories are as large as everybody's way of
+/// keeping them has it, and room is given out by more, or by less. What has holes has them everywhere.
+pub fn room(is_directory: bool, (size, blocks): (u64, u64)) -> (u64, u64) {
+    let in_block = BLOCK / 512;
+    if is_directory {
+        return (BLOCK, in_block);
+    }
+    let has_holes = blocks.saturating_mul(512) < size;
+    match has_holes {
+        true => (size, blocks),
+        false => (size, size.div_ceil(BLOCK) * in_block),
+    }
 }
 
 /// What a command is told of a file system.
@@ -129,6 +154,20 @@ mod tests {
         assert_eq!(told(MEMORY, 9, &[]).blocks, BLOCKS);
         assert_eq!(told(MEMORY, 9, &[1, 8 * 4096 + 1]).blocks, (9, 3));
         assert_eq!(told(0x9fa0, 0, &[]).blocks, (0, 0));
+    }
+
+    #[test]
+    fn room_is_that_of_one_file_system() {
+        // In memory, on ext4, on btrfs.
+        for directory in [(40, 0), (4096, 8), (61_440, 120), (0, 0)] {
+            assert_eq!(room(true, directory), (4096, 8));
+        }
+        // What some keep more for, as it grows.
+        assert_eq!(room(false, (5, 8)), (5, 8));
+        assert_eq!(room(false, (70_000, 256)), (70_000, 144));
+        assert_eq!(room(false, (0, 8)), (0, 0));
+        // A hole.
+        assert_eq!(room(false, (1 << 30, 8)), (1 << 30, 8));
     }
 
     #[test]

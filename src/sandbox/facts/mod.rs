@@ -17,7 +17,9 @@
 //! | the rest of `/proc` | empty | mounted over |
 //! | control groups | the root of one kind | a namespace of the step's own; `/proc/PID/cgroup` answered at open(2), by [`processes`] |
 //! | mounts | of an overlay, of memory; numbered from 20; without what `/proc` is masked with | `/proc/PID/mountinfo`, `mounts`, `mountstats`, the same |
-//! | a process's processors | all 4 | `/proc/PID/status`, the same |
+//! | a process's processors, when it began, what it has spent | all 4; with the machine; nothing | `/proc/PID/status`, `stat`, `schedstat`, the same |
+//! | users of its namespace | all | `/proc/PID/uid_map`, `gid_map`, `setgroups`, the same |
+//! | disks | without flags, labels, UUIDs, places of files and sharing of these | refused, by [`refused`] |
 //! | resource limits | as most machines give them | set, by `limits` |
 //! | niceness, scheduling | counted from what the step began with; as usual | getpriority(2), setpriority(2) answered where that isn't 0; set |
 //! | addresses | where the kernel puts things without chance | set by personality(2) |
@@ -37,9 +39,11 @@
 //!   Those above are real, too, for who opens them to be closed by an exec, as Python and Go do, and where a
 //!   command has the world's time and chance: to answer each open(2) only for them would cost twice a
 //!   compiler's time for a small header;
-//! - the names in `/proc` and `/proc/net`, by the kernel's configuration;
-//! - numbers of inodes and devices: to show others is to answer every stat(2), also of files from below.
-//!   Of what stays in layers, archives of cpio hold them, unless made with `--reproducible`, and git's index;
+//! - the names in `/proc` and `/proc/net`, by the kernel's configuration, and counters of the latter;
+//! - numbers of namespaces and sockets, ports that the kernel chooses;
+//! - numbers of inodes and devices: to show others is to keep a table of all files of a step, while they are
+//!   renamed and linked. Of what stays in layers, archives of cpio hold them, unless made with
+//!   `--reproducible`, databases of Berkeley DB, and git's index;
 //! - the processor that a thread is on, by the vDSO, which may be past the fourth; by system call it is
 //!   the first. CPUID, and what the kernel tells of the processor beside a program's arguments
 //!   (getauxval(3));
@@ -55,6 +59,7 @@ pub mod disk;
 pub mod files;
 mod listing;
 mod processes;
+pub(super) mod refused;
 mod texts;
 
 pub(super) use calls::Facts;

@@ -55,7 +55,11 @@ fn named(path: &str) -> Option<(Whose<'_>, Text)> {
     let text = Text::of_name(name)?;
     let is_of_thread = whose == Whose::Thread || folder.contains("/task/");
     // Those have none.
-    (!is_of_thread || text != Text::MountStats).then_some((whose, text))
+    let has_none =
+        is_of_thread && matches!(text, Text::Autogroup | Text::MountStats | Text::TimeOffsets);
+    // The kernel says better who may look into another process.
+    let is_refused = text.is_private() && matches!(whose, Whose::Of(_));
+    (!has_none && !is_refused).then_some((whose, text))
 }
 
 fn open(call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
@@ -94,12 +98,24 @@ fn file(caller: &Caller<'_>, whose: Whose<'_>, name: &str) -> Result<Option<Owne
         Whose::Own => caller.process()?,
         Whose::Thread => caller.pid(),
     };
-    // By its number out here.
-    let path = format!("/proc/{own}/{name}");
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    // A container's is seen from inside and from out here.
+    let file = match rustix::fs::readlinkat(&proc, "self", Vec::new()) {
+        Ok(_) => open(&proc, &format!("{own}/{name}"), OFlags::RDONLY)?,
+        // Numbers in the text are those that are counted where the file is: so it must be the step's own.
+        Err(_) => open(&proc, &format!("{}/{name}", inside(own)?), OFlags::RDONLY)?,
+    };
     caller.check()?;
     Ok(Some(file))
+}
+
+/// The number that a process, or thread, has inside.
+fn inside(number: u32) -> Result<u32, Errno> {
+    let status = std::fs::read_to_string(format!("/proc/{number}/status"));
+    let status = status.map_err(|_| Errno::SRCH)?;
+    let mut lines = status.lines();
+    let numbers = lines.find_map(|line| line.strip_prefix("NSpid:"));
+    let last = numbers.and_then(|numbers| numbers.split_whitespace().next_back());
+    last.and_then(|last| last.parse().ok()).ok_or(Errno::SRCH)
 }
 
 fn read_all(file: OwnedFd) -> Result<String, Errno> {
@@ -147,7 +163,11 @@ mod tests {
             ),
             ("/proc/17/task/18/mountstats", None),
             ("/proc/thread-self/mountstats", None),
-            ("/proc/self/maps", None),
+            ("/proc/self/maps", Some((Whose::Own, Text::Maps))),
+            ("/proc/17/maps", None),
+            ("/proc/17/stat", Some((Whose::Of("17"), Text::Statistics))),
+            ("/proc/thread-self/timens_offsets", None),
+            ("/proc/self/mem", None),
             ("/proc/cgroup", None),
             ("/proc//cgroup", None),
             ("/proc/1/../cgroup", None),

@@ -69,6 +69,11 @@ pub mod address {
     pub const GATE_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 1);
     /// The step.
     pub const STEP_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 2);
+    /// The hardware address of the step's end of the cable: `cairn`, as one that nobody was sold. Names
+    /// (UUIDs of version 1) and IPv6's own addresses are made of it.
+    pub const STEP_HARDWARE: [u8; 6] = *b"\x02cairn";
+    /// The same of the gate's end.
+    pub const GATE_HARDWARE: [u8; 6] = *b"\x06cairn";
     /// The resolver that the step's `/etc/resolv.conf` names.
     pub const RESOLVER_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 3);
     /// Where proxies on the host's loopback are.

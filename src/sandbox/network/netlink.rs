@@ -20,6 +20,7 @@ pub mod kind {
 
 /// The interface attributes in use: `IFLA_*` of linux/if_link.h, `VETH_INFO_PEER` of linux/veth.h.
 pub mod link {
+    pub const ADDRESS: u16 = 1;
     pub const NAME: u16 = 3;
     pub const INFO: u16 = 18;
     pub const INFO_KIND: u16 = 1;

@@ -121,6 +121,7 @@ fn lay_cable(gate: &mut Netlink, step: BorrowedFd<'_>) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let far = Body::link(CABLE, false)
         .with(link::NAME, b"eth0\0")
+        .with(link::ADDRESS, &cable::STEP_HARDWARE)
         .with(link::NAMESPACE_FD, &step.as_raw_fd().to_ne_bytes());
     let data = Body::default().with_nested(link::VETH_PEER, &far);
     let info = Body::default()
@@ -128,6 +129,7 @@ fn lay_cable(gate: &mut Netlink, step: BorrowedFd<'_>) -> io::Result<()> {
         .with_nested(link::INFO_DATA, &data);
     let body = Body::link(CABLE, false)
         .with(link::NAME, b"step0\0")
+        .with(link::ADDRESS, &cable::GATE_HARDWARE)
         .with_nested(link::INFO, &info);
     gate.change(kind::NEW_LINK, &body)
 }

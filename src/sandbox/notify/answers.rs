@@ -13,7 +13,7 @@ use super::rights::Users;
 use super::{Answering, Handler as _, deny};
 use crate::sandbox::clock::{self, Clock, ClockWay, FileTimes, Files, Hidden};
 use crate::sandbox::error::Error as SandboxError;
-use crate::sandbox::facts::{Directories, Facts, Processes};
+use crate::sandbox::facts::{Directories, Facts, Processes, refused};
 use crate::sandbox::network::{Ports, connect::Connects};
 use crate::sandbox::random::Random;
 use crate::sandbox::request::Network;
@@ -45,6 +45,9 @@ pub(in crate::sandbox) fn filter_for(
         rules.extend(Connects::rules());
     }
     rules.extend(Facts::rules());
+    if request.security == Security::Sandbox {
+        rules.extend(refused::rules());
+    }
     if sorts(request) {
         rules.extend(Directories::rules());
     }
@@ -91,6 +94,7 @@ pub(in crate::sandbox) struct Answers {
     processes: Option<Processes>,
     random: Option<Random>,
     clock: Option<Clock>,
+    has_namespaces: bool,
 }
 
 #[derive(Debug)]
@@ -124,6 +128,7 @@ impl Answers {
             processes: None,
             random: None,
             clock: None,
+            has_namespaces: request.security == Security::Insecure,
         }
     }
 
@@ -137,7 +142,7 @@ impl Answers {
         match &mut self.owners {
             Owners::Real(_) => {
                 self.links = Some(times.links(Users::Many));
-                self.files = Some(Files::new(times));
+                self.files = Some(Files::new(times, self.has_namespaces));
             }
             Owners::Emulated(ownership) => {
                 self.links = Some(times.links(Users::One));

@@ -128,6 +128,7 @@ calls! {
     Sendmmsg 307 269 -;
     Bind 49 200 -;
     Getsockopt 55 209 -;
+    Setsockopt 54 208 366;
     Execve 59 221 11;
     Execveat 322 281 358;
     Chown 92 - -;
@@ -236,6 +237,10 @@ calls! {
     Statfs 137 43 99;
     Statfs64 - - 268;
     Sysinfo 99 179 116;
+    Cachestat 451 451 451;
+    Listmount 458 458 458;
+    NameToHandleAt 303 264 341;
+    Statmount 457 457 457;
 }
 
 /// What seccomp calls this architecture (`AUDIT_ARCH_*` of `linux/audit.h`).

@@ -68,6 +68,18 @@ impl Rights {
         })
     }
 
+    /// Whether a caller, who is in this user namespace, is let to every file: what this process finds, the
+    /// caller finds.
+    ///
+    /// # Errors
+    /// As [`Rights::of`].
+    pub fn reach_all(caller: &Caller<'_>) -> Result<bool, Errno> {
+        let pid = Pid::from_raw(caller.pid().cast_signed()).ok_or(Errno::SRCH)?;
+        let effective = rustix::thread::capabilities(Some(pid))?.effective;
+        caller.check()?;
+        Ok(effective.contains(CapabilitySet::DAC_OVERRIDE))
+    }
+
     /// Whether they hold `capability`.
     pub fn has(&self, capability: CapabilitySet) -> bool {
         self.effective.is_none_or(|it| it.contains(capability))

@@ -3,6 +3,7 @@
 //! In: a call. Out: the file; the kernel's own answer, members of which can be replaced before it is
 //! written into the caller's memory.
 
+use std::ffi::CStr;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -49,19 +50,29 @@ pub fn file(call: Call, caller: &Caller<'_>, rights: &Rights) -> Result<OwnedFd,
     }
 }
 
-/// The descriptor whose file a call asks about, where it is an open one's and that is seen at a glance.
-pub fn descriptor(call: Call, caller: &Caller<'_>) -> Option<i32> {
+/// What a call is told of an open file, where it asks about one and that is seen at once.
+pub fn at_a_glance(call: Call, caller: &Caller<'_>) -> Option<Told> {
     let is_empty = || {
         let mut first = [1];
         let glance = caller.glance(caller.argument(1), &mut first);
         glance.is_ok() && first == [0]
     };
-    let is_open = match call {
-        Call::Fstat => true,
-        Call::Newfstatat => caller.int(3) & libc::AT_EMPTY_PATH != 0 && is_empty(),
-        _ => false,
+    let (is_open, into) = match call {
+        Call::Fstat => (true, 1),
+        Call::Newfstatat => {
+            let is_open = caller.int(3) & libc::AT_EMPTY_PATH != 0 && is_empty();
+            (is_open, 2)
+        }
+        _ => (false, 0),
     };
-    is_open.then(|| caller.int(0)).filter(|it| *it >= 0)
+    let descriptor = u32::try_from(caller.int(0)).ok().filter(|_| is_open)?;
+    let path = format!("/proc/{}/fd/{descriptor}\0", caller.pid());
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).ok()?;
+    Some(Told {
+        is_extended: false,
+        into: caller.argument(into),
+        bytes: sys_notify::stat_bytes_at(path).ok()?.to_vec(),
+    })
 }
 
 /// What a call is told.
@@ -72,18 +83,27 @@ pub struct Told {
     bytes: Vec<u8>,
 }
 
+/// What a file's time is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// The last reading, or the last change of what is in it: programs set both.
+    Settable,
+    /// The last change of what is told here, or its making: the kernel alone sets them.
+    Kernels,
+}
+
 /// Where the times of a file are: of the last reading, change, change of what is told here; and of its
 /// making, which `struct stat` doesn't have.
-const TIMES: [usize; 3] = [
-    offset_of!(libc::stat, st_atime),
-    offset_of!(libc::stat, st_mtime),
-    offset_of!(libc::stat, st_ctime),
+const TIMES: [(Stamp, usize); 3] = [
+    (Stamp::Settable, offset_of!(libc::stat, st_atime)),
+    (Stamp::Settable, offset_of!(libc::stat, st_mtime)),
+    (Stamp::Kernels, offset_of!(libc::stat, st_ctime)),
 ];
-const EXTENDED_TIMES: [usize; 4] = [
-    offset_of!(libc::statx, stx_atime),
-    offset_of!(libc::statx, stx_mtime),
-    offset_of!(libc::statx, stx_ctime),
-    offset_of!(libc::statx, stx_btime),
+const EXTENDED_TIMES: [(Stamp, usize); 4] = [
+    (Stamp::Settable, offset_of!(libc::statx, stx_atime)),
+    (Stamp::Settable, offset_of!(libc::statx, stx_mtime)),
+    (Stamp::Kernels, offset_of!(libc::statx, stx_ctime)),
+    (Stamp::Kernels, offset_of!(libc::statx, stx_btime)),
 ];
 
 impl Told {
@@ -159,7 +179,28 @@ impl Told {
 
     /// Another owner.
     pub fn set_owner(&mut self, uid: u32, gid: u32) {
-        let (user, group) = match self.is_extended {
+        let (user, group) = self.places_of_owner();
+        self.put(user, &uid.to_ne_bytes());
+        self.put(group, &gid.to_ne_bytes());
+    }
+
+    /// Its mode.
+    pub fn mode(&self) -> u32 {
+        match self.is_extended {
+            true => u16::from_ne_bytes(self.get(offset_of!(libc::statx, stx_mode))).into(),
+            false => u32::from_ne_bytes(self.get(offset_of!(libc::stat, st_mode))),
+        }
+    }
+
+    /// User and group.
+    pub fn owner(&self) -> (u32, u32) {
+        let (user, group) = self.places_of_owner();
+        let number = |at| u32::from_ne_bytes(self.get(at));
+        (number(user), number(group))
+    }
+
+    fn places_of_owner(&self) -> (usize, usize) {
+        match self.is_extended {
             true => (
                 offset_of!(libc::statx, stx_uid),
                 offset_of!(libc::statx, stx_gid),
@@ -168,9 +209,34 @@ impl Told {
                 offset_of!(libc::stat, st_uid),
                 offset_of!(libc::stat, st_gid),
             ),
-        };
-        self.put(user, &uid.to_ne_bytes());
-        self.put(group, &gid.to_ne_bytes());
+        }
+    }
+
+    fn places_of_room(&self) -> (usize, usize) {
+        match self.is_extended {
+            true => (
+                offset_of!(libc::statx, stx_size),
+                offset_of!(libc::statx, stx_blocks),
+            ),
+            false => (
+                offset_of!(libc::stat, st_size),
+                offset_of!(libc::stat, st_blocks),
+            ),
+        }
+    }
+
+    /// Its length in bytes, and how much room it takes, in 512 of them.
+    pub fn room(&self) -> (u64, u64) {
+        let (size, blocks) = self.places_of_room();
+        let number = |at| u64::from_ne_bytes(self.get(at));
+        (number(size), number(blocks))
+    }
+
+    /// Another length, and another room.
+    pub fn set_room(&mut self, (size, blocks): (u64, u64)) {
+        let places = self.places_of_room();
+        self.put(places.0, &size.to_ne_bytes());
+        self.put(places.1, &blocks.to_ne_bytes());
     }
 
     /// The device that the file, whose mode is such, stands for.
@@ -201,18 +267,22 @@ impl Told {
         }
     }
 
-    /// Has each time as `shown` says, which gives nothing for one that stays; whether any changed.
-    pub fn set_times(&mut self, shown: impl Fn(Time) -> Option<Time>) -> bool {
-        let places: &[usize] = match self.is_extended {
+    /// Has each time as `shown` says, which gives nothing for one that stays; whether any changed. What the
+    /// file system doesn't know, or wasn't asked, is 0 and stays.
+    pub fn set_times(&mut self, shown: impl Fn(Stamp, Time) -> Option<Time>) -> bool {
+        let places: &[(Stamp, usize)] = match self.is_extended {
             true => &EXTENDED_TIMES,
             false => &TIMES,
         };
         let mut is_changed = false;
-        for at in places {
+        for (stamp, at) in places {
             let seconds = i64::from_ne_bytes(self.get(*at));
             // A long in the one, half of one in the other: small either way, on little-endian machines.
             let rest = u32::from_ne_bytes(self.get(at + 8));
-            if let Some((seconds, rest)) = shown((seconds, rest)) {
+            if (seconds, rest) == (0, 0) {
+                continue;
+            }
+            if let Some((seconds, rest)) = shown(*stamp, (seconds, rest)) {
                 self.put(*at, &seconds.to_ne_bytes());
                 self.put(at + 8, &rest.to_ne_bytes());
                 is_changed = true;

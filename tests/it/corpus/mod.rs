@@ -39,12 +39,13 @@ use cairn::store::{RecordKind, Store};
 use crate::real::PROJECTS;
 use crate::support::bases::{Bases, succeeded};
 use crate::support::engines::{Containers, drivers};
+use crate::support::load::Load;
 use crate::support::programs::program;
 use crate::support::served::Served;
 use crate::support::users::Users;
 use crate::support::{require, run, temp};
 
-use circumstances::{Circumstances, Load, Site};
+use circumstances::{Circumstances, Site};
 use table::{Row, Table};
 
 /// What is built where nothing is asked for.

@@ -5,6 +5,7 @@ pub mod based;
 pub mod bases;
 pub mod engines;
 pub mod http;
+pub mod load;
 pub mod programs;
 pub mod random;
 pub mod recipes;
