@@ -61,7 +61,7 @@ pub mod build;
 // An image to an archive, a folder or an engine.
 pub mod export;
 
-// What a rebuild shows of an image, as a statement, and what several rebuilders agree on.
+// What a rebuild shows of an image, as a statement; what several rebuilders agree on; why one differs.
 pub mod verify;
 
 // Events and errors as lines on a terminal.

@@ -472,10 +472,10 @@ mod tests {
         let before = ["run apt-get install gcc", "run pip install x"];
         let now = [
             "run id",
-            "run pip install y",
             "run apt-get install gcc make",
+            "run pip install y",
         ];
-        assert_eq!(pairs(&before, &now), [Some(0), Some(1), None]);
+        assert_eq!(pairs(&before, &now), [None, Some(0), Some(1)]);
         assert_eq!(pair(&[place("run a", "s")], &[place("run b", "t")]), [None]);
         assert_eq!(pairs(&[], &["run a"]), [None]);
     }

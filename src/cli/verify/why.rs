@@ -124,6 +124,17 @@ fn of_path(
     if path != change.path {
         line("there", &path.to_string());
     }
+    // What a step is given decides all that it does, its chance, too.
+    let first = steps[..number].iter().find(|step| step.is_otherwise);
+    if let (false, Some(first)) = (step.is_known, first) {
+        let first = first.past.key.0.short();
+        line(
+            "varies",
+            &format!("what it was given, as {first} came out otherwise"),
+        );
+        line("mend", &format!("mend {first} first"));
+        return text;
+    }
     if step.past.place.kind != "run" {
         line("varies", "what the step was given");
         line(

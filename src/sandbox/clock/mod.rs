@@ -6,7 +6,8 @@
 //! (vdso(7)): so each is stopped when it has been executed, and that page made to read this clock
 //! ([`exec`]); where that page can't be written to, it is hidden. Whoever makes the call all the same
 //! is answered ([`calls`]). At the same moment a program's first randomness is set ([`super::random`]).
-//! How the clock runs is in [`pace`] alone. The monotonic clocks are real.
+//! How the clock runs is in [`pace`] alone. The monotonic clocks are real. Of a step that has the
+//! machine's time and is traced the page is hidden, too ([`hidden`]), so that who reads it is seen.
 //!
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
 //! a processor's own counters together with the page behind the vDSO, the kernel's own functions in a vDSO

@@ -161,7 +161,7 @@ impl Answers {
         let mut handlers = Vec::new();
         // Before all others, as it sees what they answer.
         handlers.extend(self.tracer.as_mut().map(Answering::by));
-        // First, as who makes a file in the caller's stead reads its name.
+        // First of those who answer, as who makes a file in the caller's stead reads its name.
         handlers.extend(self.random.as_mut().map(Answering::by));
         handlers.extend([
             match &mut self.owners {

@@ -7,10 +7,6 @@ pub const KNOWN: &[(&str, &str)] = &[
         "ctest notes how long a test took, ccache counts in a folder that goes by process numbers, and cmake's own temporary folders have other names each time",
     ),
     (
-        "git",
-        "a hard link to a file of a lower layer has another inode number than the file, which `git clone` of a local repository refuses",
-    ),
-    (
         "java",
         "`java -Xshare:dump` writes its archive of classes in an order that threads decide",
     ),
