@@ -27,6 +27,10 @@ pub const KNOWN: &[(&str, &str)] = &[
         "not looked into: cairn ended as if interrupted in the second build",
     ),
     (
+        "uv",
+        "uv keeps when files of layers were made, and when what is told of them last changed, which is when they were unpacked; and it gives folders of its cache other names each time",
+    ),
+    (
         "wheels",
         "a database of Berkeley DB (Python's shelve) begins with its own inode number",
     ),
