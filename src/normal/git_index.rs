@@ -18,6 +18,8 @@ const HEAD: usize = 12;
 const FIXED: usize = 40;
 /// What is left out of them: the first time, and the two numbers.
 const LEFT_OUT: [std::ops::Range<usize>; 2] = [0..8, 16..24];
+/// What an index ends with, of all before.
+type Sum = fn(&[u8]) -> Vec<u8>;
 /// That two more bytes of flags follow, from version 3.
 const IS_EXTENDED: u16 = 0x4000;
 
@@ -31,7 +33,7 @@ pub(super) fn cleared(file: &File<'_>) -> Option<Vec<u8>> {
     if !begins(content) {
         return None;
     }
-    let sums: [fn(&[u8]) -> Vec<u8>; 2] = [
+    let sums: [Sum; 2] = [
         |body| Sha1::digest(body).to_vec(),
         |body| Sha256::digest(body).to_vec(),
     ];

@@ -11,6 +11,10 @@ pub const KNOWN: &[(&str, &str)] = &[
         "`java -Xshare:dump` writes its archive of classes in an order that threads decide",
     ),
     (
+        "mariadb",
+        "MariaDB's tables and logs hold uuids that it makes of clocks that run, and its threads take numbers of transactions in any order",
+    ),
+    (
         "npm",
         "npm's debug logs have what goes on beside each other in the order in which it ends",
     ),
@@ -25,6 +29,10 @@ pub const KNOWN: &[(&str, &str)] = &[
     (
         "postgresql",
         "not looked into: cairn ended as if interrupted in the second build",
+    ),
+    (
+        "uv",
+        "uv keeps when files of layers were made, and when what is told of them last changed, which is when they were unpacked; and it gives folders of its cache other names each time",
     ),
     (
         "wheels",
