@@ -15,7 +15,8 @@
 //! anyway: how large directories are and how much room files take, by [`disk::room`]; and root as the
 //! owner of what the kernel keeps, where it finds none.
 //!
-//! Still real: when a file from below the step was last read, where the store's file system notes that;
+//! Still real: when a file from below the step was last read, where the store's file system notes that; to
+//! users who aren't let to every file, when what is told of one from below last changed, and its making;
 //! the files of `/proc`; what programs of 32 bits see.
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -46,6 +47,17 @@ const SEVERAL: [&[u8]; 3] = [b"busybox", b"coreutils", b"toybox"];
 const NOBODY: u32 = 65534;
 /// Nanoseconds after which half of the order's room is used.
 const HALF: i64 = 60 * SECOND;
+
+/// How what is shown differs from what the kernel tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Difference {
+    /// Not at all.
+    None,
+    /// In when the step's folders were made, and in nothing else.
+    Making,
+    /// In what commands go by.
+    Some,
+}
 
 /// How file times are shown.
 #[derive(Debug, Clone)]
@@ -79,7 +91,12 @@ impl FileTimes {
     /// What is shown for a time, if that is another.
     fn shown(&self, stamp: Stamp, (seconds, rest): Time, has_order: bool) -> Option<Time> {
         if seconds < self.began {
-            return (stamp == Stamp::Kernels).then_some((self.instant, 0));
+            let is_known = match stamp {
+                Stamp::Settable => false,
+                Stamp::Changed => true,
+                Stamp::Made => (seconds, rest) != (0, 0),
+            };
+            return is_known.then_some((self.instant, 0));
         }
         let rest = match has_order {
             false => 0,
@@ -91,14 +108,17 @@ impl FileTimes {
         Some((self.instant, rest))
     }
 
-    /// Has what is `told` of `file` as it is shown to the caller; whether any of it is another.
-    pub fn show(&self, caller: &Caller<'_>, told: &mut Told, file: &OwnedFd) -> bool {
+    /// Has what is `told` of `file` as it is shown to the caller.
+    pub fn show(&self, caller: &Caller<'_>, told: &mut Told, file: &OwnedFd) -> Difference {
         let linked = self.linked.shown(told.place(), file.as_fd());
         if let Some(number) = linked {
             told.set_number(number);
         }
-        let is_other = show_owner(told, file) | self.show_by_itself(caller, told);
-        is_other || linked.is_some()
+        let is_other = show_owner(told, file) || linked.is_some();
+        match self.show_by_itself(caller, told) {
+            _ if is_other => Difference::Some,
+            difference => difference,
+        }
     }
 
     /// Whether the file itself has to be seen for what is shown of it.
@@ -106,15 +126,17 @@ impl FileTimes {
         told.owner() == (NOBODY, NOBODY) || self.linked.has(told.place())
     }
 
-    fn show_by_itself(&self, caller: &Caller<'_>, told: &mut Told) -> bool {
+    fn show_by_itself(&self, caller: &Caller<'_>, told: &mut Told) -> Difference {
         let number = self.numbers.shown(caller.pid(), || told.place());
         if let Some(number) = number {
             told.set_number_alone(number);
         }
         let has_order = std::cell::OnceCell::new();
+        let is_written = std::cell::Cell::new(false);
         let has_times = told.set_times(|stamp, time| {
             // Asked only then: most files are from before.
             let is_own = time.0 >= self.began;
+            is_written.set(is_written.get() | is_own);
             let has_order = is_own && *has_order.get_or_init(|| runs_one_of(caller, &COMPARING));
             self.shown(stamp, time, has_order)
         });
@@ -122,7 +144,12 @@ impl FileTimes {
         if has_made {
             told.set_made_when_changed();
         }
-        show_room(told) | has_times || has_made || number.is_some()
+        let is_other = show_room(told) || has_made;
+        match is_other || is_written.get() || number.is_some() {
+            true => Difference::Some,
+            false if has_times => Difference::Making,
+            false => Difference::None,
+        }
     }
 }
 
@@ -195,18 +222,23 @@ impl Files {
             && !self.times.needs_file(&told)
         {
             return match self.times.show_by_itself(caller, &mut told) {
-                true => told.tell(caller),
-                false => Ok(Answer::Continue),
+                Difference::None => Ok(Answer::Continue),
+                _ => told.tell(caller),
             };
         }
         // What is as it is the kernel tells by itself, and to whom it may: so rights don't matter yet.
         let file = stat::file(call, caller, &Rights::own())?;
         let mut told = Told::of(call, caller, &file)?;
-        if !self.times.show(caller, &mut told, &file) {
+        let difference = self.times.show(caller, &mut told, &file);
+        if difference == Difference::None {
             return Ok(Answer::Continue);
         }
         if call == Call::Fstat || (!self.has_namespaces && Rights::reach_all(caller)?) {
             return told.tell(caller);
+        }
+        // To find out who else is let to a file takes several times as long as all the rest.
+        if difference == Difference::Making {
+            return Ok(Answer::Continue);
         }
         let file = stat::file(call, caller, &Rights::of(caller, Users::Many)?)?;
         let mut told = Told::of(call, caller, &file)?;
@@ -237,14 +269,16 @@ mod tests {
         let shown = |time, has_order| times.shown(Stamp::Settable, time, has_order);
         assert_eq!(shown((4_999, 999_999_999), false), None);
         assert_eq!(shown((1, 0), true), None);
-        for stamp in [Stamp::Settable, Stamp::Kernels] {
+        for stamp in [Stamp::Settable, Stamp::Changed, Stamp::Made] {
             assert_eq!(times.shown(stamp, (5_000, 0), false), Some((77, 0)));
             assert_eq!(times.shown(stamp, (9_000, 5), false), Some((77, 0)));
             assert_eq!(times.shown(stamp, (5_000, 0), true), Some((77, 0)));
         }
         // When a layer was unpacked is nobody's business.
-        let before = times.shown(Stamp::Kernels, (4_999, 5), true);
-        assert_eq!(before, Some((77, 0)));
+        for stamp in [Stamp::Changed, Stamp::Made] {
+            assert_eq!(times.shown(stamp, (4_999, 5), true), Some((77, 0)));
+        }
+        assert_eq!(times.shown(Stamp::Made, (0, 0), false), None);
     }
 
     #[test]

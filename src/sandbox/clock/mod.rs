@@ -30,7 +30,7 @@ mod vdso;
 mod waits;
 
 pub(super) use calls::Clock;
-pub(super) use files::{FileTimes, Files};
+pub(super) use files::{Difference, FileTimes, Files};
 pub(super) use hidden::Hidden;
 pub(super) use linked::Links;
 pub(super) use trial::attempt;
@@ -64,10 +64,26 @@ pub(super) fn of(request: &Request) -> Result<Option<(Clock, Random, FileTimes)>
     let Some(Constants { instant, seed }) = request.constants else {
         return Ok(None);
     };
-    let doing = || "read when the step's folders were made".to_owned();
-    let made = rustix::fs::stat(&request.work).doing(doing)?;
+    let began = began(request).doing(|| "read when the step's folders were made".to_owned())?;
     let (shared, numbers) = (Shared::new(seed), Numbers::default());
-    let times = FileTimes::new(made.st_ctime, instant, numbers.clone());
+    let times = FileTimes::new(began, instant, numbers.clone());
     let clock = Clock::new(instant, request.ways.clock, shared.clone(), numbers)?;
     Ok(Some((clock, Random::new(seed, shared), times)))
+}
+
+/// The second in which what is the step's began to be made: its own root, which is the folder that what it
+/// changes is in.
+fn began(request: &Request) -> Result<i64, rustix::io::Errno> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    let asked = StatxFlags::BTIME | StatxFlags::CTIME;
+    let upper = statx(CWD, &request.upper, AtFlags::empty(), asked)?;
+    let knows = StatxFlags::from_bits_retain(upper.stx_mask).contains(StatxFlags::BTIME);
+    Ok(match knows {
+        true => upper.stx_btime.tv_sec,
+        // It may have changed since; the other was made after it, and has, too.
+        false => upper
+            .stx_ctime
+            .tv_sec
+            .min(rustix::fs::stat(&request.work)?.st_ctime),
+    })
 }

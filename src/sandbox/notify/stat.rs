@@ -88,8 +88,10 @@ pub struct Told {
 pub enum Stamp {
     /// The last reading, or the last change of what is in it: programs set both.
     Settable,
-    /// The last change of what is told here, or its making: the kernel alone sets them.
-    Kernels,
+    /// The last change of what is told here: the kernel alone sets it. Of sockets it is 0, or anything.
+    Changed,
+    /// Its making, which the kernel alone sets, too; 0 where that isn't known, or wasn't asked.
+    Made,
 }
 
 /// Where the times of a file are: of the last reading, change, change of what is told here; and of its
@@ -97,13 +99,13 @@ pub enum Stamp {
 const TIMES: [(Stamp, usize); 3] = [
     (Stamp::Settable, offset_of!(libc::stat, st_atime)),
     (Stamp::Settable, offset_of!(libc::stat, st_mtime)),
-    (Stamp::Kernels, offset_of!(libc::stat, st_ctime)),
+    (Stamp::Changed, offset_of!(libc::stat, st_ctime)),
 ];
 const EXTENDED_TIMES: [(Stamp, usize); 4] = [
     (Stamp::Settable, offset_of!(libc::statx, stx_atime)),
     (Stamp::Settable, offset_of!(libc::statx, stx_mtime)),
-    (Stamp::Kernels, offset_of!(libc::statx, stx_ctime)),
-    (Stamp::Kernels, offset_of!(libc::statx, stx_btime)),
+    (Stamp::Changed, offset_of!(libc::statx, stx_ctime)),
+    (Stamp::Made, offset_of!(libc::statx, stx_btime)),
 ];
 
 impl Told {
@@ -267,8 +269,7 @@ impl Told {
         }
     }
 
-    /// Has each time as `shown` says, which gives nothing for one that stays; whether any changed. What the
-    /// file system doesn't know, or wasn't asked, is 0 and stays.
+    /// Has each time as `shown` says, which gives nothing for one that stays; whether any changed.
     pub fn set_times(&mut self, shown: impl Fn(Stamp, Time) -> Option<Time>) -> bool {
         let places: &[(Stamp, usize)] = match self.is_extended {
             true => &EXTENDED_TIMES,
@@ -279,9 +280,6 @@ impl Told {
             let seconds = i64::from_ne_bytes(self.get(*at));
             // A long in the one, half of one in the other: small either way, on little-endian machines.
             let rest = u32::from_ne_bytes(self.get(at + 8));
-            if (seconds, rest) == (0, 0) {
-                continue;
-            }
             if let Some((seconds, rest)) = shown(*stamp, (seconds, rest)) {
                 self.put(*at, &seconds.to_ne_bytes());
                 self.put(at + 8, &rest.to_ne_bytes());

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::record::{self, Table};
 use super::{Answer, Call, Caller, or_continue};
-use crate::sandbox::clock::FileTimes;
+use crate::sandbox::clock::{Difference, FileTimes};
 use crate::sandbox::notify::rights::{Rights, Users};
 use crate::sandbox::notify::stat::{self, Told};
 
@@ -37,7 +37,8 @@ fn show(
         return Ok(Answer::Continue);
     }
     let mut told = Told::of(call, caller, &file)?;
-    let has_other_times = times.is_some_and(|times| times.show(caller, &mut told, &file));
+    let has_other_times =
+        times.is_some_and(|times| times.show(caller, &mut told, &file) != Difference::None);
     let Some(kept) = kept else {
         return match has_other_times {
             true => told.tell(caller),

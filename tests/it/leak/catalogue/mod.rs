@@ -1,8 +1,8 @@
 //! Where it is shown that each known source of difference is gone, or that it is left.
 //!
 //! Rows B are [what a command finds around itself](surroundings), rows C [what its tools write
-//! down](tools). What an image's own form has to do with it `layers` and `golden` show. Whether what is named here is there is a test's; whether
-//! the ways are the same in all builds, that of [`super`].
+//! down](tools). What an image's own form has to do with it `layers` and `golden` show. Whether what is
+//! named here is there is a test's; whether the ways are the same in all builds, that of [`super`].
 
 mod surroundings;
 mod tools;
@@ -51,11 +51,9 @@ impl Row {
         let mut problems = Vec::new();
         for pattern in self.shown.iter().flat_map(Shown::same) {
             let mut of_it = ways.clone().filter(|way| known::is_like(way, pattern));
-            let is_any = of_it.clone().next().is_some();
-            if !is_any {
+            if of_it.clone().next().is_none() {
                 problems.push(format!("{}: no way is like `{pattern}`", self.name));
             }
-            // What only one user alone sees is left elsewhere.
             if let Some(way) = of_it.find(|way| differs(way)) {
                 problems.push(format!("{} ({}): `{way}` differs", self.name, self.what));
             }
