@@ -95,7 +95,7 @@ fn who_wrote_what_a_processor_counts_and_what_races_is_named() {
              COPY --chmod=755 count /bin/count\n\
              RUN --network=none mkdir -p /tmp; count > /o/own; count > /tmp/x; cp /tmp/x /o/copied; \
              count | tee /o/piped; (for i in 1 2 3 4 5 6 7 8 9; do count >> /o/.ninja_log & done; wait); \
-             echo same > /o/same; cat /proc/self/stat > /o/stat\n\
+             echo same > /o/same; cat /proc/self/smaps > /o/smaps\n\
              RUN --network=none head -c 9 /dev/urandom > /o/after",
         );
         bench.users.write("count.c", source);
@@ -135,8 +135,8 @@ fn who_wrote_what_a_processor_counts_and_what_races_is_named() {
             ),
             ("/o/.ninja_log", "`count`", "", "ninja's logs"),
             (
-                "/o/stat",
-                "`cat /proc/self/stat`, which read files of processes",
+                "/o/smaps",
+                "`cat /proc/self/smaps`, which read files of processes",
                 "",
                 "files of processes in /proc",
             ),

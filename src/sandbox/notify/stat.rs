@@ -50,21 +50,28 @@ pub fn file(call: Call, caller: &Caller<'_>, rights: &Rights) -> Result<OwnedFd,
     }
 }
 
-/// What a call is told of an open file, where it asks about one and that is seen at once.
+/// Whether a call asks about an open file, as far as is seen at once.
+pub fn is_of_open(call: Call, caller: &Caller<'_>) -> bool {
+    let flags = match call {
+        Call::Fstat => return true,
+        Call::Newfstatat => caller.int(3),
+        Call::Statx => caller.int(2),
+        _ => 0,
+    };
+    let mut first = [1];
+    let is_empty =
+        flags & libc::AT_EMPTY_PATH != 0 && caller.glance(caller.argument(1), &mut first).is_ok();
+    is_empty && first == [0] && caller.int(0) >= 0
+}
+
+/// What a call is told of an open file, where it asks about one in the plain way.
 pub fn at_a_glance(call: Call, caller: &Caller<'_>) -> Option<Told> {
-    let is_empty = || {
-        let mut first = [1];
-        let glance = caller.glance(caller.argument(1), &mut first);
-        glance.is_ok() && first == [0]
+    let into = match call {
+        Call::Fstat => 1,
+        Call::Newfstatat => 2,
+        _ => return None,
     };
-    let (is_open, into) = match call {
-        Call::Fstat => (true, 1),
-        Call::Newfstatat => {
-            let is_open = caller.int(3) & libc::AT_EMPTY_PATH != 0 && is_empty();
-            (is_open, 2)
-        }
-        _ => (false, 0),
-    };
+    let is_open = is_of_open(call, caller);
     let descriptor = u32::try_from(caller.int(0)).ok().filter(|_| is_open)?;
     let path = format!("/proc/{}/fd/{descriptor}\0", caller.pid());
     let path = CStr::from_bytes_with_nul(path.as_bytes()).ok()?;
