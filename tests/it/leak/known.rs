@@ -35,7 +35,7 @@ pub fn of(way: &str) -> Option<&'static Leak> {
 }
 
 /// By what they tell.
-pub const KNOWN: &[Leak] = &[
+pub static KNOWN: &[Leak] = &[
     Leak {
         ways: &["rdtsc", "rdtscp"],
         is_certain: true,
