@@ -133,6 +133,10 @@ fn one_reading_gives_what_two_give() {
     for kind in ["steps", "trees", "layers"] {
         let all = records(twice.path(), kind);
         for (name, record) in records(once.path(), kind) {
+            // What a key is made of names files only where they were known.
+            if name.ends_with(".made") {
+                continue;
+            }
             assert!(all.get(&name) == Some(&record), "{kind}/{name}");
         }
     }
