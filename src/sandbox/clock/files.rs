@@ -217,14 +217,9 @@ impl Files {
     }
 
     fn show(&self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
-        // Each program opens its libraries when it begins: of them it is told in fewer calls.
-        if let Some(mut told) = stat::at_a_glance(call, caller)
-            && !self.times.needs_file(&told)
-        {
-            return match self.times.show_by_itself(caller, &mut told) {
-                Difference::None => Ok(Answer::Continue),
-                _ => told.tell(caller),
-            };
+        // Decided before anything is looked up: another thread may change the path meanwhile.
+        if stat::is_of_open(call, caller) {
+            return self.show_open(call, caller);
         }
         // What is as it is the kernel tells by itself, and to whom it may: so rights don't matter yet.
         let file = stat::file(call, caller, &Rights::own())?;
@@ -233,8 +228,7 @@ impl Files {
         if difference == Difference::None {
             return Ok(Answer::Continue);
         }
-        let is_let = || Ok(!self.has_namespaces && Rights::reach_all(caller)?);
-        if stat::is_of_open(call, caller) || is_let()? {
+        if !self.has_namespaces && Rights::reach_all(caller)? {
             return told.tell(caller);
         }
         // To find out who else is let to a file takes several times as long as all the rest.
@@ -245,6 +239,28 @@ impl Files {
         let mut told = Told::of(call, caller, &file)?;
         self.times.show(caller, &mut told, &file);
         told.tell(caller)
+    }
+
+    /// Of what a caller has open it may be told all, whatever its rights.
+    fn show_open(&self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
+        // Each program opens its libraries when it begins: of them it is told in fewer calls.
+        let glance = stat::at_a_glance(call, caller).filter(|told| !self.times.needs_file(told));
+        let (told, difference) = match glance {
+            Some(mut told) => {
+                let difference = self.times.show_by_itself(caller, &mut told);
+                (told, difference)
+            }
+            None => {
+                let file = caller.descriptor(caller.int(0))?;
+                let mut told = Told::of(call, caller, &file)?;
+                let difference = self.times.show(caller, &mut told, &file);
+                (told, difference)
+            }
+        };
+        match difference {
+            Difference::None => Ok(Answer::Continue),
+            _ => told.tell(caller),
+        }
     }
 }
 

@@ -64,7 +64,7 @@ pub static KNOWN: &[Leak] = &[
         ways: &["clock MONOTONIC*", "clock BOOTTIME*", "times, since boot"],
         is_certain: true,
         tells: "how long the machine has been up, and durations",
-        cost: "waits are by these clocks: one that doesn't run hangs programs; a time namespace could have them begin at 0, for 1 ms a step, and they would tell durations all the same",
+        cost: "waits are by these clocks: one that doesn't run hangs programs; a time namespace could have them begin at 0, and they would tell durations all the same",
     },
     Leak {
         ways: &[
@@ -219,7 +219,7 @@ pub static KNOWN: &[Leak] = &[
         ways: &["/proc/1/*"],
         is_certain: true,
         tells: "addresses, memory and scheduling of cairn's own process, which is the step's first",
-        cost: "to exec another program for that, 1 ms a step",
+        cost: "to exec another program for that",
     },
     Leak {
         ways: &[
