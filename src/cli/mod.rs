@@ -17,7 +17,6 @@ mod doctor;
 mod environment;
 mod exit;
 mod explain;
-mod explained;
 mod exported;
 mod fetched;
 mod flags;
@@ -43,7 +42,6 @@ mod shell;
 mod transfer;
 mod verify;
 mod wanted;
-mod why;
 mod writable;
 
 use std::process::ExitCode;

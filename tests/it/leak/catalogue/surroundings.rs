@@ -6,7 +6,7 @@ use super::{Row, row};
 const CLOCK: &str = "tests/it/sandbox/clock.rs";
 const FACTS: &str = "tests/it/facts.rs";
 const RANDOM: &str = "tests/it/sandbox/random.rs";
-const VERIFY: &str = "tests/it/verify.rs";
+const VERIFY: &str = "tests/it/verify/mod.rs";
 
 /// In order.
 pub const ROWS: &[Row] = &[

@@ -7,7 +7,7 @@ const CLOCK: &str = "tests/it/sandbox/clock.rs";
 const NORMAL: &str = "tests/it/normalisers.rs";
 const RANDOM: &str = "tests/it/sandbox/random.rs";
 const DEBRIS: &str = "tests/it/run/debris.rs";
-const VERIFY: &str = "tests/it/verify.rs";
+const VERIFY: &str = "tests/it/verify/mod.rs";
 
 /// In order.
 pub const ROWS: &[Row] = &[

@@ -1,4 +1,10 @@
 //! `cairn explain`.
+//!
+//! In: what is asked. Out: text on standard output: here what rules and normalisers do, in [`image`] what
+//! an image has from where, in [`why`] why steps ran.
+
+mod image;
+mod why;
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -9,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::arguments::{Explain, Explained};
 use super::environment::Environment;
 use super::exit::{Code, Failure};
-use super::{explained, log, print, why};
+use super::{log, print};
 use crate::build::ignore_file::{self, IgnoreFile, Place};
 use crate::canon::{EntryPath, Problem};
 use crate::normal;
@@ -24,8 +30,8 @@ pub fn run(arguments: &Explain, environment: &Environment) -> Result<(), Failure
     if let Some(step) = &arguments.asked.why {
         return why::run(step, environment);
     }
-    if let Some(asked) = explained::Asked::of(&arguments.asked) {
-        return explained::run(&asked, &arguments.context, environment);
+    if let Some(asked) = image::Asked::of(&arguments.asked) {
+        return image::run(&asked, &arguments.context, environment);
     }
     match (ignore, normalised) {
         (Some(path), _) => ignored(path, arguments, environment),

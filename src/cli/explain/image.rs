@@ -4,12 +4,12 @@
 
 use std::path::Path;
 
-use super::arguments::Explained;
-use super::diff::operand::Finder;
-use super::environment::Environment;
-use super::exit::{Code, Failure};
-use super::print;
 use crate::canon::{EntryPath, Problem};
+use crate::cli::arguments::Explained;
+use crate::cli::diff::operand::Finder;
+use crate::cli::environment::Environment;
+use crate::cli::exit::{Code, Failure};
+use crate::cli::print;
 use crate::image::ImageConfig;
 use crate::image::account::{self, Change};
 use crate::inputs::layers;

@@ -1,4 +1,7 @@
-//! `cairn verify`: a rebuild's verdict, its statement, and what rebuilders agree on.
+//! `cairn verify`: a rebuild's verdict, its statement, and what rebuilders agree on; in [`why`] what is
+//! said of where they differ.
+
+mod why;
 
 use std::path::Path;
 use std::process::Output;
@@ -27,17 +30,23 @@ impl Bench {
         Some(Bench { users, user })
     }
 
-    /// A context on this machine's busybox, with such further lines.
-    fn context(&self, lines: &str) -> String {
+    /// A context on this machine's busybox, with such further lines. Each applet is a file of its own, so
+    /// that a shell executes it as it would any program.
+    fn on_busybox(&self, lines: &str) -> String {
         let start = "FROM scratch\nCOPY --chmod=755 busybox /bin/busybox\nENV PATH=/bin\n\
-            RUN --network=none [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nCOPY files /etc\n";
+            RUN --network=none [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
         self.users
             .write("context/Dockerfile", &format!("{start}{lines}\n"));
+        std::fs::copy("/bin/busybox", self.users.path("context/busybox")).unwrap();
+        self.users.text("context")
+    }
+
+    /// The same with files in `/etc`.
+    fn context(&self, lines: &str) -> String {
         for name in ["b", "a", "c", "z"] {
             self.users.write(&format!("context/files/{name}"), name);
         }
-        std::fs::copy("/bin/busybox", self.users.path("context/busybox")).unwrap();
-        self.users.text("context")
+        self.on_busybox(&format!("COPY files /etc\n{lines}"))
     }
 
     fn cairn(&self, arguments: &[&str]) -> Output {

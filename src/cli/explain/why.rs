@@ -6,14 +6,14 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use super::environment::Environment;
-use super::exit::{Code, Failure};
-use super::log::{self, FEWEST};
-use super::print;
 use crate::build::past::{self, PastStep, Remembered};
 use crate::build::result;
 use crate::canon::event::Outcome;
 use crate::canon::{Problem, StepKey};
+use crate::cli::environment::Environment;
+use crate::cli::exit::{Code, Failure};
+use crate::cli::log::{self, FEWEST};
+use crate::cli::print;
 use crate::layer::{Entry, Kind, Tree};
 use crate::plan::why::{Change, Made};
 use crate::store::Store;

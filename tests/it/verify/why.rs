@@ -1,16 +1,10 @@
 //! `cairn verify --explain`: of what differs the step, the program that wrote it, what varies there
 //! and what mends it.
 
-use std::process::Output;
-
+use super::Bench;
 use crate::support::programs::program;
-use crate::support::users::{User, Users};
+use crate::support::users::User;
 use crate::support::{require, run};
-
-struct Bench {
-    users: Users,
-    user: User,
-}
 
 /// What is told of a path.
 #[derive(Debug, Default)]
@@ -26,43 +20,20 @@ impl Told {
 }
 
 impl Bench {
-    fn new(user: User) -> Option<Bench> {
-        if !require("busybox") {
-            return None;
-        }
-        let users = Users::new()?;
-        Some(Bench { users, user })
-    }
-
-    /// A context on this machine's busybox, with such further lines.
-    fn context(&self, lines: &str) -> String {
-        // Each applet is a file of its own, so that a shell executes it as it would any program.
-        let recipe = format!(
-            "FROM scratch\nCOPY --chmod=755 busybox /bin/busybox\nENV PATH=/bin\n\
-             RUN --network=none [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n{lines}\n"
-        );
-        self.users.write("context/Dockerfile", &recipe);
+    /// A context on busybox, with a file and such further lines.
+    fn with_file(&self, lines: &str) -> String {
         self.users.write("context/file", "given");
-        std::fs::copy("/bin/busybox", self.users.path("context/busybox")).unwrap();
-        self.users.text("context")
+        self.on_busybox(lines)
     }
 
-    fn cairn(&self, arguments: &[&str]) -> Output {
-        let mut command = self.users.cairn(self.user);
-        command.args(arguments).output().unwrap()
+    fn build_app(&self, arguments: &[&str]) {
+        self.build(&[&["-t", "app:1"], arguments].concat());
     }
 
-    fn build(&self, arguments: &[&str]) {
-        let mut command = self.users.cairn(self.user);
-        run(command.args(["build", "-q", "-t", "app:1"]).args(arguments));
-    }
-
-    /// The exit code and what was told.
-    fn verify(&self, arguments: &[&str]) -> (i32, String) {
-        let output = self.cairn(&[&["verify", "app:1"], arguments].concat());
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let code = output.status.code().unwrap();
-        (code, text(output.stdout) + &text(output.stderr))
+    /// The exit code and all that was told.
+    fn verify_app(&self, arguments: &[&str]) -> (i32, String) {
+        let (code, out, err) = self.verify(&[&["app:1"], arguments].concat());
+        (code, out + &err)
     }
 }
 
@@ -90,7 +61,7 @@ fn who_wrote_what_a_processor_counts_and_what_races_is_named() {
         };
         let source = "#include <stdio.h>\n#include <x86intrin.h>\n\
             int main(void) { printf(\"%llu\\n\", (unsigned long long) __rdtsc()); return 0; }\n";
-        let context = bench.context(
+        let context = bench.with_file(
             "RUN --network=none mkdir -p /o; date > /o/date; head -c 9 /dev/urandom > /o/chance\n\
              COPY --chmod=755 count /bin/count\n\
              RUN --network=none mkdir -p /tmp; count > /o/own; count > /tmp/x; cp /tmp/x /o/copied; \
@@ -104,8 +75,8 @@ fn who_wrote_what_a_processor_counts_and_what_races_is_named() {
             bench.users.text("context/count"),
         );
         run(&mut program("cc", &["-O1", "-static", "-o", &to, &from]));
-        bench.build(&[&context]);
-        let (code, all) = bench.verify(&[&context, "--explain"]);
+        bench.build_app(&[&context]);
+        let (code, all) = bench.verify_app(&[&context, "--explain"]);
         assert_eq!(code, 1, "{user:?}: {all}");
         assert!(all.starts_with("DIFFERENT\n"), "{user:?}: {all}");
         let first = "the first step that came out otherwise by the same inputs is ";
@@ -164,7 +135,7 @@ fn who_wrote_what_a_processor_counts_and_what_races_is_named() {
             assert!(!why.contains(&format!("~ {path}\n")), "{path}: {all}");
         }
         // Without being asked it says the step, and what is known of such files.
-        let (code, all) = bench.verify(&[&context]);
+        let (code, all) = bench.verify_app(&[&context]);
         assert_eq!(code, 1, "{all}");
         let it = told(&all, "/o/.ninja_log");
         assert!(it.of("varies").starts_with("ninja's logs"), "{all}");
@@ -182,19 +153,19 @@ fn time_and_chance_of_the_machine_are_named_with_who_asked_for_them() {
         let Some(bench) = Bench::new(user) else {
             return;
         };
-        let context = bench.context(
+        let context = bench.with_file(
             "RUN mkdir -p /o /tmp; date +%s%N > /o/own; echo \"$(date +%s%N)\" > /o/told; date +%s%N | tee /o/piped; \
              date +%s%N > /tmp/x; mv /tmp/x /o/moved; head -c 9 /dev/urandom > /o/chance; cat /etc/hostname > /o/same",
         );
-        bench.build(&[&context]);
+        bench.build_app(&[&context]);
         // Without a lock there is no verdict; but why it differs can be said.
-        let (code, all) = bench.verify(&[&context]);
+        let (code, all) = bench.verify_app(&[&context]);
         assert_eq!(code, 2, "{all}");
         assert!(
             all.contains("of one\nthat has no lock `--explain`"),
             "{all}"
         );
-        let (code, all) = bench.verify(&[&context, "--explain"]);
+        let (code, all) = bench.verify_app(&[&context, "--explain"]);
         assert_eq!(code, 2, "{user:?}: {all}");
         assert!(all.starts_with("CANNOT-REBUILD\n"), "{all}");
         assert!(all.contains("\nnot locked what `run mkdir"), "{all}");
@@ -220,14 +191,14 @@ fn a_cache_and_changed_files_are_named_and_not_taken_for_each_other() {
     let Some(bench) = Bench::new(User::ALL[0]) else {
         return;
     };
-    let context = bench.context(
+    let context = bench.with_file(
         "COPY file /given\n\
          RUN --network=none --mount=type=cache,target=/c echo once >> /c/log; cat /c/log > /out",
     );
     for _ in 0..2 {
-        bench.build(&[&context, "--no-cache"]);
+        bench.build_app(&[&context, "--no-cache"]);
     }
-    let (code, all) = bench.verify(&[&context, "--explain"]);
+    let (code, all) = bench.verify_app(&[&context, "--explain"]);
     assert_eq!(code, 1, "{all}");
     let it = told(&all, "/out");
     assert!(
@@ -241,7 +212,7 @@ fn a_cache_and_changed_files_are_named_and_not_taken_for_each_other() {
     );
 
     bench.users.write("context/file", "changed");
-    let (code, all) = bench.verify(&[&context, "--explain"]);
+    let (code, all) = bench.verify_app(&[&context, "--explain"]);
     assert_eq!(code, 1, "{all}");
     let it = told(&all, "/given");
     assert!(it.of("step").contains("`copy file → /given`"), "{all}");
@@ -258,14 +229,14 @@ fn a_command_that_is_watched_leaves_what_it_always_does() {
         let Some(bench) = Bench::new(user) else {
             return;
         };
-        let context = bench.context(
+        let context = bench.with_file(
             "RUN --network=none mkdir -p /tmp /o/a/b && date > /o/now && stat -c '%n %Y %Z' /o/* > /o/stat && \
              head -c 9 /dev/urandom > /o/chance && ln -s now /o/link && ln /o/now /o/hard && \
              mv /o/a /o/c && tar cf /o/tar /o/now && (sleep 0.1; date +%s%N) > /o/later && mkfifo /o/pipe && \
              cat /proc/self/mounts > /o/mounts; exec 5> /o/five; echo x >&5; readlink /proc/self/exe > /o/exe",
         );
-        bench.build(&[&context]);
-        let (code, all) = bench.verify(&[&context, "--explain"]);
+        bench.build_app(&[&context]);
+        let (code, all) = bench.verify_app(&[&context, "--explain"]);
         assert_eq!(code, 0, "{user:?}: {all}");
         assert!(all.starts_with("IDENTICAL\n"), "{user:?}: {all}");
     }
