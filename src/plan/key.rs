@@ -53,7 +53,7 @@ impl OutputDigest {
 /// normalisers say (`crate::normal`); 6, sizes of directories, room of files, more of `/proc/PID` and the
 /// network's hardware address are the same everywhere, no disk tells of itself, a file that is linked
 /// keeps its number, and there are normalisers for git's index and ninja's records.
-const SURROUNDINGS: u32 = 6;
+const SURROUNDINGS: u32 = 7;
 
 /// Why a step has no key.
 #[derive(Debug, thiserror::Error)]

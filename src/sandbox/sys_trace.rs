@@ -135,8 +135,9 @@ pub struct Cell {
     /// Where its process keeps what it read last, as eight bytes: nanoseconds since 1970. While that is
     /// 0 it asks cairn.
     pub read: u64,
-    /// When it began: nanoseconds of the monotonic clock.
-    pub begin: i64,
+    /// Since when its patience counts: nanoseconds of the monotonic clock, or less than 0. Once it has
+    /// waited for long it asks cairn, too.
+    pub since: i64,
 }
 
 /// What a cell begins with.
@@ -152,7 +153,7 @@ std::arch::global_asm!(
     "cairn_clock_begin:",
     "    .ascii \"cairnclk\"",
     "2:  .quad 0",                      // read
-    "3:  .quad 0",                      // begin
+    "3:  .quad 0",                      // since
     "4:  .quad 0",                      // the kernel's own clock_gettime
     // The time in rax: nanoseconds since 1970; or less than 0 for an error.
     "5:  sub rsp, 24",
@@ -164,18 +165,17 @@ std::arch::global_asm!(
     "    lock cmpxchg [rcx], rdx",      // else rax is what is there
     "    jne 8b",
     "    mov [rsp + 16], rdx",
-    // How long it has run, which counts only once it is long.
+    // It asks, too, once it has run for long.
     "    mov edi, 6",                   // CLOCK_MONOTONIC_COARSE
     "    mov rsi, rsp",
     "    call qword ptr [rip + 4b]",
     "    imul rax, qword ptr [rsp], 1000000000",
     "    add rax, [rsp + 8]",
     "    sub rax, [rip + 3b]",
-    "    xor ecx, ecx",
     "    movabs rdx, {patience}",
     "    cmp rax, rdx",
-    "    cmovl rax, rcx",
-    "    add rax, [rsp + 16]",
+    "    jge 6f",
+    "    mov rax, [rsp + 16]",
     "    add rsp, 24",
     "    ret",
     // It asks cairn.
@@ -259,7 +259,7 @@ std::arch::global_asm!(
     "cairn_clock_end:",
     ".popsection",
     tick = const super::clock::pace::TICK,
-    patience = const super::clock::pace::PATIENCE,
+    patience = const super::clock::patience::PATIENCE,
 );
 
 /// The code for this processor; none where there is none.

@@ -12,10 +12,11 @@ use rustix::time::{ClockId, Timespec};
 use super::exec::{self, Followed};
 use super::numbers::Numbers;
 use super::own::Own;
-use super::pace::{PATIENCE, Pace, TICK, aged, slept};
+use super::pace::{Pace, TICK, slept};
+use super::patience::{Since, Toil};
 use super::processor::Processors;
 use super::vdso::Patch;
-use super::{ClockWay, SECOND, stamps, waits};
+use super::{ClockWay, SECOND, spent, stamps, waits};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller, Handler};
@@ -39,6 +40,7 @@ const WAITS: usize = 1024;
 #[derive(Debug)]
 pub struct Clock {
     pace: Pace,
+    toil: Toil,
     /// None where it is hidden from programs how to read a clock without a call.
     patch: Option<Patch>,
     /// What the randomness of a program begins with.
@@ -61,8 +63,10 @@ pub struct Clock {
 struct Kept {
     /// What it read last, if it doesn't keep that itself; 0 if nothing.
     read: i64,
-    /// Since when it runs (monotonic), if it doesn't keep that itself.
-    begin: i64,
+    /// When it was seen first (monotonic).
+    began: i64,
+    /// Since when its patience counts, if it doesn't keep that itself.
+    since: Since,
     /// Until when it sleeps (monotonic), which has passed on its clock already.
     slept: i64,
     /// What it was told last that it has spent of a processor.
@@ -87,8 +91,7 @@ struct View {
     own: Option<Own>,
     /// What was read last; 0 if nothing.
     read: i64,
-    /// Since when it runs (monotonic).
-    begin: i64,
+    since: Since,
 }
 
 /// Nanoseconds of a clock of the machine.
@@ -127,6 +130,7 @@ impl Clock {
         };
         Ok(Clock {
             pace,
+            toil: Toil::default(),
             patch,
             random,
             numbers,
@@ -181,11 +185,15 @@ impl Clock {
         if self.kept.len() >= PROCESSES && !self.kept.contains_key(&process) {
             self.kept.retain(|process, _| random::is_there(*process));
         }
-        self.kept.entry(process).or_insert_with(|| Kept {
-            read: 0,
-            begin: monotonic(),
-            slept: 0,
-            spent: 0,
+        self.kept.entry(process).or_insert_with(|| {
+            let began = monotonic();
+            Kept {
+                read: 0,
+                began,
+                since: Since::at(began),
+                slept: 0,
+                spent: 0,
+            }
         })
     }
 
@@ -194,13 +202,13 @@ impl Clock {
         let process = caller.process()?;
         let own = self.patch.as_ref().filter(|_| !caller.is_of_32_bits());
         let own = own.and_then(|patch| Own::of(patch, caller.pid()));
-        let Kept { read, begin, .. } = *self.kept(process);
+        let Kept { read, since, .. } = *self.kept(process);
         let view = match own {
             None => View {
                 process,
                 own: None,
                 read,
-                begin,
+                since,
             },
             Some(own) => View {
                 process,
@@ -209,7 +217,7 @@ impl Clock {
                     0 => read,
                     read => read,
                 },
-                begin: own.cell.begin,
+                since: since.max(Since::of(own.cell.since)),
             },
         };
         caller.check()?;
@@ -228,8 +236,24 @@ impl Clock {
             caller.write(it.cell.read, &own.to_le_bytes())?;
         }
         let kept = self.kept(view.process);
-        (kept.read, kept.begin) = (here, view.begin);
+        (kept.read, kept.since) = (here, view.since);
         Ok(())
+    }
+
+    /// The caller's process once its patience was looked at, if that is over.
+    fn looked_at(&mut self, caller: &Caller<'_>, view: View, monotonic: i64) -> View {
+        if !view.since.is_over(monotonic) {
+            return view;
+        }
+        let began = self.kept(view.process).began;
+        let spent = || spent::by_step_of(view.process);
+        let since = self.toil.judge(view.since, monotonic, began, spent);
+        self.kept(view.process).since = since;
+        if let Some(own) = view.own {
+            // Where nobody may write there who doesn't follow the process, it asks each time from now on.
+            own.set_since(caller.pid(), since);
+        }
+        View { since, ..view }
     }
 
     fn read(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
@@ -238,23 +262,24 @@ impl Clock {
             .retain(|_, wait| wait.thread != Some(caller.pid()));
         let view = self.view(caller)?;
         let monotonic = monotonic();
+        let view = self.looked_at(caller, view, monotonic);
         let next = match view.read {
             0 => self.pace.first(monotonic, command(view.process)),
             read => read.saturating_add(TICK),
         };
         self.keep(caller, &view, next)?;
-        Ok(next.saturating_add(aged(monotonic.saturating_sub(view.begin))))
+        Ok(next.saturating_add(view.since.passed(monotonic)))
     }
 
-    /// What the caller has spent of a processor: a tick for each time that it asks, and what it runs once
-    /// that is long, so that who waits for it to have spent some waits not for ever.
+    /// What the caller has spent of a processor: a tick for each time that it asks, and real time once that
+    /// passes, so that who waits for it to have spent some waits not for ever.
     fn spent(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
         let view = self.view(caller)?;
+        let monotonic = monotonic();
+        let view = self.looked_at(caller, view, monotonic);
         let kept = self.kept(view.process);
         kept.spent = kept.spent.saturating_add(TICK);
-        Ok(kept
-            .spent
-            .saturating_add(aged(monotonic().saturating_sub(view.begin))))
+        Ok(kept.spent.saturating_add(view.since.passed(monotonic)))
     }
 
     /// Notes that the caller's process waits until its clock says so much, and gives how long that is.
@@ -266,16 +291,14 @@ impl Clock {
     ) -> Result<i64, Errno> {
         let view = self.view(caller)?;
         let monotonic = monotonic();
-        let age = monotonic.saturating_sub(view.begin);
         let now = match view.read {
             0 => self.pace.now(monotonic),
             read => read,
         };
-        let left = time.saturating_sub(now.saturating_add(aged(age)));
+        let left = time.saturating_sub(now.saturating_add(view.since.passed(monotonic)));
         self.waits
             .retain(|_, wait| wait.thread != Some(caller.pid()));
-        // What takes longer is past the time from which on real time passes.
-        if left > 0 && left.saturating_add(age) < PATIENCE && self.waits.len() < WAITS {
+        if left > 0 && !view.since.is_real() && self.waits.len() < WAITS {
             let wait = Wait {
                 process: view.process,
                 thread: is_call.then_some(caller.pid()),
@@ -300,7 +323,11 @@ impl Clock {
         {
             let Wait { process, time, .. } = wait.remove();
             let kept = self.kept(process);
-            kept.read = kept.read.max(time);
+            // Real time has passed for it meanwhile, and its wait with it; else that doesn't count again.
+            if !kept.since.is_real() {
+                kept.read = kept.read.max(time);
+                kept.since = kept.since.max(Since::at(monotonic));
+            }
         }
     }
 
@@ -315,14 +342,15 @@ impl Clock {
             .saturating_sub((kept.slept - monotonic).max(0))
             .max(0);
         kept.slept = kept.slept.max(monotonic.saturating_add(duration));
-        let (read, begin) = slept(view.read, view.begin, monotonic, more);
-        // Where nobody may write there who doesn't follow the process, it sees that it has slept only
-        // when it sees real time.
-        let is_set = |own: Own| own.set_begin(caller.pid(), begin);
-        if begin == view.begin || !view.own.is_none_or(is_set) {
+        if view.since.is_real() {
             return Ok(());
         }
-        self.keep(caller, &View { begin, ..view }, read)
+        let since = view.since.without(more);
+        if let Some(own) = view.own {
+            // Where nobody may write there who doesn't follow the process, it asks the sooner.
+            own.set_since(caller.pid(), since);
+        }
+        self.keep(caller, &View { since, ..view }, slept(view.read, more))
     }
 
     /// Tells the caller the time, in the form that its call has.

@@ -194,7 +194,7 @@ fn set(
             write(stack.unused, 0)?;
             let cell = Cell {
                 read: stack.unused,
-                begin: now,
+                since: now,
             };
             let (at, bytes) = patch.fill(vdso, cell);
             write_over(process, at, &bytes)

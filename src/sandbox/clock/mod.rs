@@ -6,7 +6,7 @@
 //! (vdso(7)): so each is stopped when it has been executed, and that page made to read this clock
 //! ([`exec`]); where that page can't be written to, it is hidden. Whoever makes the call all the same
 //! is answered ([`calls`]). At the same moment a program's first randomness is set ([`super::random`]).
-//! How the clock runs is in [`pace`] alone. The monotonic clocks are real. Of a step that has the
+//! How the clock runs is in [`pace`] alone, and when real time passes instead in [`patience`]. The monotonic clocks are real. Of a step that has the
 //! machine's time and is traced the page is hidden, too ([`hidden`]), so that who reads it is seen.
 //!
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
@@ -22,7 +22,9 @@ mod linked;
 mod numbers;
 mod own;
 pub mod pace;
+pub mod patience;
 mod processor;
+mod spent;
 mod stack;
 mod stamps;
 mod trial;

@@ -3,6 +3,7 @@
 //! In: a process. Out: where its cell is ([`Cell`]), and what that says.
 
 use super::exec;
+use super::patience::Since;
 use super::vdso::{self, Patch};
 use crate::sandbox::sys_notify;
 use crate::sandbox::sys_trace::Cell;
@@ -32,8 +33,8 @@ impl Own {
         Some(Own { cell, at })
     }
 
-    /// Changes since when it runs; whether that may be.
-    pub fn set_begin(&self, process: u32, begin: i64) -> bool {
-        exec::write_over(process, self.at + 16, &begin.to_le_bytes()).is_ok()
+    /// Changes since when its patience counts; whether that may be.
+    pub fn set_since(&self, process: u32, since: Since) -> bool {
+        exec::write_over(process, self.at + 16, &since.kept().to_le_bytes()).is_ok()
     }
 }

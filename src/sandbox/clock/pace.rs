@@ -10,8 +10,7 @@
 //!   for it and for all that begins then.
 //! - A second has passed when one and the same command has read the clock in [`READERS`] processes, so
 //!   that a loop of a shell ends that runs `date` again and again.
-//! - A program that has run for [`PATIENCE`] sees real time pass from then on: whatever else it waits
-//!   for comes.
+//! - A program that waits for something else sees real time in the end ([`super::patience`]).
 
 use std::collections::BTreeMap;
 
@@ -22,8 +21,6 @@ use super::SECOND;
 pub const BEGIN: i64 = SECOND / 2;
 /// Nanoseconds from one read of a process to its next.
 pub const TICK: i64 = 1_000;
-/// Nanoseconds that a program runs before real time passes for it.
-pub const PATIENCE: i64 = 60 * SECOND;
 /// How many processes of one command read the clock in one of its seconds.
 const READERS: u64 = 1_000;
 /// Most commands that are told apart; those beyond are one.
@@ -94,26 +91,13 @@ impl Pace {
     }
 }
 
-/// What real time adds for a program that has run for so long.
-pub fn aged(age: i64) -> i64 {
-    match age < PATIENCE {
-        true => 0,
-        false => age,
-    }
-}
-
-/// A program that has read so much and runs since then (monotonic) sleeps for so long: how that is
-/// from now on. What already sees real time pass sees it pass while it sleeps.
-pub fn slept(read: i64, begin: i64, monotonic: i64, duration: i64) -> (i64, i64) {
-    if aged(monotonic - begin) != 0 {
-        return (read, begin);
-    }
-    let read = match read {
+/// A program that has read so much sleeps for so long: what it has read then.
+pub fn slept(read: i64, duration: i64) -> i64 {
+    match read {
         // It begins with what has passed for all by then.
         0 => 0,
         read => read.saturating_add(duration),
-    };
-    (read, begin.saturating_add(duration))
+    }
 }
 
 #[cfg(test)]
@@ -166,13 +150,9 @@ mod tests {
     }
 
     #[test]
-    fn what_has_run_long_sees_real_time() {
-        assert_eq!(aged(PATIENCE - 1), 0);
-        assert_eq!(aged(PATIENCE), PATIENCE);
-        // And nothing twice.
-        assert_eq!(slept(7, 3, 3 + PATIENCE, 50), (7, 3));
-        assert_eq!(slept(7, 3, 2 + PATIENCE, 50), (57, 53));
-        assert_eq!(slept(0, 3, 2 + PATIENCE, 50), (0, 53));
+    fn a_sleep_moves_what_was_read() {
+        assert_eq!(slept(7, 50), 57);
+        assert_eq!(slept(0, 50), 0);
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Patch {
         let members = [
             MARK,
             cell.read.to_le_bytes(),
-            cell.begin.to_le_bytes(),
+            cell.since.to_le_bytes(),
             base.wrapping_add(self.original as u64).to_le_bytes(),
         ];
         let at = self.cell - self.start;
@@ -149,7 +149,7 @@ impl Patch {
 pub fn cell(bytes: &[u8; 24]) -> Option<Cell> {
     let cell = Cell {
         read: number(bytes, 8).map(u64::from_le_bytes)?,
-        begin: number(bytes, 16).map(i64::from_le_bytes)?,
+        since: number(bytes, 16).map(i64::from_le_bytes)?,
     };
     bytes.starts_with(&MARK).then_some(cell)
 }
@@ -197,7 +197,7 @@ mod tests {
         let patch = Patch::new(&image, &code).unwrap();
         let cell_of = Cell {
             read: 0x7ffc_0000_1238,
-            begin: 77,
+            since: 77,
         };
         let base = 0x7fff_0000_0000;
         let (at, bytes) = patch.fill(base, cell_of);

@@ -430,3 +430,38 @@ fn who_writes_down_when_a_file_was_made_reads_when_it_was_changed() {
         assert_eq!(rest, "unpacked\n");
     });
 }
+
+#[test]
+fn real_time_passes_for_what_waits_in_a_step_that_does_nothing_else() {
+    if !require("python3") {
+        return;
+    }
+    // The other thread makes that what this one sleeps has not passed.
+    let script = |other: &str, until: &str| {
+        format!(
+            "exec python3 -Ic 'import threading, time\n\
+             def other():\n    while True:\n        {other}\n\
+             threading.Thread(target=other, daemon=True).start()\n\
+             begin, began = time.time(), time.monotonic()\n\
+             while {until}: time.sleep(0.05)\n\
+             print(time.time() - begin < 3, time.monotonic() - began > 60)'"
+        )
+    };
+    let waits = script("time.sleep(1000)", "time.time() < begin + 5");
+    let works = script(
+        "sum(range(30000)); time.sleep(0.004)",
+        "time.monotonic() < began + 75",
+    );
+    let (waits, works) = (waits.as_str(), works.as_str());
+    let shows = |way, script, expected| {
+        if let Some(ground) = Ground::new(Wanted::Best) {
+            ground.answers(&with_machine(&ground, way, script), expected);
+        }
+    };
+    std::thread::scope(|scope| {
+        for way in WAYS {
+            scope.spawn(move || shows(way, &waits, "False True\n"));
+            scope.spawn(move || shows(way, &works, "True True\n"));
+        }
+    });
+}
