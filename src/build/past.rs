@@ -251,7 +251,11 @@ impl Evaluation<'_> {
         let epoch = self.settings.epoch;
         let without: Vec<_> = self.settings.commands.without.names().collect();
         let fetched = fetched.as_ref();
-        Ok(key::preimage(step, &inputs, epoch, fetched, &without)?)
+        let manner = key::Manner {
+            without: &without,
+            takes_turns: self.settings.commands.takes_turns,
+        };
+        Ok(key::preimage(step, &inputs, epoch, fetched, manner)?)
     }
 
     /// What a step's key is made of.

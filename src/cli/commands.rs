@@ -70,6 +70,7 @@ pub fn settings(
         requires_hermetic: commands.require_hermetic,
         trace: false,
         allow_keys: commands.allow_keys,
+        takes_turns: commands.strict,
         without: commands.no_normalise.iter().cloned().collect(),
         ..CommandSettings::default()
     })

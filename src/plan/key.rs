@@ -12,6 +12,7 @@
 //! | --- | --- | --- |
 //! | `format` | `canon::format::CURRENT` | all |
 //! | `step` | every member of the [`Operation`] | all |
+//! | `strict` | `--strict`: processes run one at a time; not there where they don't | `run`, `packages` |
 //! | `surroundings` | `SURROUNDINGS`: what a command sees of this version, and what becomes of its files | `run`, `packages` |
 //! | `inputs` | [`OutputDigest`]s in the order of [`Step::inputs`] | those with inputs |
 //! | `without` | the names of the normalisers that are turned off, sorted | commands, where there are any |
@@ -73,19 +74,28 @@ pub enum Error {
 
 /// The key of `step`, whose inputs came out as `inputs`, in a build with `epoch`.
 pub fn step_key(step: &Step, inputs: &[OutputDigest], epoch: Epoch) -> Result<StepKey, Error> {
-    fetching_key(step, inputs, epoch, None, &[])
+    fetching_key(step, inputs, epoch, None, Manner::default())
 }
 
-/// As [`step_key`], of a command that fetches what a record of the digest `fetched` has, `without`
-/// the normalisers of these names, which are sorted.
+/// How the commands of a build are run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner<'a> {
+    /// The names of the normalisers that are turned off, sorted.
+    pub without: &'a [&'a str],
+    /// Whether processes run one at a time.
+    pub takes_turns: bool,
+}
+
+/// As [`step_key`], of a command that fetches what a record of the digest `fetched` has, run in such a
+/// manner.
 pub fn fetching_key(
     step: &Step,
     inputs: &[OutputDigest],
     epoch: Epoch,
     fetched: Option<&Digest>,
-    without: &[&str],
+    manner: Manner<'_>,
 ) -> Result<StepKey, Error> {
-    let preimage = preimage(step, inputs, epoch, fetched, without)?;
+    let preimage = preimage(step, inputs, epoch, fetched, manner)?;
     Ok(StepKey(Digest::of(&preimage)))
 }
 
@@ -95,7 +105,7 @@ pub fn preimage(
     inputs: &[OutputDigest],
     epoch: Epoch,
     fetched: Option<&Digest>,
-    without: &[&str],
+    manner: Manner<'_>,
 ) -> Result<Vec<u8>, Error> {
     #[derive(Serialize)]
     struct Preimage<'a> {
@@ -110,6 +120,8 @@ pub fn preimage(
         fetched: Option<&'a Digest>,
         #[serde(skip_serializing_if = "<[_]>::is_empty")]
         without: &'a [&'a str],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        strict: Option<bool>,
     }
     if inputs.len() != step.inputs.len() {
         return Err(Error::Inputs {
@@ -125,7 +137,8 @@ pub fn preimage(
         inputs,
         epoch: step.operation.writes_times().then(|| epoch.seconds()),
         fetched,
-        without: if is_command { without } else { &[] },
+        without: if is_command { manner.without } else { &[] },
+        strict: (is_command && manner.takes_turns).then_some(true),
     };
     Ok(json::to_vec(&preimage)?)
 }
@@ -426,10 +439,14 @@ mod tests {
     }
 
     #[test]
-    fn normalisers_that_are_turned_off_are_in_the_keys_of_commands_alone() {
-        let key = |operation: &Operation, without: &[&str]| {
+    fn how_commands_are_run_is_in_their_keys_alone() {
+        let key = |operation: &Operation, without: &[&str], takes_turns: bool| {
             let step = step(operation.clone(), 0);
-            fetching_key(&step, &[], Epoch::default(), None, without).unwrap()
+            let manner = Manner {
+                without,
+                takes_turns,
+            };
+            fetching_key(&step, &[], Epoch::default(), None, manner).unwrap()
         };
         let command = Operation::Run(Box::new(Command {
             arguments: vec!["true".to_owned()],
@@ -446,8 +463,10 @@ mod tests {
             shm_size: None,
         }));
         for (operation, differs) in [(command, true), (Operation::Merge, false)] {
-            let [none, one, other] = [&[][..], &["a"], &["b"]].map(|off| key(&operation, off));
+            let offs = [&[][..], &["a"], &["b"]];
+            let [none, one, other] = offs.map(|off| key(&operation, off, false));
             assert_eq!(none != one && one != other, differs, "{operation:?}");
+            assert_eq!(none != key(&operation, &[], true), differs, "{operation:?}");
         }
     }
 

@@ -17,7 +17,7 @@ pub mod why;
 
 pub use command::Command;
 pub use config::ConfigChange;
-pub use key::{OutputDigest, fetching_key, step_key};
+pub use key::{Manner, OutputDigest, fetching_key, step_key};
 pub use mode::Mode;
 pub use packages::Packages;
 pub use step::{Operation, Selection, Source, Step, StepId};

@@ -44,8 +44,13 @@ impl Channel {
             return Err(io::Error::other("the message is larger than 64 MiB"));
         }
         let length = (text.len() as u32).to_le_bytes();
-        send_bytes(self.0.as_fd(), &length, descriptors)?;
-        (&self.0).write_all(&text)
+        if descriptors.is_empty() {
+            send_bytes(self.0.as_fd(), &length, &[])?;
+            return (&self.0).write_all(&text);
+        }
+        // In one call: behind it a process may be under a filter that lets it make no other. Descriptors
+        // come with few bytes.
+        send_bytes(self.0.as_fd(), &[&length, &text[..]].concat(), descriptors)
     }
 
     /// Takes the next message; an error of kind `UnexpectedEof` if the other end is gone.

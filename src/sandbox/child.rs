@@ -100,7 +100,7 @@ fn become_command(
         Security::Sandbox => CAPABILITIES,
         Security::Insecure => CapabilitySet::from_bits_retain(u64::MAX),
     };
-    let listener = install_filter(step).doing(|| "install the filter".to_owned())?;
+    let listener = install_filter(step, report).doing(|| "install the filter".to_owned())?;
     let sent = report.send(&super::protocol::Report::Listener, &[listener.as_fd()]);
     sent.doing(|| "speak to the sandbox's worker".to_owned())?;
     drop(listener);
@@ -139,8 +139,8 @@ fn give_streams(step: &Step<'_>, streams: &Streams) -> Result<(), Error> {
 
 /// Installs the filter of system calls, for which this process still is administrator of its user
 /// namespace. What comes back is for who decides on those that the filter asks about.
-fn install_filter(step: &Step<'_>) -> io::Result<OwnedFd> {
-    let program = notify::filter_for(step.request, step.identity);
+fn install_filter(step: &Step<'_>, report: &Channel) -> io::Result<OwnedFd> {
+    let program = notify::filter_for(step.request, step.identity, report.as_fd());
     Ok(notify::install(&program.map_err(io::Error::other)?)?)
 }
 

@@ -32,6 +32,7 @@ mod outcome;
 mod owner;
 mod places;
 mod proc;
+mod processes;
 mod protocol;
 mod pump;
 mod random;

@@ -67,6 +67,9 @@ pub struct Request {
     /// Whether what its programs do is kept ([`super::Trace`]), which makes each file that is opened
     /// cost some ten microseconds more. A command with every capability isn't traced.
     pub trace: bool,
+    /// Whether its processes run one at a time, so that nothing depends on which of them is faster. Each
+    /// system call costs some ten microseconds more.
+    pub takes_turns: bool,
     /// How it is done on this machine: the session sets it.
     pub ways: Ways,
 }

@@ -235,7 +235,8 @@ fn run(
                 }
                 if let (Some(listener), true) = (heard.listener.take(), handlers.is_some()) {
                     let handlers = handlers.take().unwrap_or_default();
-                    supervisor = Some(Supervisor::new(listener, handlers));
+                    let takes_turns = request.takes_turns;
+                    supervisor = Some(Supervisor::new(listener, handlers, takes_turns));
                 }
             }
             Ok(Waited::Call) => {
@@ -317,7 +318,7 @@ enum Waited {
     Report,
     /// The time is over.
     Late,
-    /// A call of the command's processes is to be answered.
+    /// A call of the command's processes is to be answered, or one that was left for later.
     Call,
     /// No process is left whose calls are.
     NoCalls,
@@ -345,9 +346,12 @@ fn wait(
         if left == Some(Duration::ZERO) {
             return Ok(Waited::Late);
         }
-        let left = left.map(Timespec::try_from).transpose();
-        let left = left.map_err(|_| io::ErrorKind::InvalidInput)?;
-        match rustix::event::poll(&mut ends, left.as_ref()) {
+        let again = supervisor.and_then(Supervisor::again);
+        let first = left.into_iter().chain(again).min();
+        let first = first.map(Timespec::try_from).transpose();
+        let first = first.map_err(|_| io::ErrorKind::InvalidInput)?;
+        match rustix::event::poll(&mut ends, first.as_ref()) {
+            Ok(0) if again.is_some() => return Ok(Waited::Call),
             Ok(0) | Err(Errno::INTR) => continue,
             other => other?,
         };

@@ -145,6 +145,12 @@ fn whatever_of_a_commands_key_changes_is_named_with_what_it_was() {
         ),
         (
             Box::new(same),
+            &["--strict"],
+            "whether processes run one at a time (`--strict`)",
+            ["(none)", "true"],
+        ),
+        (
+            Box::new(same),
             &["--build-arg", "SOURCE_DATE_EPOCH=1600000000"],
             "the epoch (SOURCE_DATE_EPOCH)",
             ["315532800", "1600000000"],

@@ -114,7 +114,8 @@ pub enum Network {
     Host,
 }
 
-/// What the commands of a recipe are run with. But for `no_normalise` it is in no step's key.
+/// What the commands of a recipe are run with. But for `no_normalise` and `strict` it is in no
+/// step's key.
 #[derive(Debug, Args)]
 pub struct Commands {
     /// A secret for `RUN --mount=type=secret`, and for servers: `id=ID,src=FILE` or `id=ID,env=NAME`
@@ -134,6 +135,10 @@ pub struct Commands {
     /// are listed by `cairn explain --normalisers`
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = flags::normaliser)]
     pub no_normalise: Vec<Without>,
+    /// Run the processes of each RUN one at a time, where its result depends on which is faster: it takes
+    /// several times as long
+    #[arg(long)]
+    pub strict: bool,
     /// Let RUN leave private keys that it made, which are then in every copy of the image
     #[arg(long)]
     pub allow_keys: bool,

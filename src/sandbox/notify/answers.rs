@@ -3,14 +3,16 @@
 //! In: a request. Out: the filter for its first process, and handlers for its worker. Both know
 //! the same rules, so that nothing is asked that nobody answers.
 
+use std::os::fd::BorrowedFd;
+
 use super::attribute::Attributes;
 use super::bpf::{Error, Word};
 use super::call::Call;
-use super::filter::{self, Programs};
+use super::filter::{self, Action, Programs};
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
 use super::rights::Users;
-use super::{Answering, Handler as _, deny};
+use super::{Answering, Handler as _, deny, turns};
 use crate::sandbox::clock::{self, Clock, ClockWay, FileTimes, Files, Hidden};
 use crate::sandbox::error::Error as SandboxError;
 use crate::sandbox::facts::{Directories, Facts, Processes, refused};
@@ -26,10 +28,11 @@ const FILE_SYSTEMS: [Call; 4] = [Call::Fstatfs, Call::Fstatfs64, Call::Statfs, C
 /// Owners of files that can't have the attribute.
 pub(in crate::sandbox) type Links = Vec<(Inode, Owner)>;
 
-/// The filter of a step's processes.
+/// The filter of a step's processes; who installs it sends what answers it by `report`.
 pub(in crate::sandbox) fn filter_for(
     request: &Request,
     identity: Identity,
+    report: BorrowedFd<'_>,
 ) -> Result<Vec<Word>, Error> {
     let mut rules = deny::rules(request.security == Security::Insecure);
     let (owners, programs) = match identity {
@@ -64,7 +67,12 @@ pub(in crate::sandbox) fn filter_for(
     } else if hides(request) {
         rules.extend(Hidden::rules());
     }
-    filter::program(&rules, programs)
+    let mut otherwise = Action::Allow;
+    if request.takes_turns {
+        rules.extend(turns::rules(report));
+        otherwise = Action::Notify;
+    }
+    filter::program(&rules, programs, otherwise)
 }
 
 /// Whether who has the machine's clock has to ask for it, so that it is seen.

@@ -207,6 +207,20 @@ calls! {
     ClockGettime64 - - 403;
     ClockNanosleep 230 115 267;
     ClockNanosleep64 - - 407;
+    Brk 12 214 45;
+    Fork 57 - 2;
+    Madvise 28 233 219;
+    Mmap 9 222 90;
+    Mmap2 - - 192;
+    Mprotect 10 226 125;
+    Mremap 25 216 163;
+    Munmap 11 215 91;
+    RestartSyscall 219 128 0;
+    RtSigaction 13 134 174;
+    RtSigprocmask 14 135 175;
+    RtSigreturn 15 139 173;
+    Sigreturn - - 119;
+    Vfork 58 - 190;
     Futex 202 98 240;
     Futex64 - - 422;
     Gettimeofday 96 169 78;
@@ -280,6 +294,10 @@ mod tests {
             (Call::Getdents64, libc::SYS_getdents64),
             (Call::Getresgid, libc::SYS_getresgid),
             (Call::Ioctl, libc::SYS_ioctl),
+            (Call::Brk, libc::SYS_brk),
+            (Call::Mprotect, libc::SYS_mprotect),
+            (Call::RestartSyscall, libc::SYS_restart_syscall),
+            (Call::RtSigreturn, libc::SYS_rt_sigreturn),
             (Call::Mknodat, libc::SYS_mknodat),
             (Call::Rseq, libc::SYS_rseq),
             (Call::SchedSetaffinity, libc::SYS_sched_setaffinity),

@@ -1,7 +1,7 @@
 //! The filter: rules to a program for the kernel. Pure.
 //!
 //! In: [`Rule`]s: which calls, with which arguments, are denied or handed to cairn. Out: words of
-//! BPF. What no rule names is allowed, except calls that are newer than cairn's table and those of
+//! BPF. What no rule names is allowed or handed over, except calls that are newer than cairn's table and those of
 //! other architectures (x32 on x86_64): they don't exist (ENOSYS), so that libc falls back to what
 //! is known. To 32-bit programs the same rules apply by the numbers that they have for the calls, if
 //! they may run at all.
@@ -110,20 +110,21 @@ pub enum Programs {
     Of32Bits,
 }
 
-/// The program that carries `rules` out.
-pub fn program(rules: &[Rule], programs: Programs) -> Result<Vec<Word>, Error> {
+/// The program that carries `rules` out, and `otherwise` for what none of them holds for.
+pub fn program(rules: &[Rule], programs: Programs, otherwise: Action) -> Result<Vec<Word>, Error> {
     let mut assembler = Assembler::default();
     let [ours, others, missing] = [(); 3].map(|()| assembler.label());
     assembler.load(4); // arch
     assembler.branch(Test::Equal, ARCHITECTURE, ours, others);
     assembler.place(ours);
-    calls(&mut assembler, rules, Call::number, missing);
+    calls(&mut assembler, rules, Call::number, missing, otherwise);
     assembler.place(others);
     if let (Some(architecture), Programs::Of32Bits) = (ARCHITECTURE_OF_32_BITS, programs) {
         let of_32_bits = assembler.label();
         assembler.branch(Test::Equal, architecture, of_32_bits, missing);
         assembler.place(of_32_bits);
-        calls(&mut assembler, rules, Call::number_of_32_bits, missing);
+        let number = Call::number_of_32_bits;
+        calls(&mut assembler, rules, number, missing, otherwise);
     }
     assembler.place(missing);
     assembler.give(Action::Deny(libc::ENOSYS).word());
@@ -136,6 +137,7 @@ fn calls(
     rules: &[Rule],
     number: fn(Call) -> Option<u32>,
     missing: Label,
+    otherwise: Action,
 ) {
     let mut by_number: BTreeMap<u32, Vec<&Rule>> = BTreeMap::new();
     for rule in rules {
@@ -143,19 +145,19 @@ fn calls(
             by_number.entry(number).or_default().push(rule);
         }
     }
-    let [known, allow] = [(); 2].map(|()| assembler.label());
+    let [known, rest] = [(); 2].map(|()| assembler.label());
     assembler.load(0); // nr
     assembler.branch(Test::AtLeast, HIGHEST + 1, missing, known);
     assembler.place(known);
     let mut bodies = Vec::new();
     let numbers: Vec<u32> = by_number.keys().copied().collect();
-    search(assembler, &numbers, allow, &mut bodies);
+    search(assembler, &numbers, rest, &mut bodies);
     for (number, label) in bodies {
         assembler.place(label);
-        body(assembler, &by_number[&number], allow);
+        body(assembler, &by_number[&number], rest);
     }
-    assembler.place(allow);
-    assembler.give(Action::Allow.word());
+    assembler.place(rest);
+    assembler.give(otherwise.word());
 }
 
 /// Finds the number in the accumulator among `numbers`, by halves; what is found goes on at a
@@ -239,7 +241,7 @@ mod tests {
 
     fn answer(rules: &[Rule], call: Call, arguments: [u64; 6]) -> u32 {
         let number = call.number().unwrap();
-        let program = program(rules, Programs::Own).unwrap();
+        let program = program(rules, Programs::Own, Action::Allow).unwrap();
         run(&program, &data(ARCHITECTURE, number, arguments))
     }
 
@@ -250,15 +252,17 @@ mod tests {
             .iter()
             .map(|call| Rule::always(*call, Action::Deny(errors.next().unwrap())))
             .collect();
-        let program = program(&rules, Programs::Of32Bits).unwrap();
-        let own = (ARCHITECTURE, Call::number as fn(Call) -> Option<u32>);
-        let of_32_bits = ARCHITECTURE_OF_32_BITS.map(|it| (it, Call::number_of_32_bits as _));
-        for (architecture, of) in [Some(own), of_32_bits].into_iter().flatten() {
-            for number in 0..=HIGHEST {
-                let rule = rules.iter().find(|rule| of(rule.call) == Some(number));
-                let expected = rule.map_or(Action::Allow, |rule| rule.action);
-                let got = run(&program, &data(architecture, number, [0; 6]));
-                assert_eq!(got, expected.word(), "{architecture:#x} {number}");
+        for otherwise in [Action::Allow, Action::Notify] {
+            let program = program(&rules, Programs::Of32Bits, otherwise).unwrap();
+            let own = (ARCHITECTURE, Call::number as fn(Call) -> Option<u32>);
+            let of_32_bits = ARCHITECTURE_OF_32_BITS.map(|it| (it, Call::number_of_32_bits as _));
+            for (architecture, of) in [Some(own), of_32_bits].into_iter().flatten() {
+                for number in 0..=HIGHEST {
+                    let rule = rules.iter().find(|rule| of(rule.call) == Some(number));
+                    let expected = rule.map_or(otherwise, |rule| rule.action);
+                    let got = run(&program, &data(architecture, number, [0; 6]));
+                    assert_eq!(got, expected.word(), "{architecture:#x} {number}");
+                }
             }
         }
     }
@@ -266,8 +270,8 @@ mod tests {
     #[test]
     fn what_is_foreign_or_newer_does_not_exist() {
         let rules = [Rule::always(Call::Acct, Action::Deny(1))];
-        let own = program(&rules, Programs::Own).unwrap();
-        let all = program(&rules, Programs::Of32Bits).unwrap();
+        let [own, all] = [Programs::Own, Programs::Of32Bits]
+            .map(|programs| program(&rules, programs, Action::Allow).unwrap());
         let missing = Action::Deny(libc::ENOSYS).word();
         for (program, architecture, number) in [
             (&own, 0x4000_0003, 3),

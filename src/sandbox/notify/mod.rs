@@ -8,6 +8,7 @@ mod answers;
 mod attribute;
 pub mod bpf;
 pub mod call;
+mod caller;
 pub mod deny;
 pub mod filter;
 pub mod owner;
@@ -18,10 +19,12 @@ pub mod stat;
 mod supervisor;
 #[cfg(test)]
 mod trial;
+mod turns;
 
 pub(super) use crate::sandbox::sys_notify::install;
 pub(super) use answers::{Answers, Links, filter_for};
-pub use supervisor::{Answer, Answering, Caller, Handler, Supervisor};
+pub use caller::Caller;
+pub use supervisor::{Answer, Answering, Handler, Supervisor};
 
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};

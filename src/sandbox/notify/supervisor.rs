@@ -1,4 +1,5 @@
-//! The supervisor: answers the notified calls of a step's processes, one after another.
+//! The supervisor: answers the notified calls of a step's processes, one after another, in the order in
+//! which they come, or where processes take turns in that of [`super::turns`].
 //!
 //! In: the filter's listener and [`Handler`]s. Out: an answer to each call. What a process has in
 //! its memory is read once, and what was opened by a process's number is used only after the call
@@ -8,18 +9,22 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
+use super::Caller;
 use super::call::{ARCHITECTURE, ARCHITECTURE_OF_32_BITS, Call};
 use super::filter::{Action, Rule};
+use super::turns::{self, Birth, Next, Proc, Turns};
 use crate::sandbox::sys_notify::{self, Notification, Reply};
-use crate::sandbox::sys_trace;
 
-/// Most bytes of a path with its end, as the kernel has it (`PATH_MAX`).
-const LONGEST_PATH: usize = 4096;
+/// Most calls that are answered before its caller has a say.
+const MOST: usize = 64;
+/// After what time who runs is looked at again, at first and at last.
+const SOON: Duration = Duration::from_micros(50);
+const LATER: Duration = Duration::from_millis(2);
 
 /// What to answer.
 #[derive(Debug)]
@@ -49,6 +54,28 @@ impl From<Result<Answer, Errno>> for Answer {
     fn from(result: Result<Answer, Errno>) -> Answer {
         result.unwrap_or_else(Answer::Fail)
     }
+}
+
+/// What a call makes.
+fn birth(notification: &Notification) -> Birth {
+    let has_number = |call: &Call| {
+        let number = match notification.architecture == ARCHITECTURE {
+            true => call.number(),
+            false => call.number_of_32_bits(),
+        };
+        number == Some(notification.number)
+    };
+    let mut calls = [Call::Clone, Call::Clone3, Call::Fork, Call::Vfork].into_iter();
+    let flags = |at| {
+        let mut flags = [0; 8];
+        // What can't be read is none that the kernel makes anything of.
+        let read = sys_notify::read_memory(notification.pid, at, &mut flags);
+        read.map_or(0, |_| u64::from_le_bytes(flags))
+    };
+    let call = calls.find(has_number);
+    call.map_or(Birth::None, |call| {
+        turns::birth(call, &notification.arguments, flags)
+    })
 }
 
 /// Something that answers calls.
@@ -103,175 +130,18 @@ impl<'a> Answering<'a> {
     }
 }
 
-/// A thread whose call waits.
-#[derive(Debug, Clone, Copy)]
-pub struct Caller<'a> {
-    listener: BorrowedFd<'a>,
-    notification: Notification,
-}
-
-impl Caller<'_> {
-    /// The thread's number, as this process sees it.
-    pub fn pid(&self) -> u32 {
-        self.notification.pid
-    }
-
-    /// Whether the call is one of a program of 32 bits.
-    pub fn is_of_32_bits(&self) -> bool {
-        self.notification.architecture != ARCHITECTURE
-    }
-
-    /// An argument as it is; 0 if there is none such.
-    pub fn argument(&self, at: usize) -> u64 {
-        let argument = self.notification.arguments.get(at);
-        argument.copied().unwrap_or(0)
-    }
-
-    /// The low half of an argument, all that the kernel looks at of an `unsigned int`.
-    pub fn word(&self, at: usize) -> u32 {
-        (self.argument(at) & 0xffff_ffff) as u32
-    }
-
-    /// The low half of an argument, as an `int`.
-    pub fn int(&self, at: usize) -> i32 {
-        self.word(at).cast_signed()
-    }
-
-    /// Whether the call still waits; else what was found by its thread's number may be another's.
-    ///
-    /// # Errors
-    /// `ESRCH`: it doesn't, and nobody hears the answer.
-    pub fn check(&self) -> Result<(), Errno> {
-        match sys_notify::is_waiting(self.listener, self.notification.id) {
-            true => Ok(()),
-            false => Err(Errno::SRCH),
-        }
-    }
-
-    /// Fills `into` from the caller's memory.
-    pub fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Errno> {
-        let read = sys_notify::read_memory(self.pid(), address, into)?;
-        self.check()?;
-        match read == into.len() {
-            true => Ok(()),
-            false => Err(Errno::FAULT),
-        }
-    }
-
-    /// Fills of `into` as much as there is in the caller's memory; how much that was. It is the caller's
-    /// only if the call is seen to wait still ([`Caller::check`]).
-    pub fn glance(&self, address: u64, into: &mut [u8]) -> Result<usize, Errno> {
-        sys_notify::read_memory(self.pid(), address, into)
-    }
-
-    /// The process of the thread.
-    pub fn process(&self) -> Result<u32, Errno> {
-        let process = match sys_trace::is_leader(self.pid()) {
-            true => self.pid(),
-            false => self.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?,
-        };
-        self.check()?;
-        Ok(process)
-    }
-
-    /// Writes to the caller's memory.
-    pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
-        self.check()?;
-        sys_notify::write_memory(self.pid(), address, bytes)
-    }
-
-    /// The path at `address`, without its end.
-    ///
-    /// # Errors
-    /// `EFAULT`, `ENAMETOOLONG`, as the kernel has them.
-    pub fn path(&self, address: u64) -> Result<Vec<u8>, Errno> {
-        const PAGE: u64 = 4096;
-        let mut path = Vec::new();
-        let mut from = address;
-        while path.len() < LONGEST_PATH {
-            // To the page's end: the next one may not be there. Paths are short, most of all.
-            let rest = usize::try_from(PAGE - from % PAGE).unwrap_or(LONGEST_PATH);
-            let mut part = [0; 256];
-            let part = &mut part[..rest.min(256)];
-            let read = sys_notify::read_memory(self.pid(), from, part)?;
-            let part = &part[..read];
-            if let Some(end) = part.iter().position(|byte| *byte == 0) {
-                path.extend_from_slice(&part[..end]);
-                self.check()?;
-                return match path.len() < LONGEST_PATH {
-                    true => Ok(path),
-                    false => Err(Errno::NAMETOOLONG),
-                };
-            }
-            path.extend_from_slice(part);
-            from = from.checked_add(read as u64).ok_or(Errno::FAULT)?;
-        }
-        Err(Errno::NAMETOOLONG)
-    }
-
-    /// The caller's root.
-    pub fn root(&self) -> Result<OwnedFd, Errno> {
-        self.open("root")
-    }
-
-    /// What relative paths start from: the caller's working directory, or one of its descriptors.
-    pub fn start(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
-        match descriptor {
-            libc::AT_FDCWD => self.open("cwd"),
-            _ => self.descriptor(descriptor),
-        }
-    }
-
-    /// The file of one of the caller's descriptors, to name it only (`O_PATH`).
-    ///
-    /// # Errors
-    /// `EBADF`: there is none.
-    pub fn descriptor(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
-        match descriptor {
-            0.. => self.open(&format!("fd/{descriptor}")),
-            _ => Err(Errno::BADF),
-        }
-        .map_err(|error| match error {
-            Errno::NOENT => Errno::BADF,
-            other => other,
-        })
-    }
-
-    /// One of the caller's descriptors itself, to do with it what the caller could.
-    pub fn taken(&self, descriptor: i32) -> Result<OwnedFd, Errno> {
-        let leader = Pid::from_raw(self.process()?.cast_signed()).ok_or(Errno::SRCH)?;
-        let process = rustix::process::pidfd_open(leader, PidfdFlags::empty())?;
-        self.check()?;
-        rustix::process::pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty())
-    }
-
-    fn open(&self, what: &str) -> Result<OwnedFd, Errno> {
-        let path = format!("/proc/{}/{what}", self.pid());
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        self.check()?;
-        Ok(file)
-    }
-
-    /// A value of the caller's `/proc/PID/status`.
-    pub fn status(&self, key: &str) -> Result<String, Errno> {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
-        let text = text.map_err(|_| Errno::SRCH)?;
-        self.check()?;
-        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-        let value = lines.find(|(name, _)| *name == key);
-        Ok(value.ok_or(Errno::SRCH)?.1.trim().to_owned())
-    }
-
-    /// The caller's umask.
-    pub fn umask(&self) -> Result<u32, Errno> {
-        u32::from_str_radix(&self.status("Umask")?, 8).map_err(|_| Errno::SRCH)
-    }
-}
-
 /// Answers the calls of all processes under one filter.
 pub struct Supervisor<'a> {
     listener: OwnedFd,
+    /// What was received and isn't answered yet, in the order in which it came, with the number of its
+    /// process where that is asked for. What was received no signal breaks off any more, so nothing is
+    /// left to wait longer than it must.
+    waiting: Vec<(Notification, u32)>,
+    /// Who looks at processes, where they take turns.
+    look: Option<Proc>,
+    turns: Turns,
+    /// By when it has to look at them again, though nobody calls.
+    again: Option<Duration>,
     handlers: Vec<Answering<'a>>,
     /// By an architecture and the call's number there: its name, and the handlers that want it by these
     /// of their rules.
@@ -290,7 +160,11 @@ impl AsFd for Supervisor<'_> {
 
 impl<'a> Supervisor<'a> {
     /// Of the filter that was made of these handlers' rules.
-    pub fn new(listener: OwnedFd, handlers: Vec<Answering<'a>>) -> Supervisor<'a> {
+    pub fn new(
+        listener: OwnedFd,
+        handlers: Vec<Answering<'a>>,
+        takes_turns: bool,
+    ) -> Supervisor<'a> {
         sys_notify::take_turns(listener.as_fd());
         let mut by_number: BTreeMap<(u32, u32), Wanted> = BTreeMap::new();
         for (at, handler) in handlers.iter().enumerate() {
@@ -310,21 +184,106 @@ impl<'a> Supervisor<'a> {
         }
         Supervisor {
             listener,
+            waiting: Vec::new(),
+            look: takes_turns.then(Proc::new),
+            turns: Turns::default(),
+            again: None,
             handlers,
             by_number,
         }
     }
 
-    /// Answers one call. Waits for it: ask poll(2) first, which also tells by `POLLHUP` that no
-    /// more can come.
+    /// After what time [`Supervisor::serve`] has something to do though nobody calls.
+    pub fn again(&self) -> Option<Duration> {
+        self.again
+    }
+
+    /// Answers the calls that wait, and leaves those whose turn it isn't; not for ever, if they come ever
+    /// faster. poll(2) tells when there are some, and by `POLLHUP` that no more can come.
     ///
     /// # Errors
     /// The kernel's, about the listener itself: the processes under it hang, so end them.
     pub fn serve(&mut self) -> Result<(), Errno> {
+        self.receive(Duration::ZERO)?;
+        if self.look.is_some() {
+            return self.serve_in_turn();
+        }
+        for (notification, _) in std::mem::take(&mut self.waiting) {
+            self.answer(notification)?;
+        }
+        Ok(())
+    }
+
+    fn serve_in_turn(&mut self) -> Result<(), Errno> {
+        for _ in 0..MOST {
+            let Some(look) = &self.look else {
+                break;
+            };
+            let processes = self.waiting.iter().map(|(_, process)| *process);
+            let next = self.turns.next(processes, look);
+            // Who seemed to wait for others may wait for its answer.
+            let is_new = matches!(next, Next::Answer { is_new: true, .. });
+            if is_new && self.receive(Duration::ZERO)? {
+                continue;
+            }
+            match next {
+                Next::Answer { at, .. } => {
+                    if let Some(look) = &self.look {
+                        look.answers();
+                    }
+                    let (notification, process) = self.waiting.remove(at);
+                    self.turns.answered(process, birth(&notification));
+                    self.answer(notification)?;
+                    self.again = Some(SOON);
+                    self.receive(SOON)?;
+                }
+                Next::Soon => {
+                    let again = self.again.map_or(SOON, |again| again * 2);
+                    self.again = Some(again.clamp(SOON, LATER));
+                    return Ok(());
+                }
+                Next::Idle => {
+                    self.again = None;
+                    return Ok(());
+                }
+            }
+        }
+        self.again = Some(Duration::ZERO);
+        Ok(())
+    }
+
+    /// Receives what there is, if there is something within such a time; whether there was.
+    fn receive(&mut self, within: Duration) -> Result<bool, Errno> {
+        let before = self.waiting.len();
+        let mut within = within;
+        for _ in 0..MOST {
+            let time = Timespec::try_from(within).map_err(|_| Errno::INVAL)?;
+            let mut asked = [PollFd::new(&self.listener, PollFlags::IN)];
+            match poll(&mut asked, Some(&time)) {
+                Ok(_) if asked[0].revents().contains(PollFlags::IN) => {}
+                Ok(_) | Err(Errno::INTR) => break,
+                Err(error) => return Err(error),
+            }
+            within = Duration::ZERO;
+            let Some(notification) = sys_notify::receive(self.listener.as_fd())? else {
+                continue;
+            };
+            let listener = self.listener.as_fd();
+            let caller = Caller {
+                listener,
+                notification,
+            };
+            let process = match self.look {
+                Some(_) => caller.process().unwrap_or(notification.pid),
+                None => notification.pid,
+            };
+            self.waiting.push((notification, process));
+        }
+        Ok(self.waiting.len() > before)
+    }
+
+    fn answer(&mut self, notification: Notification) -> Result<(), Errno> {
         let listener = self.listener.as_fd();
-        let Some(notification) = sys_notify::receive(listener)? else {
-            return Ok(());
-        };
         let caller = Caller {
             listener,
             notification,
@@ -379,7 +338,6 @@ impl<'a> Supervisor<'a> {
     /// As [`Supervisor::serve`].
     #[cfg(test)]
     pub fn serve_all(&mut self) -> Result<(), Errno> {
-        use rustix::event::{PollFd, PollFlags, poll};
         loop {
             let mut asked = [PollFd::new(&self.listener, PollFlags::IN)];
             match poll(&mut asked, None) {

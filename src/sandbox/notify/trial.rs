@@ -13,7 +13,7 @@ use rustix::net::{
 };
 
 use super::attribute::Attributes;
-use super::filter::{self, Programs, Rule};
+use super::filter::{self, Action, Programs, Rule};
 use super::owner::{Ownership, record::Table};
 use super::rights::Users;
 use super::{Answering, Handler as _, Supervisor, deny};
@@ -22,7 +22,7 @@ use crate::sandbox::sys_notify;
 /// The output of `command`, answered by `handlers` in a namespace of one user.
 fn run(mut command: Command, answers: Vec<Rule>, handlers: Vec<Answering<'_>>) -> Output {
     let rules: Vec<Rule> = deny::rules(false).into_iter().chain(answers).collect();
-    let program = filter::program(&rules, Programs::Own).unwrap();
+    let program = filter::program(&rules, Programs::Own, Action::Allow).unwrap();
     let flags = SocketFlags::CLOEXEC;
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
@@ -46,7 +46,7 @@ fn run(mut command: Command, answers: Vec<Rule>, handlers: Vec<Answering<'_>>) -
     });
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut supervisor = Supervisor::new(listener(&ours), handlers);
+            let mut supervisor = Supervisor::new(listener(&ours), handlers, false);
             supervisor.serve_all().unwrap();
         });
         let output = command.output();

@@ -478,6 +478,7 @@ impl<'a> Runner<'a> {
             },
             limits: self.settings.limits,
             trace: self.settings.trace,
+            takes_turns: self.settings.takes_turns,
             rlimits: command.ulimits.iter().map(rlimit).collect(),
             shm_size: command.shm_size,
             ..Request::default()

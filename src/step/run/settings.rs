@@ -11,7 +11,8 @@ use crate::normal::keys::Key;
 use crate::policy::Policy;
 use crate::sandbox::{Limits, SessionSettings};
 
-/// What the caller gives commands and lets them have. None of it is in a key but `without`.
+/// What the caller gives commands and lets them have. None of it is in a key but `without` and
+/// `takes_turns`.
 #[derive(Debug, Clone)]
 pub struct CommandSettings {
     /// How the sandbox is made.
@@ -44,6 +45,8 @@ pub struct CommandSettings {
     pub without: Without,
     /// Whether commands may leave private keys that they made: `--allow-keys`.
     pub allow_keys: bool,
+    /// Whether the processes of a command run one at a time: `--strict`.
+    pub takes_turns: bool,
     /// Whether what programs of commands do is kept: [`crate::sandbox::Trace`].
     pub trace: bool,
 }
@@ -84,6 +87,7 @@ impl Default for CommandSettings {
             requires_hermetic: false,
             without: Without::default(),
             allow_keys: false,
+            takes_turns: false,
             trace: false,
         }
     }

@@ -460,8 +460,8 @@ fn real_time_passes_for_what_waits_in_a_step_that_does_nothing_else() {
     };
     std::thread::scope(|scope| {
         for way in WAYS {
-            scope.spawn(move || shows(way, &waits, "False True\n"));
-            scope.spawn(move || shows(way, &works, "True True\n"));
+            scope.spawn(move || shows(way, waits, "False True\n"));
+            scope.spawn(move || shows(way, works, "True True\n"));
         }
     });
 }

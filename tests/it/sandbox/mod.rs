@@ -8,4 +8,5 @@ mod limits;
 mod random;
 mod rights;
 mod seen;
+mod turns;
 mod users;

@@ -1,0 +1,281 @@
+//! Whose turn it is where a step's processes run one at a time (`--strict`). Pure, but for who looks.
+//!
+//! In: which calls wait, and what the processes do. Out: the call that is answered next. Every call is
+//! handed over then, and only those of one process are answered: until it waits for something else, has
+//! ended, or has had its share of calls. Processes meet in calls alone, so what comes of the others' code
+//! meanwhile nobody sees. The turn goes round in the order in which they were born, which one at a time
+//! makes the same in every run; so does the order of all that they write, as in DetTrace (Navarro Leija
+//! et al., ASPLOS 2020) and Hermit. Threads of one process run beside each other; so does what shares
+//! memory. Who comes back from the network or a timer comes when that does.
+
+mod look;
+mod rules;
+
+pub use look::Proc;
+pub use rules::{birth, rules};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Calls of one process in a turn, so that who asks again and again for what another has yet to do isn't
+/// alone for ever.
+const SHARE: u32 = 10_000;
+
+/// What a process does whose calls don't wait for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It runs, or will soon.
+    Runs,
+    /// It waits for what others do.
+    Waits,
+    /// It waits where none can wait for others but who waits for a child to begin (vfork(2)).
+    Still,
+    /// It has ended.
+    Gone,
+}
+
+/// What a call may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Birth {
+    /// No process.
+    None,
+    /// A process.
+    Child,
+    /// A process that its parent waits for.
+    Waited,
+}
+
+/// Who looks at processes, which have numbers.
+pub trait Look {
+    /// Its children, in the order of their births.
+    fn children(&self, process: u32) -> Vec<u32>;
+    /// What it does.
+    fn state(&self, process: u32) -> State;
+    /// Whether it runs for so long without a call that others are let go on.
+    fn is_overdue(&self) -> bool;
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The call at that place is answered; `is_new` where the turn went on to another process.
+    Answer {
+        /// Which of those that wait.
+        at: usize,
+        /// Whether the turn went on.
+        is_new: bool,
+    },
+    /// Somebody runs: it calls or ends soon.
+    Soon,
+    /// All wait for what comes from elsewhere.
+    Idle,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Default)]
+pub struct Turns {
+    /// In the order of their births.
+    processes: Vec<u32>,
+    holder: Option<u32>,
+    /// How many calls it has had in this turn.
+    calls: u32,
+    /// Whether its last call makes a process that isn't known yet.
+    birth: Option<Birth>,
+    /// Those that wait for a child to begin.
+    parents: BTreeSet<u32>,
+}
+
+impl Turns {
+    /// Which call is next of those that wait, whose processes these are in the order of their arrival.
+    pub fn next(&mut self, waiting: impl Iterator<Item = u32>, look: &impl Look) -> Next {
+        let mut ready: BTreeMap<u32, usize> = BTreeMap::new();
+        for (at, process) in waiting.enumerate() {
+            ready.entry(process).or_insert(at);
+        }
+        if let (Some(holder), Some(birth)) = (self.holder, self.birth) {
+            let children = look.children(holder);
+            let before = self.processes.len();
+            children.into_iter().for_each(|child| self.know(child));
+            let is_born = self.processes.len() > before;
+            let is_over = is_born || ready.contains_key(&holder);
+            if !is_over && look.state(holder) != State::Gone {
+                return Next::Soon;
+            }
+            self.birth = None;
+            if birth == Birth::Waited && is_born {
+                self.parents.insert(holder);
+            }
+        }
+        for process in ready.keys() {
+            self.know(*process);
+        }
+        let held = self.holder;
+        let at_holder = held.and_then(|it| self.processes.iter().position(|there| *there == it));
+        let first = match at_holder {
+            Some(at) if self.calls < SHARE => at,
+            Some(at) => at + 1,
+            None => 0,
+        };
+        let mut gone = Vec::new();
+        let count = self.processes.len();
+        let mut next = Next::Idle;
+        for step in 0..count {
+            let process = self.processes[(first + step) % count];
+            if let Some(at) = ready.get(&process) {
+                let is_new = held != Some(process) || self.calls >= SHARE;
+                next = Next::Answer { at: *at, is_new };
+                break;
+            }
+            match look.state(process) {
+                State::Gone => gone.push(process),
+                State::Waits => {}
+                State::Still if self.parents.contains(&process) => {}
+                State::Runs | State::Still if look.is_overdue() => {}
+                State::Runs | State::Still => {
+                    next = Next::Soon;
+                    break;
+                }
+            }
+        }
+        self.forget(&gone);
+        next
+    }
+
+    /// A call of that process is answered, which may make another.
+    pub fn answered(&mut self, process: u32, birth: Birth) {
+        if self.holder != Some(process) || self.calls >= SHARE {
+            self.calls = 0;
+        }
+        self.holder = Some(process);
+        self.calls += 1;
+        self.parents.remove(&process);
+        self.birth = (birth != Birth::None).then_some(birth);
+    }
+
+    fn know(&mut self, process: u32) {
+        if !self.processes.contains(&process) {
+            self.processes.push(process);
+        }
+    }
+
+    /// Forgets who has ended; the turn is then with who comes before them.
+    fn forget(&mut self, gone: &[u32]) {
+        for process in gone {
+            let Some(at) = self.processes.iter().position(|it| it == process) else {
+                continue;
+            };
+            self.parents.remove(process);
+            if self.holder == Some(*process) {
+                let before = at.checked_sub(1).map(|before| self.processes[before]);
+                // Its turn is over, wherever it goes on.
+                (self.holder, self.calls) = (before, SHARE);
+                self.birth = None;
+            }
+            self.processes.remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Made {
+        children: BTreeMap<u32, Vec<u32>>,
+        states: BTreeMap<u32, State>,
+        is_overdue: bool,
+    }
+
+    impl Look for Made {
+        fn children(&self, process: u32) -> Vec<u32> {
+            self.children.get(&process).cloned().unwrap_or_default()
+        }
+
+        fn state(&self, process: u32) -> State {
+            self.states.get(&process).copied().unwrap_or(State::Gone)
+        }
+
+        fn is_overdue(&self) -> bool {
+            self.is_overdue
+        }
+    }
+
+    /// Who is answered, of those who wait.
+    fn answered(turns: &mut Turns, look: &Made, waiting: &[u32]) -> Option<u32> {
+        match turns.next(waiting.iter().copied(), look) {
+            Next::Answer { at, .. } => {
+                turns.answered(waiting[at], Birth::None);
+                Some(waiting[at])
+            }
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn one_goes_on_until_it_waits_or_ends_and_then_who_was_born_next() {
+        let (mut turns, mut look) = (Turns::default(), Made::default());
+        turns.next([7].into_iter(), &look);
+        turns.answered(7, Birth::Child);
+        look.states.insert(7, State::Runs);
+        assert_eq!(turns.next([].into_iter(), &look), Next::Soon);
+        // The child's number may be less, and it may be the first to call.
+        look.children.insert(7, vec![5]);
+        look.states.insert(5, State::Runs);
+        assert_eq!(turns.next([5].into_iter(), &look), Next::Soon);
+        assert_eq!(answered(&mut turns, &look, &[5, 7]), Some(7));
+        look.states.insert(7, State::Waits);
+        assert_eq!(answered(&mut turns, &look, &[5]), Some(5));
+        look.states.insert(5, State::Runs);
+        // Who was woken has to wait.
+        assert_eq!(answered(&mut turns, &look, &[7]), None);
+        look.states.remove(&5);
+        assert_eq!(answered(&mut turns, &look, &[7]), Some(7));
+        look.states.insert(7, State::Waits);
+        assert_eq!(turns.next([].into_iter(), &look), Next::Idle);
+    }
+
+    #[test]
+    fn the_turn_goes_round_whoever_comes_first() {
+        let (mut turns, mut look) = (Turns::default(), Made::default());
+        for process in [1, 2, 3] {
+            look.states.insert(process, State::Runs);
+        }
+        assert_eq!(answered(&mut turns, &look, &[1, 2, 3]), Some(1));
+        look.states.insert(1, State::Waits);
+        // The third was first; the second runs still.
+        assert_eq!(answered(&mut turns, &look, &[3]), None);
+        assert_eq!(answered(&mut turns, &look, &[3, 2]), Some(2));
+        look.states.insert(2, State::Gone);
+        assert_eq!(answered(&mut turns, &look, &[1, 3]), Some(3));
+        look.states.insert(3, State::Waits);
+        assert_eq!(answered(&mut turns, &look, &[1]), Some(1));
+    }
+
+    #[test]
+    fn nobody_is_alone_for_ever() {
+        let (mut turns, mut look) = (Turns::default(), Made::default());
+        let mut had = BTreeMap::new();
+        for _ in 0..4 * SHARE {
+            let one = answered(&mut turns, &look, &[1, 2]).unwrap();
+            *had.entry(one).or_insert(0) += 1;
+        }
+        assert_eq!(had, BTreeMap::from([(1, 2 * SHARE), (2, 2 * SHARE)]));
+        look.states.insert(1, State::Runs);
+        assert_eq!(answered(&mut turns, &look, &[2]), None);
+        look.is_overdue = true;
+        assert_eq!(answered(&mut turns, &look, &[2]), Some(2));
+    }
+
+    #[test]
+    fn who_waits_for_its_child_to_begin_lets_it() {
+        for (birth, expected) in [(Birth::Waited, Some(2)), (Birth::Child, None)] {
+            let (mut turns, mut look) = (Turns::default(), Made::default());
+            turns.next([1].into_iter(), &look);
+            turns.answered(1, birth);
+            look.states.insert(1, State::Still);
+            assert_eq!(answered(&mut turns, &look, &[]), None);
+            look.children.insert(1, vec![2]);
+            assert_eq!(answered(&mut turns, &look, &[2]), expected);
+        }
+    }
+}
