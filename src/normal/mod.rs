@@ -16,6 +16,7 @@ mod calendar;
 mod fields;
 mod git_index;
 mod glance;
+mod go_cache;
 mod gzip;
 pub mod keys;
 pub mod keystore;
@@ -320,6 +321,11 @@ mod tests {
             ("var/cache/man/de/index.db", None),
             ("tmp/hsperfdata_root/31", Some("java-counters")),
             ("tmp/hsperfdata_root", None),
+            ("b/CMakeFiles/CMakeOutput.log", Some("cmake-logs")),
+            ("b/CMakeFiles/Makefile.cmake", None),
+            ("b/Testing/Temporary/LastTest.log", Some("cmake-logs")),
+            ("root/.cache/go-build/01/0144-a", Some("go-cache")),
+            ("root/.cache/go-build/01/0144-d", None),
             ("root/.npm/_cacache/index-v5/a3/0f/abc", Some("npm-index")),
             (
                 "root/.npm/_logs/2026-01-01T00_00_00_000Z-debug-0.log",

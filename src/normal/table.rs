@@ -3,8 +3,8 @@
 //! In: nothing. Out: [`TABLE`].
 
 use super::{
-    Does, Looks, Normaliser, ar, fields, git_index, gzip, keystore_times, machine_id, ninja, png,
-    pyc, shadow, sqlite, tar, zip,
+    Does, Looks, Normaliser, ar, fields, git_index, go_cache, gzip, keystore_times, machine_id,
+    ninja, png, pyc, shadow, sqlite, tar, zip,
 };
 
 /// All normalisers, sorted by name.
@@ -37,6 +37,18 @@ pub const TABLE: &[Normaliser] = &[
         does: Does::Remove,
     },
     Normaliser {
+        name: "cmake-logs",
+        about: "how CMake tried compilers out, in folders with random names, and how long CTest's tests took",
+        looks: Looks::At(&[
+            "**/CMakeFiles/CMakeConfigureLog.yaml",
+            "**/CMakeFiles/CMakeError.log",
+            "**/CMakeFiles/CMakeOutput.log",
+            "**/Testing/Temporary/CTestCostData.txt",
+            "**/Testing/Temporary/LastTest.log",
+        ]),
+        does: Does::Remove,
+    },
+    Normaliser {
         name: "gem-logs",
         about: "what compiling a gem's extension said, with names of temporary files",
         looks: Looks::At(&[
@@ -51,6 +63,12 @@ pub const TABLE: &[Normaliser] = &[
         about: "numbers of files and devices in git's index, and when what is told of the files last changed, by which git knows which it need not read again (gitformat-index(5))",
         looks: Looks::Within(git_index::begins),
         does: Does::Rewrite(git_index::cleared),
+    },
+    Normaliser {
+        name: "go-cache",
+        about: "when Go's cache of builds got what it has: the moment in which it was made becomes the epoch",
+        looks: Looks::At(&["**/go-build/*/*-a"]),
+        does: Does::Rewrite(go_cache::entry),
     },
     Normaliser {
         name: "gzip",

@@ -60,7 +60,7 @@ pub fn changes(was: &Made, is: &Made) -> Vec<Change> {
         push(what, was.of.get(name), is.of.get(name), &mut changes);
     };
     other("without", "the normalisers that are turned off");
-    other("strict", "whether processes run one at a time (`--strict`)");
+    other("strict", "the order of processes (`--strict`)");
     other("epoch", "the epoch (SOURCE_DATE_EPOCH)");
     other(
         "surroundings",

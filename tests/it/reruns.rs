@@ -146,7 +146,7 @@ fn whatever_of_a_commands_key_changes_is_named_with_what_it_was() {
         (
             Box::new(same),
             &["--strict"],
-            "whether processes run one at a time (`--strict`)",
+            "the order of processes (`--strict`)",
             ["(none)", "true"],
         ),
         (

@@ -7,7 +7,7 @@
 //! - Each read in a process adds a [`TICK`], so that time differs from read to read, and a loop that
 //!   asks for seconds to pass ends.
 //! - What a process of one thread sleeps by nanosleep(2) and clock_nanosleep(2) has passed afterwards,
-//!   for it and for all that begins then.
+//!   for it and for all that begins then, unless it has children.
 //! - A second has passed when one and the same command has read the clock in [`READERS`] processes, so
 //!   that a loop of a shell ends that runs `date` again and again.
 //! - A program that waits for something else sees real time in the end ([`super::patience`]).

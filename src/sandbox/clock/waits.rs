@@ -13,6 +13,7 @@ use super::{SECOND, exec};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Condition, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller};
+use crate::sandbox::processes;
 
 /// What is slept until an instant of the monotonic clock is told in such steps: how long the caller
 /// took until it slept would else be in it.
@@ -197,11 +198,13 @@ impl Clock {
     }
 
     /// While one of several threads sleeps, the others don't: it is their process's heartbeat, by which
-    /// the clock would be as fast as the machine's.
+    /// the clock would be as fast as the machine's. And who has children sleeps until it looks at them
+    /// again, which it does the more often the longer they take.
     fn sleep_alone(&mut self, caller: &Caller<'_>, duration: i64) -> Result<(), Errno> {
-        match caller.status("Threads")?.as_str() {
-            "1" => self.sleep(caller, duration),
-            _ => Ok(()),
+        let is_alone = caller.status("Threads")? == "1";
+        match is_alone && processes::children(caller.process()?).is_empty() {
+            true => self.sleep(caller, duration),
+            false => Ok(()),
         }
     }
 

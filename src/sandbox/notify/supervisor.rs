@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::Caller;
 use super::call::{ARCHITECTURE, ARCHITECTURE_OF_32_BITS, Call};
 use super::filter::{Action, Rule};
-use super::turns::{self, Birth, Next, Proc, Turns};
+use super::turns::{self, Birth, Next, Proc, Turns, Waiting};
 use crate::sandbox::sys_notify::{self, Notification, Reply};
 
 /// Most calls that are answered before its caller has a say.
@@ -53,6 +53,13 @@ pub enum Answer {
 impl From<Result<Answer, Errno>> for Answer {
     fn from(result: Result<Answer, Errno>) -> Answer {
         result.unwrap_or_else(Answer::Fail)
+    }
+}
+
+fn waiting((notification, process): &(Notification, u32)) -> Waiting {
+    Waiting {
+        thread: notification.pid,
+        process: *process,
     }
 }
 
@@ -219,8 +226,7 @@ impl<'a> Supervisor<'a> {
             let Some(look) = &self.look else {
                 break;
             };
-            let processes = self.waiting.iter().map(|(_, process)| *process);
-            let next = self.turns.next(processes, look);
+            let next = self.turns.next(self.waiting.iter().map(waiting), look);
             // Who seemed to wait for others may wait for its answer.
             let is_new = matches!(next, Next::Answer { is_new: true, .. });
             if is_new && self.receive(Duration::ZERO)? {
@@ -231,9 +237,9 @@ impl<'a> Supervisor<'a> {
                     if let Some(look) = &self.look {
                         look.answers();
                     }
-                    let (notification, process) = self.waiting.remove(at);
-                    self.turns.answered(process, birth(&notification));
-                    self.answer(notification)?;
+                    let call = self.waiting.remove(at);
+                    self.turns.answered(waiting(&call), birth(&call.0));
+                    self.answer(call.0)?;
                     self.again = Some(SOON);
                     self.receive(SOON)?;
                 }

@@ -3,10 +3,6 @@
 /// The project, and the reason.
 pub const KNOWN: &[(&str, &str)] = &[
     (
-        "cmake",
-        "ctest notes how long a test took, ccache counts in a folder that goes by process numbers, and cmake's own temporary folders have other names each time",
-    ),
-    (
         "java",
         "`java -Xshare:dump` writes its archive of classes in an order that threads decide",
     ),

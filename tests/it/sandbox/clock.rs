@@ -465,3 +465,24 @@ fn real_time_passes_for_what_waits_in_a_step_that_does_nothing_else() {
         }
     });
 }
+
+#[test]
+fn who_looks_after_its_children_again_and_again_has_no_other_clock_for_it() {
+    if !require("python3") {
+        return;
+    }
+    let script = "python3 -Ic 'import subprocess, time\n\
+        begin = time.time()\n\
+        child = subprocess.Popen([\"sleep\", \"0.3\"])\n\
+        looks = 0\n\
+        while child.poll() is None:\n    looks += 1\n    time.sleep(0.02)\n\
+        print(looks > 2, time.time() - begin < 0.02)\n\
+        time.sleep(0.02)\n\
+        print(time.time() - begin < 0.02)'";
+    for_all(|ground| {
+        for way in WAYS {
+            let request = with_machine(ground, way, script);
+            ground.answers(&request, "True True\nFalse\n");
+        }
+    });
+}

@@ -14,7 +14,7 @@ mod rules;
 pub use look::Proc;
 pub use rules::{birth, rules};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Calls of one process in a turn, so that who asks again and again for what another has yet to do isn't
 /// alone for ever.
@@ -78,32 +78,40 @@ pub struct Turns {
     holder: Option<u32>,
     /// How many calls it has had in this turn.
     calls: u32,
-    /// Whether its last call makes a process that isn't known yet.
-    birth: Option<Birth>,
-    /// Those that wait for a child to begin.
-    parents: BTreeSet<u32>,
+    /// Threads whose last call makes a process that isn't known yet.
+    births: BTreeMap<u32, u32>,
+    /// Threads that may wait for a child to begin, until they call again; and their processes.
+    parents: BTreeMap<u32, u32>,
+}
+
+/// A call that waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// Whose it is.
+    pub thread: u32,
+    /// Of which process.
+    pub process: u32,
 }
 
 impl Turns {
-    /// Which call is next of those that wait, whose processes these are in the order of their arrival.
-    pub fn next(&mut self, waiting: impl Iterator<Item = u32>, look: &impl Look) -> Next {
+    /// Which call is next of those that wait, in the order of their arrival.
+    pub fn next(&mut self, waiting: impl Iterator<Item = Waiting>, look: &impl Look) -> Next {
         let mut ready: BTreeMap<u32, usize> = BTreeMap::new();
-        for (at, process) in waiting.enumerate() {
+        for (at, Waiting { thread, process }) in waiting.enumerate() {
             ready.entry(process).or_insert(at);
+            // What it made is there, if it made something.
+            if self.births.remove(&thread).is_some() {
+                self.know_all(look.children(process));
+            }
+            self.parents.remove(&thread);
         }
-        if let (Some(holder), Some(birth)) = (self.holder, self.birth) {
-            let children = look.children(holder);
-            let before = self.processes.len();
-            children.into_iter().for_each(|child| self.know(child));
-            let is_born = self.processes.len() > before;
-            let is_over = is_born || ready.contains_key(&holder);
-            if !is_over && look.state(holder) != State::Gone {
+        let unborn: Vec<(u32, u32)> = self.births.iter().map(|(it, of)| (*it, *of)).collect();
+        for (thread, process) in unborn {
+            let is_born = self.know_all(look.children(process));
+            if !is_born && look.state(process) != State::Gone {
                 return Next::Soon;
             }
-            self.birth = None;
-            if birth == Birth::Waited && is_born {
-                self.parents.insert(holder);
-            }
+            self.births.remove(&thread);
         }
         for process in ready.keys() {
             self.know(*process);
@@ -128,7 +136,7 @@ impl Turns {
             match look.state(process) {
                 State::Gone => gone.push(process),
                 State::Waits => {}
-                State::Still if self.parents.contains(&process) => {}
+                State::Still if self.parents.values().any(|it| *it == process) => {}
                 State::Runs | State::Still if look.is_overdue() => {}
                 State::Runs | State::Still => {
                     next = Next::Soon;
@@ -140,15 +148,27 @@ impl Turns {
         next
     }
 
-    /// A call of that process is answered, which may make another.
-    pub fn answered(&mut self, process: u32, birth: Birth) {
+    /// A call is answered, which may make a process.
+    pub fn answered(&mut self, call: Waiting, birth: Birth) {
+        let Waiting { thread, process } = call;
         if self.holder != Some(process) || self.calls >= SHARE {
             self.calls = 0;
         }
         self.holder = Some(process);
         self.calls += 1;
-        self.parents.remove(&process);
-        self.birth = (birth != Birth::None).then_some(birth);
+        if birth != Birth::None {
+            self.births.insert(thread, process);
+        }
+        if birth == Birth::Waited {
+            self.parents.insert(thread, process);
+        }
+    }
+
+    /// Whether there are new ones among them.
+    fn know_all(&mut self, processes: Vec<u32>) -> bool {
+        let before = self.processes.len();
+        processes.into_iter().for_each(|one| self.know(one));
+        self.processes.len() > before
     }
 
     fn know(&mut self, process: u32) {
@@ -163,12 +183,12 @@ impl Turns {
             let Some(at) = self.processes.iter().position(|it| it == process) else {
                 continue;
             };
-            self.parents.remove(process);
+            self.births.retain(|_, of| of != process);
+            self.parents.retain(|_, of| of != process);
             if self.holder == Some(*process) {
                 let before = at.checked_sub(1).map(|before| self.processes[before]);
                 // Its turn is over, wherever it goes on.
                 (self.holder, self.calls) = (before, SHARE);
-                self.birth = None;
             }
             self.processes.remove(at);
         }
@@ -200,11 +220,19 @@ mod tests {
         }
     }
 
+    /// A call of a process's only thread.
+    fn of(process: u32) -> Waiting {
+        Waiting {
+            thread: process,
+            process,
+        }
+    }
+
     /// Who is answered, of those who wait.
     fn answered(turns: &mut Turns, look: &Made, waiting: &[u32]) -> Option<u32> {
-        match turns.next(waiting.iter().copied(), look) {
+        match turns.next(waiting.iter().copied().map(of), look) {
             Next::Answer { at, .. } => {
-                turns.answered(waiting[at], Birth::None);
+                turns.answered(of(waiting[at]), Birth::None);
                 Some(waiting[at])
             }
             _ => None,
@@ -214,14 +242,14 @@ mod tests {
     #[test]
     fn one_goes_on_until_it_waits_or_ends_and_then_who_was_born_next() {
         let (mut turns, mut look) = (Turns::default(), Made::default());
-        turns.next([7].into_iter(), &look);
-        turns.answered(7, Birth::Child);
+        turns.next([of(7)].into_iter(), &look);
+        turns.answered(of(7), Birth::Child);
         look.states.insert(7, State::Runs);
         assert_eq!(turns.next([].into_iter(), &look), Next::Soon);
         // The child's number may be less, and it may be the first to call.
         look.children.insert(7, vec![5]);
         look.states.insert(5, State::Runs);
-        assert_eq!(turns.next([5].into_iter(), &look), Next::Soon);
+        assert_eq!(turns.next([of(5)].into_iter(), &look), Next::Soon);
         assert_eq!(answered(&mut turns, &look, &[5, 7]), Some(7));
         look.states.insert(7, State::Waits);
         assert_eq!(answered(&mut turns, &look, &[5]), Some(5));
@@ -267,11 +295,30 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_waits_for_its_child_whatever_others_do_beside_it() {
+        let (mut turns, mut look) = (Turns::default(), Made::default());
+        let [one, other] = [1, 9].map(|thread| Waiting { thread, process: 1 });
+        turns.answered(one, Birth::Waited);
+        look.states.insert(1, State::Still);
+        look.children.insert(1, vec![2]);
+        assert!(matches!(
+            turns.next([other].into_iter(), &look),
+            Next::Answer { .. }
+        ));
+        turns.answered(other, Birth::None);
+        assert_eq!(answered(&mut turns, &look, &[2]), Some(2));
+        // It calls again: nobody waits for a child any more.
+        turns.next([one].into_iter(), &look);
+        turns.answered(one, Birth::None);
+        assert_eq!(answered(&mut turns, &look, &[2]), None);
+    }
+
+    #[test]
     fn who_waits_for_its_child_to_begin_lets_it() {
         for (birth, expected) in [(Birth::Waited, Some(2)), (Birth::Child, None)] {
             let (mut turns, mut look) = (Turns::default(), Made::default());
-            turns.next([1].into_iter(), &look);
-            turns.answered(1, birth);
+            turns.next([of(1)].into_iter(), &look);
+            turns.answered(of(1), birth);
             look.states.insert(1, State::Still);
             assert_eq!(answered(&mut turns, &look, &[]), None);
             look.children.insert(1, vec![2]);
