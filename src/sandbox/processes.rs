@@ -44,6 +44,15 @@ impl Stat {
     }
 }
 
+/// The number that a process has in its own namespace (`NSpid`).
+pub fn own_number(process: u32) -> Option<u32> {
+    let status = read_to_string(format!("/proc/{process}/status")).ok()?;
+    let numbers = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_ascii_whitespace().last()?.parse().ok()
+}
+
 /// The numbers of all processes that this one sees, in order.
 pub fn all() -> Vec<u32> {
     numbers("/proc")
@@ -100,6 +109,7 @@ mod tests {
         assert!(stat.threads > 1, "{stat:?}");
         assert_eq!(Stat::of_thread(own, own).unwrap().began, stat.began);
         assert_eq!(Stat::of(u32::MAX), None);
+        assert_eq!((own_number(own), own_number(u32::MAX)), (Some(own), None));
         assert_eq!((threads(u32::MAX), children(u32::MAX)), (vec![], vec![]));
     }
 }

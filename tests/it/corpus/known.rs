@@ -38,7 +38,7 @@ pub const KNOWN: &[(&str, &str)] = &[
 
 /// Those that leave private keys in their images, as Debian's packages make them, or on purpose:
 /// `--allow-keys` is for them.
-pub const WITH_KEYS: &[&str] = &["apache", "certs", "postgresql", "sshd"];
+pub const WITH_KEYS: &[&str] = &["apache", "certs", "java", "postgresql", "sshd"];
 
 /// What `cairn` is told besides for a project.
 pub fn flags(name: &str) -> &'static [&'static str] {

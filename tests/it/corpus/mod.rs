@@ -269,6 +269,7 @@ fn the_corpus_is_identical_twice_and_its_images_work() {
             Ok(row) => (row.line(), row.word(), row.problem()),
             Err(why) => {
                 let problem = known::reason(name).is_none().then(|| why.clone());
+                let _ = writeln!(std::io::stderr(), "corpus: {why}");
                 (table::without_image(name), "no image", problem)
             }
         };

@@ -6,8 +6,7 @@
 //!
 //! What a process may do to files is not judged anew: to the kernel all are one user. So an
 //! emulated user other than root may read, write and remove more than it could (access(2), too,
-//! says that it may), signal every process, and `/proc/PID/status` and what sockets tell of their
-//! peers say root. What it may not do is what programs look at: take another identity, give files
+//! says that it may), signal every process, and `/proc/PID/status` says root. What it may not do is what programs look at: take another identity, give files
 //! away. None of this keeps anyone in: the sandbox does.
 
 mod change;
@@ -17,6 +16,7 @@ mod device;
 mod exec;
 mod identify;
 mod identity;
+mod peer;
 pub mod record;
 mod show;
 #[cfg(test)]
@@ -28,7 +28,7 @@ use identity::{Identities, Identity};
 use record::Table;
 
 use super::call::Call;
-use super::filter::{Action, Is, Rule};
+use super::filter::{Action, Condition, Is, Rule};
 use super::{Answer, Caller, Handler};
 use crate::sandbox::clock::FileTimes;
 
@@ -115,6 +115,17 @@ impl Handler for Ownership {
         for (call, argument) in [(Call::Open, 1), (Call::Openat, 2)] {
             rules.push(Rule::when(call, argument, creates, Is::Set, notify));
         }
+        rules.push(Rule {
+            when: (1..)
+                .zip(peer::OPTION)
+                .map(|(argument, is)| Condition {
+                    argument,
+                    mask: !0,
+                    is: Is::OneOf(vec![is.cast_unsigned()]),
+                })
+                .collect(),
+            ..Rule::always(Call::Getsockopt, notify)
+        });
         let keep = Is::OneOf(vec![libc::PR_SET_KEEPCAPS.cast_unsigned()]);
         rules.push(Rule::when(Call::Prctl, 0, !0, keep, notify));
         for (call, argument) in [(Call::Setrlimit, 0), (Call::Prlimit64, 1)] {
@@ -148,6 +159,7 @@ impl Handler for Ownership {
                 create::answer(call, caller, &self.identities, &mut self.table).into()
             }
             Call::Setrlimit | Call::Prlimit64 => limit(call, caller),
+            Call::Getsockopt => peer::answer(caller, &self.identities),
             call if copied::CALLS.contains(&call) => copied::answer(call, caller, &mut self.table),
             _ => identify::answer(call, caller, &mut self.identities).into(),
         }

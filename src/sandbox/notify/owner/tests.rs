@@ -158,3 +158,22 @@ fn what_is_denied_fails() {
         "1\n1\n1\n38\n0\n1\n0\n0\n1",
     );
 }
+
+#[test]
+fn servers_know_their_users() {
+    check(
+        r#"perl -e 'use Socket; socket S, AF_UNIX, SOCK_STREAM, 0; bind S, pack_sockaddr_un("s") or die;
+           listen S, 5;
+           for my $id (0, 7) {
+               my $child = fork // die;
+               if (!$child) {
+                   ($), $() = ($id, $id); ($<, $>) = ($id, $id);
+                   socket C, AF_UNIX, SOCK_STREAM, 0; connect C, pack_sockaddr_un("s") or die;
+                   sysread C, my $end, 1; exit
+               }
+               accept A, S; my ($pid, @ids) = unpack "l3", getsockopt A, SOL_SOCKET, 17;
+               print $pid == $child ? "child" : "other", " @ids\n"; close A; wait
+           }'"#,
+        "child 0 0\nchild 7 7",
+    );
+}

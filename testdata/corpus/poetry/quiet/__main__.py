@@ -1,9 +1,10 @@
-import attr
+"""Says it quietly."""
+from dataclasses import dataclass
 
 
-@attr.s
+@dataclass
 class Word:
-    text = attr.ib()
+    text: str
 
 
 print(Word("hush").text)
