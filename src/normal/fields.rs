@@ -25,9 +25,10 @@ pub(super) fn npm(file: &File<'_>) -> Option<Vec<u8>> {
     Some(lines.collect::<Option<Vec<_>>>()?.join(&b'\n'))
 }
 
-/// When pnpm last threw away what nobody needs, and last looked whether all is there.
+/// When pnpm last threw away what nobody needs, last looked whether all is there, and whether a file of its
+/// store is what it was: it looks again if that is newer.
 pub(super) fn pnpm(file: &File<'_>) -> Option<Vec<u8>> {
-    let names = ["prunedAt", "lastValidatedTimestamp"];
+    let names = ["checkedAt", "lastValidatedTimestamp", "prunedAt"];
     Some(changed(file.content, &names, file.times))
 }
 
@@ -102,8 +103,8 @@ fn epoch(value: &[u8], times: &Times) -> Option<(usize, Vec<u8>)> {
         }
         _ => return None,
     };
-    let has_leaked = times.leaked(i64::try_from(seconds).ok()?);
-    has_leaked.then(|| (length, epoch.into_bytes()))
+    let is_made = times.made(i64::try_from(seconds).ok()?);
+    is_made.then(|| (length, epoch.into_bytes()))
 }
 
 #[cfg(test)]

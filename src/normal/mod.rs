@@ -12,6 +12,7 @@
 //! are replaced ([`Times::leaked`]).
 
 mod ar;
+mod berkeley_db;
 mod calendar;
 mod fields;
 mod git_index;
@@ -321,6 +322,12 @@ mod tests {
             ("var/cache/man/de/index.db", None),
             ("tmp/hsperfdata_root/31", Some("java-counters")),
             ("tmp/hsperfdata_root", None),
+            ("var/log/postgresql/postgresql-15-main.log", Some("logs")),
+            (
+                "var/lib/postgresql/15/main/pg_stat/pgstat.stat",
+                Some("postgresql-counters"),
+            ),
+            ("pnpm/store/v3/files/ed/d4b3-index.json", Some("pnpm")),
             ("b/CMakeFiles/CMakeOutput.log", Some("cmake-logs")),
             ("b/CMakeFiles/Makefile.cmake", None),
             ("b/Testing/Temporary/LastTest.log", Some("cmake-logs")),

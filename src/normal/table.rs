@@ -3,8 +3,8 @@
 //! In: nothing. Out: [`TABLE`].
 
 use super::{
-    Does, Looks, Normaliser, ar, fields, git_index, go_cache, gzip, keystore_times, machine_id,
-    ninja, png, pyc, shadow, sqlite, tar, zip,
+    Does, Looks, Normaliser, ar, berkeley_db, fields, git_index, go_cache, gzip, keystore_times,
+    machine_id, ninja, png, pyc, shadow, sqlite, tar, zip,
 };
 
 /// All normalisers, sorted by name.
@@ -29,6 +29,12 @@ pub const TABLE: &[Normaliser] = &[
         about: "dpkg's and debconf's state before the last change, which they write and never read",
         looks: Looks::At(&["var/cache/debconf/*-old", "var/lib/dpkg/*-old"]),
         does: Does::Remove,
+    },
+    Normaliser {
+        name: "berkeley-db",
+        about: "the numbers of inode and device that a database of Berkeley DB is called by; a time and a counter tell it from others",
+        looks: Looks::Within(berkeley_db::begins),
+        does: Does::Rewrite(berkeley_db::unnumbered),
     },
     Normaliser {
         name: "cargo",
@@ -96,7 +102,7 @@ pub const TABLE: &[Normaliser] = &[
     },
     Normaliser {
         name: "logs",
-        about: "what package managers and who is called by them wrote about what they did when",
+        about: "what package managers, who is called by them, and PostgreSQL wrote about what they did when",
         looks: Looks::At(&[
             "var/log/alternatives.log",
             "var/log/apt/history.log",
@@ -106,6 +112,7 @@ pub const TABLE: &[Normaliser] = &[
             "var/log/dpkg.log",
             "var/log/fontconfig.log",
             "var/log/hawkey.log",
+            "var/log/postgresql/*.log",
             "var/log/yum.log",
             "var/log/zypper.log",
         ]),
@@ -155,12 +162,19 @@ pub const TABLE: &[Normaliser] = &[
     },
     Normaliser {
         name: "pnpm",
-        about: "when pnpm last looked after its folders: the moment in which it was made becomes the epoch",
+        about: "when pnpm last looked after its folders, and at the files of its store: the moment in which it was made becomes the epoch",
         looks: Looks::At(&[
             "**/node_modules/.modules.yaml",
             "**/node_modules/.pnpm-workspace-state*.json",
+            "**/store/v*/files/*/*-index.json",
         ]),
         does: Does::Rewrite(fields::pnpm),
+    },
+    Normaliser {
+        name: "postgresql-counters",
+        about: "how often PostgreSQL read and wrote what, and how long that took; it counts from nothing, as after a crash",
+        looks: Looks::At(&["**/pg_stat/*.stat"]),
+        does: Does::Remove,
     },
     Normaliser {
         name: "pyc",

@@ -2,6 +2,7 @@
 
 /// The project, and the reason.
 pub const KNOWN: &[(&str, &str)] = &[
+    ("golang", "go keeps in its cache how long tests took"),
     (
         "java",
         "`java -Xshare:dump` writes its archive of classes in an order that threads decide",
@@ -11,28 +12,12 @@ pub const KNOWN: &[(&str, &str)] = &[
         "MariaDB's tables and logs hold uuids that it makes of clocks that run, and its threads take numbers of transactions in any order",
     ),
     (
-        "npm",
-        "npm's debug logs have what goes on beside each other in the order in which it ends",
-    ),
-    (
         "php",
         "composer names its autoloader by the clock, which goes on by how often it looks whether its children are done; and systemd says in apt's log that a user without a range can't give /var/log/journal to a group",
     ),
     (
-        "pnpm",
-        "pnpm keeps when it checked a file to the millisecond, and answers before or after it has completed them",
-    ),
-    (
-        "postgresql",
-        "not looked into: cairn ended as if interrupted in the second build",
-    ),
-    (
         "uv",
         "uv keeps when files of layers were made, and when what is told of them last changed, which is when they were unpacked; and it gives folders of its cache other names each time",
-    ),
-    (
-        "wheels",
-        "a database of Berkeley DB (Python's shelve) begins with its own inode number",
     ),
 ];
 
@@ -40,11 +25,17 @@ pub const KNOWN: &[(&str, &str)] = &[
 /// `--allow-keys` is for them.
 pub const WITH_KEYS: &[&str] = &["apache", "certs", "java", "postgresql", "sshd"];
 
+/// Those whose result depends on races: `--strict` is for them. ccache counts in a folder that goes by
+/// its process's number, and ninja begins several at once.
+pub const STRICT: &[&str] = &["cmake"];
+
 /// What `cairn` is told besides for a project.
 pub fn flags(name: &str) -> &'static [&'static str] {
-    match WITH_KEYS.contains(&name) {
-        true => &["--allow-keys"],
-        false => &[],
+    match (WITH_KEYS.contains(&name), STRICT.contains(&name)) {
+        (true, true) => &["--allow-keys", "--strict"],
+        (true, false) => &["--allow-keys"],
+        (false, true) => &["--strict"],
+        (false, false) => &[],
     }
 }
 

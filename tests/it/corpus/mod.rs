@@ -286,7 +286,7 @@ fn the_corpus_is_identical_twice_and_its_images_work() {
 fn the_lists_name_projects_of_the_corpus() {
     let names = names();
     let listed = known::KNOWN.iter().map(|(name, _)| *name);
-    let listed = listed.chain(known::WITH_KEYS.iter().copied());
+    let listed = listed.chain(known::WITH_KEYS.iter().chain(known::STRICT).copied());
     for name in listed.chain(USUAL.split(' ')) {
         assert!(names.iter().any(|there| there == name), "no `{name}`");
     }

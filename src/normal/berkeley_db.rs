@@ -1,0 +1,89 @@
+//! What Berkeley DB calls a database by.
+//!
+//! In: a database file: pages, of which the first, and each that another database in the file begins with,
+//! says what it is, and how the file is called (`dbinc/db_page.h`, `DBMETA`): by the numbers of its inode and
+//! device, a time, and a counter that begins with a process's number (`os/os_fid.c`). Out: the same without the
+//! first two; the others tell databases of one environment apart.
+
+use super::File;
+
+/// The first bytes of a page: where they say what it is, of which size all are, whether it has a sum of its
+/// bytes, and how the file is called.
+const MAGIC: usize = 12;
+const PAGE_SIZE: usize = 20;
+const FLAGS: usize = 26;
+const NAME: usize = 52;
+/// Bytes of an inode's number and a device's.
+const NUMBERS: usize = 8;
+/// Bytes of the whole name.
+const NAME_SIZE: usize = 20;
+/// Trees, hashes, queues, heaps.
+const MAGICS: [u32; 4] = [0x0005_3162, 0x0006_1561, 0x0004_2253, 0x0007_4582];
+/// `DBMETA_CHKSUM`.
+const HAS_SUM: u8 = 1;
+
+fn word(page: &[u8], at: usize) -> Option<u32> {
+    let bytes = page.get(at..at + 4)?.try_into().ok()?;
+    Some(u32::from_le_bytes(bytes))
+}
+
+fn is_meta(page: &[u8]) -> bool {
+    word(page, MAGIC).is_some_and(|magic| MAGICS.contains(&magic))
+}
+
+/// Whether a file begins as one of those of machines with the least byte first.
+pub(super) fn begins(head: &[u8]) -> bool {
+    is_meta(head) && page_size(head).is_some()
+}
+
+fn page_size(first: &[u8]) -> Option<usize> {
+    let size = usize::try_from(word(first, PAGE_SIZE)?).ok()?;
+    (size.is_power_of_two() && (512..=65536).contains(&size)).then_some(size)
+}
+
+pub(super) fn unnumbered(file: &File<'_>) -> Option<Vec<u8>> {
+    let size = page_size(file.content)?;
+    let name = file.content.get(NAME..NAME + NAME_SIZE)?;
+    let mut changed = file.content.to_vec();
+    for page in changed.chunks_mut(size) {
+        if !is_meta(page) || page.get(NAME..NAME + NAME_SIZE) != Some(name) {
+            continue;
+        }
+        if page[FLAGS] & HAS_SUM != 0 {
+            return None;
+        }
+        page[NAME..NAME + NUMBERS].fill(0);
+    }
+    Some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normal::times::tests::judged;
+
+    /// A file of three pages, of which the last begins another database.
+    fn database(numbers: [u8; 8], flags: u8) -> Vec<u8> {
+        let mut page = vec![0; 512];
+        page[MAGIC..MAGIC + 4].copy_from_slice(&MAGICS[1].to_le_bytes());
+        page[PAGE_SIZE..PAGE_SIZE + 4].copy_from_slice(&512_u32.to_le_bytes());
+        page[FLAGS] = flags;
+        page[NAME..NAME + NUMBERS].copy_from_slice(&numbers);
+        page[NAME + NUMBERS..NAME + NAME_SIZE].fill(7);
+        [&page[..], &[9; 512], &page].concat()
+    }
+
+    #[test]
+    fn a_database_forgets_its_inode_and_keeps_what_tells_it_from_others() {
+        let made = database([1, 2, 3, 4, 45, 0, 0, 0], 0);
+        assert!(begins(&made[..512]));
+        let changed = judged(unnumbered, &made).unwrap();
+        assert_eq!(changed, database([0; 8], 0));
+        assert_eq!(judged(unnumbered, &changed), None);
+        // One with sums would be damaged.
+        assert_eq!(judged(unnumbered, &database([1; 8], HAS_SUM)), None);
+        for other in [&b""[..], &[0; 512], &made[..20]] {
+            assert!(!begins(other));
+        }
+    }
+}
