@@ -136,7 +136,7 @@ pub struct Commands {
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = flags::normaliser)]
     pub no_normalise: Vec<Without>,
     /// Run the processes of each RUN one at a time, where its result depends on which is faster: it takes
-    /// several times as long
+    /// longer
     #[arg(long)]
     pub strict: bool,
     /// Let RUN leave private keys that it made, which are then in every copy of the image
