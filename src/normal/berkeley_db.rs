@@ -3,20 +3,20 @@
 //! In: a database file: pages, of which the first, and each that another database in the file begins with,
 //! says what it is, and how the file is called (`dbinc/db_page.h`, `DBMETA`): by the numbers of its inode and
 //! device, a time, and a counter that begins with a process's number (`os/os_fid.c`). Out: the same without the
-//! first two; the others tell databases of one environment apart.
+//! first two; the others tell databases apart.
 
 use super::File;
 
 /// The first bytes of a page: where they say what it is, of which size all are, whether it has a sum of its
 /// bytes, and how the file is called.
+/// Before that which file of a log has the page's last change, from 1 on.
+const LOG: usize = 0;
 const MAGIC: usize = 12;
 const PAGE_SIZE: usize = 20;
 const FLAGS: usize = 26;
 const NAME: usize = 52;
 /// Bytes of an inode's number and a device's.
 const NUMBERS: usize = 8;
-/// Bytes of the whole name.
-const NAME_SIZE: usize = 20;
 /// Trees, hashes, queues, heaps.
 const MAGICS: [u32; 4] = [0x0005_3162, 0x0006_1561, 0x0004_2253, 0x0007_4582];
 /// `DBMETA_CHKSUM`.
@@ -43,13 +43,14 @@ fn page_size(first: &[u8]) -> Option<usize> {
 
 pub(super) fn unnumbered(file: &File<'_>) -> Option<Vec<u8>> {
     let size = page_size(file.content)?;
-    let name = file.content.get(NAME..NAME + NAME_SIZE)?;
+    let numbers = file.content.get(NAME..NAME + NUMBERS)?;
     let mut changed = file.content.to_vec();
     for page in changed.chunks_mut(size) {
-        if !is_meta(page) || page.get(NAME..NAME + NAME_SIZE) != Some(name) {
+        if !is_meta(page) || page.get(NAME..NAME + NUMBERS) != Some(numbers) {
             continue;
         }
-        if page[FLAGS] & HAS_SUM != 0 {
+        // Who logs knows it by its whole name when it recovers.
+        if page[FLAGS] & HAS_SUM != 0 || word(page, LOG)? != 0 {
             return None;
         }
         page[NAME..NAME + NUMBERS].fill(0);
@@ -69,8 +70,10 @@ mod tests {
         page[PAGE_SIZE..PAGE_SIZE + 4].copy_from_slice(&512_u32.to_le_bytes());
         page[FLAGS] = flags;
         page[NAME..NAME + NUMBERS].copy_from_slice(&numbers);
-        page[NAME + NUMBERS..NAME + NAME_SIZE].fill(7);
-        [&page[..], &[9; 512], &page].concat()
+        page[NAME + NUMBERS..NAME + 20].fill(7);
+        let mut last = page.clone();
+        last[NAME + 16] = 8;
+        [&page[..], &[9; 512], &last].concat()
     }
 
     #[test]
@@ -80,6 +83,10 @@ mod tests {
         let changed = judged(unnumbered, &made).unwrap();
         assert_eq!(changed, database([0; 8], 0));
         assert_eq!(judged(unnumbered, &changed), None);
+        // A log has its name.
+        let mut logged = made.clone();
+        logged[LOG] = 1;
+        assert_eq!(judged(unnumbered, &logged), None);
         // One with sums would be damaged.
         assert_eq!(judged(unnumbered, &database([1; 8], HAS_SUM)), None);
         for other in [&b""[..], &[0; 512], &made[..20]] {

@@ -167,6 +167,7 @@ pub const TABLE: &[Normaliser] = &[
             "**/node_modules/.modules.yaml",
             "**/node_modules/.pnpm-workspace-state*.json",
             "**/store/v*/files/*/*-index.json",
+            "**/store/v*/index/*/*.json",
         ]),
         does: Does::Rewrite(fields::pnpm),
     },

@@ -53,7 +53,9 @@ impl OutputDigest {
 /// by name, and Python and Perl hash without chance; 5, what is left out, and changed, is what the
 /// normalisers say (`crate::normal`); 6, sizes of directories, room of files, more of `/proc/PID` and the
 /// network's hardware address are the same everywhere, no disk tells of itself, a file that is linked
-/// keeps its number, and there are normalisers for git's index and ninja's records.
+/// keeps its number, and there are normalisers for git's index and ninja's records; 7, real time passes only in
+/// commands that wait, a clock stands still for who sleeps while its children work, servers know their users,
+/// and there are normalisers for Berkeley DB, CMake, Go and PostgreSQL.
 const SURROUNDINGS: u32 = 7;
 
 /// Why a step has no key.

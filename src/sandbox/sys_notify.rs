@@ -166,6 +166,29 @@ pub fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
     unsafe { libc::ioctl(listener.as_raw_fd(), ID_VALID, &raw const id) == 0 }
 }
 
+/// The process at the other end of a Unix socket (`SO_PEERCRED`), as this one sees it; none where there is none
+/// that it sees.
+pub fn peer(socket: BorrowedFd<'_>) -> Result<Option<u32>, Errno> {
+    let mut told = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes no more than `length` says, of numbers alone; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut told).cast(),
+            &raw mut length,
+        )
+    };
+    done(result)?;
+    Ok(u32::try_from(told.pid).ok().filter(|pid| *pid != 0))
+}
+
 /// Ends the call `id` with a descriptor of its own for `file` (since Linux 5.14).
 pub fn reply_descriptor(
     listener: BorrowedFd<'_>,

@@ -158,13 +158,8 @@ std::arch::global_asm!(
     // The time in rax: nanoseconds since 1970; or less than 0 for an error.
     "5:  sub rsp, 24",
     "    mov rcx, [rip + 2b]",
-    "    mov rax, [rcx]",
-    "8:  test rax, rax",
-    "    jz 6f",
-    "    lea rdx, [rax + {tick}]",
-    "    lock cmpxchg [rcx], rdx",      // else rax is what is there
-    "    jne 8b",
-    "    mov [rsp + 16], rdx",
+    "    cmp qword ptr [rcx], 0",
+    "    je 6f",
     // It asks, too, once it has run for long.
     "    mov edi, 6",                   // CLOCK_MONOTONIC_COARSE
     "    mov rsi, rsp",
@@ -175,7 +170,14 @@ std::arch::global_asm!(
     "    movabs rdx, {patience}",
     "    cmp rax, rdx",
     "    jge 6f",
-    "    mov rax, [rsp + 16]",
+    "    mov rcx, [rip + 2b]",
+    "    mov rax, [rcx]",
+    "8:  test rax, rax",
+    "    jz 6f",
+    "    lea rdx, [rax + {tick}]",
+    "    lock cmpxchg [rcx], rdx",      // else rax is what is there
+    "    jne 8b",
+    "    mov rax, rdx",
     "    add rsp, 24",
     "    ret",
     // It asks cairn.

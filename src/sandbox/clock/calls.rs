@@ -13,7 +13,7 @@ use super::exec::{self, Followed};
 use super::numbers::Numbers;
 use super::own::Own;
 use super::pace::{Pace, TICK, slept};
-use super::patience::{Since, Toil};
+use super::patience::{END, Since, Toil};
 use super::processor::Processors;
 use super::vdso::Patch;
 use super::{ClockWay, SECOND, spent, stamps, waits};
@@ -298,7 +298,12 @@ impl Clock {
         let left = time.saturating_sub(now.saturating_add(view.since.passed(monotonic)));
         self.waits
             .retain(|_, wait| wait.thread != Some(caller.pid()));
-        if left > 0 && !view.since.is_real() && self.waits.len() < WAITS {
+        if self.waits.len() >= WAITS {
+            self.waits.retain(|_, wait| random::is_there(wait.process));
+        }
+        // What takes longer is past the time from which on real time passes.
+        let is_kept = (1..END).contains(&left) && !view.since.is_real();
+        if is_kept && self.waits.len() < WAITS {
             let wait = Wait {
                 process: view.process,
                 thread: is_call.then_some(caller.pid()),
@@ -485,9 +490,10 @@ fn command(process: u32) -> u64 {
     hasher.finish()
 }
 
-/// A number that a process keeps.
+/// A time that a process keeps.
 fn load(caller: &Caller<'_>, at: u64) -> Result<i64, Errno> {
     let mut bytes = [0; 8];
     caller.read(at, &mut bytes)?;
-    Ok(i64::from_le_bytes(bytes))
+    // It may have written there itself.
+    Ok(i64::from_le_bytes(bytes).max(0))
 }

@@ -16,7 +16,7 @@ const GLANCE: i64 = 10 * SECOND;
 /// Which part of one processor a step spends that works.
 const PART: i64 = 50;
 /// Nanoseconds after which real time passes for a program whatever its step does.
-const END: i64 = 3_600 * SECOND;
+pub const END: i64 = 3_600 * SECOND;
 /// What is told of a program for which real time passes is so much less.
 const REAL: i64 = 1 << 62;
 
@@ -119,7 +119,11 @@ impl Toil {
             Some((last, before)) => {
                 let spent = spent();
                 self.last = Some((monotonic, spent));
-                let works = spent.saturating_sub(before) >= (monotonic - last) / PART;
+                // What those have spent that nobody waits for isn't told once they have ended.
+                if spent < before {
+                    return again(monotonic);
+                }
+                let works = spent - before >= (monotonic - last) / PART;
                 match works {
                     true => Since::at(monotonic),
                     false => real,
@@ -155,6 +159,15 @@ mod tests {
         assert_eq!(waits.passed(again + PATIENCE), PATIENCE);
         assert!(waits.is_real() && !waits.is_over(i64::MAX));
         assert!(waits > works && waits > Since::at(i64::MAX));
+    }
+
+    #[test]
+    fn who_seems_to_have_spent_less_than_nothing_is_looked_at_again() {
+        let mut toil = Toil::default();
+        let first = toil.judge(Since::at(0), PATIENCE, 0, || 50);
+        let now = PATIENCE + GLANCE;
+        let second = toil.judge(first, now, 0, || 20);
+        assert!(!second.is_real() && !second.is_over(now) && second.is_over(now + GLANCE));
     }
 
     #[test]

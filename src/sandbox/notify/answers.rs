@@ -179,7 +179,11 @@ impl Answers {
             Answering::by(&mut self.attributes),
         ]);
         handlers.extend(self.connects.as_mut().map(Answering::by));
-        handlers.push(Answering::by(&mut self.facts));
+        let kernels: &[Call] = match self.has_namespaces {
+            true => &FILE_SYSTEMS,
+            false => &[],
+        };
+        handlers.push(Answering::by(&mut self.facts).without(kernels));
         handlers.extend(self.directories.as_mut().map(Answering::by));
         handlers.extend(self.files.as_mut().map(Answering::by));
         handlers.extend(self.links.as_mut().map(Answering::by));

@@ -135,6 +135,12 @@ impl<'a> Answering<'a> {
             handler: Box::new(handler),
         }
     }
+
+    /// But for these calls, which are the kernel's.
+    pub fn without(mut self, calls: &[Call]) -> Answering<'a> {
+        self.rules.retain(|rule| !calls.contains(&rule.call));
+        self
+    }
 }
 
 /// Answers the calls of all processes under one filter.
@@ -238,6 +244,10 @@ impl<'a> Supervisor<'a> {
                         look.answers();
                     }
                     let call = self.waiting.remove(at);
+                    // Killed meanwhile: it makes nothing, and nobody hears the answer.
+                    if !sys_notify::is_waiting(self.listener.as_fd(), call.0.id) {
+                        continue;
+                    }
                     self.turns.answered(waiting(&call), birth(&call.0));
                     self.answer(call.0)?;
                     self.again = Some(SOON);

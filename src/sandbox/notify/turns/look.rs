@@ -56,7 +56,11 @@ fn of_all(threads: impl Iterator<Item = State>) -> State {
 
 impl Look for Proc {
     fn children(&self, process: u32) -> Vec<u32> {
-        processes::children(process)
+        let mut children = processes::children(process);
+        let is_there =
+            |child: &u32| Stat::of(*child).is_some_and(|it| named(it.state) != State::Gone);
+        children.retain(is_there);
+        children
     }
 
     fn state(&self, process: u32) -> State {

@@ -6,7 +6,8 @@
 //! meanwhile nobody sees. The turn goes round in the order in which they were born, which one at a time
 //! makes the same in every run; so does the order of all that they write, as in DetTrace (Navarro Leija
 //! et al., ASPLOS 2020) and Hermit. Threads of one process run beside each other; so does what shares
-//! memory. Who comes back from the network or a timer comes when that does.
+//! memory. Who comes back from the network or a timer comes when that does, and who writes more than a pipe
+//! holds to the step's own output waits for who reads it outside.
 
 mod look;
 mod rules;
@@ -14,7 +15,7 @@ mod rules;
 pub use look::Proc;
 pub use rules::{birth, rules};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Calls of one process in a turn, so that who asks again and again for what another has yet to do isn't
 /// alone for ever.
@@ -78,6 +79,8 @@ pub struct Turns {
     holder: Option<u32>,
     /// How many calls it has had in this turn.
     calls: u32,
+    /// Those that ran for so long without a call that nobody waits for them until they call.
+    overdue: BTreeSet<u32>,
     /// Threads whose last call makes a process that isn't known yet.
     births: BTreeMap<u32, u32>,
     /// Threads that may wait for a child to begin, until they call again; and their processes.
@@ -106,15 +109,19 @@ impl Turns {
             self.parents.remove(&thread);
         }
         let unborn: Vec<(u32, u32)> = self.births.iter().map(|(it, of)| (*it, *of)).collect();
+        // Of a child that isn't seen among the parent's, its first call tells.
+        let is_known = |process: &u32| self.processes.contains(process);
+        let has_called = !ready.keys().all(is_known);
         for (thread, process) in unborn {
-            let is_born = self.know_all(look.children(process));
-            if !is_born && look.state(process) != State::Gone {
+            let is_born = self.know_all(look.children(process)) || has_called;
+            if !is_born && look.state(process) != State::Gone && !look.is_overdue() {
                 return Next::Soon;
             }
             self.births.remove(&thread);
         }
         for process in ready.keys() {
             self.know(*process);
+            self.overdue.remove(process);
         }
         let held = self.holder;
         let at_holder = held.and_then(|it| self.processes.iter().position(|there| *there == it));
@@ -137,7 +144,10 @@ impl Turns {
                 State::Gone => gone.push(process),
                 State::Waits => {}
                 State::Still if self.parents.values().any(|it| *it == process) => {}
-                State::Runs | State::Still if look.is_overdue() => {}
+                State::Runs | State::Still if self.overdue.contains(&process) => {}
+                State::Runs | State::Still if look.is_overdue() => {
+                    self.overdue.insert(process);
+                }
                 State::Runs | State::Still => {
                     next = Next::Soon;
                     break;
@@ -184,6 +194,7 @@ impl Turns {
                 continue;
             };
             self.births.retain(|_, of| of != process);
+            self.overdue.remove(process);
             self.parents.retain(|_, of| of != process);
             if self.holder == Some(*process) {
                 let before = at.checked_sub(1).map(|before| self.processes[before]);
@@ -292,6 +303,12 @@ mod tests {
         assert_eq!(answered(&mut turns, &look, &[2]), None);
         look.is_overdue = true;
         assert_eq!(answered(&mut turns, &look, &[2]), Some(2));
+        // Nobody waits for it again until it calls.
+        look.is_overdue = false;
+        assert_eq!(answered(&mut turns, &look, &[2]), Some(2));
+        look.states.insert(2, State::Waits);
+        assert_eq!(answered(&mut turns, &look, &[1]), Some(1));
+        assert_eq!(answered(&mut turns, &look, &[2]), None);
     }
 
     #[test]
@@ -311,6 +328,24 @@ mod tests {
         turns.next([one].into_iter(), &look);
         turns.answered(one, Birth::None);
         assert_eq!(answered(&mut turns, &look, &[2]), None);
+    }
+
+    #[test]
+    fn a_child_that_is_not_seen_among_its_parents_is_known_by_its_call() {
+        let (mut turns, mut look) = (Turns::default(), Made::default());
+        turns.next([of(1)].into_iter(), &look);
+        turns.answered(of(1), Birth::Waited);
+        look.states.insert(1, State::Still);
+        assert_eq!(answered(&mut turns, &look, &[]), None);
+        assert_eq!(answered(&mut turns, &look, &[2]), Some(2));
+        // And one that there never is isn't waited for for ever.
+        let (mut turns, mut look) = (Turns::default(), Made::default());
+        turns.next([of(1), of(3)].into_iter(), &look);
+        turns.answered(of(1), Birth::Child);
+        look.states.insert(1, State::Waits);
+        assert_eq!(answered(&mut turns, &look, &[3]), None);
+        look.is_overdue = true;
+        assert_eq!(answered(&mut turns, &look, &[3]), Some(3));
     }
 
     #[test]
