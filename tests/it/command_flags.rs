@@ -390,7 +390,8 @@ fn a_shell_opens_where_a_command_failed() {
     let lines = "RUN echo evi''dence > /left; exit 1";
     let build = ground.build(lines, &["--debug-shell"]);
     let words = std::iter::once(build.get_program()).chain(build.get_args());
-    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    // The checkout's path may have spaces.
+    let words: Vec<_> = words.map(|word| format!("'{}'", word.display())).collect();
     let mut script = Command::new("script");
     script.args(["-qec", &words.join(" "), "/dev/null"]);
     script
