@@ -154,8 +154,10 @@ fn time_and_chance_of_the_machine_are_named_with_who_asked_for_them() {
             return;
         };
         let context = bench.with_file(
+            // busybox tells seconds: the next one begins in another.
             "RUN mkdir -p /o /tmp; date +%s%N > /o/own; echo \"$(date +%s%N)\" > /o/told; date +%s%N | tee /o/piped; \
-             date +%s%N > /tmp/x; mv /tmp/x /o/moved; head -c 9 /dev/urandom > /o/chance; cat /etc/hostname > /o/same",
+             date +%s%N > /tmp/x; mv /tmp/x /o/moved; head -c 9 /dev/urandom > /o/chance; cat /etc/hostname > /o/same; \
+             sleep 1",
         );
         bench.build_app(&[&context]);
         // Without a lock there is no verdict; but why it differs can be said.
