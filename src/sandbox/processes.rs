@@ -44,7 +44,7 @@ impl Stat {
     }
 }
 
-/// The number that a process has in its own namespace (`NSpid`).
+/// The number that a process, or thread, has in its own namespace (`NSpid`).
 pub fn own_number(process: u32) -> Option<u32> {
     let status = read_to_string(format!("/proc/{process}/status")).ok()?;
     let numbers = status

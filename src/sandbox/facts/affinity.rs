@@ -78,10 +78,7 @@ pub fn look(number: u32) -> Option<Thread> {
         value.and_then(|value| value.trim().parse::<u32>().ok())
     };
     let (process, parent) = (of("Tgid:")?, of("PPid:")?);
-    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
-    // The name before may hold anything, brackets too.
-    let rest = &stat[stat.rfind(')')? + 1..];
-    let begun = rest.split_whitespace().nth(19)?.parse().ok()?;
+    let begun = crate::sandbox::processes::Stat::of(number)?.began;
     let parent = match process == number {
         true => parent,
         false => process,

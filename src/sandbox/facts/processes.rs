@@ -17,6 +17,7 @@ use super::texts::Text;
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::Rule;
 use crate::sandbox::notify::{self, Answer, Caller, Handler, reading};
+use crate::sandbox::processes;
 
 /// Bytes of the longest path that is looked for, its end included.
 const LONGEST: usize = 48;
@@ -110,12 +111,7 @@ fn file(caller: &Caller<'_>, whose: Whose<'_>, name: &str) -> Result<Option<Owne
 
 /// The number that a process, or thread, has inside.
 fn inside(number: u32) -> Result<u32, Errno> {
-    let status = std::fs::read_to_string(format!("/proc/{number}/status"));
-    let status = status.map_err(|_| Errno::SRCH)?;
-    let mut lines = status.lines();
-    let numbers = lines.find_map(|line| line.strip_prefix("NSpid:"));
-    let last = numbers.and_then(|numbers| numbers.split_whitespace().next_back());
-    last.and_then(|last| last.parse().ok()).ok_or(Errno::SRCH)
+    processes::own_number(number).ok_or(Errno::SRCH)
 }
 
 fn read_all(file: OwnedFd) -> Result<String, Errno> {
