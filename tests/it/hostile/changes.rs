@@ -1,14 +1,20 @@
 //! Files that change while they are read: noticed and named, never packed half old and half new.
 //!
 //! When to change a file is not left to chance: cairn opens it once to learn its digest, and once
-//! to pack it, and /proc tells when it does. The file is large enough that it is far from read by
-//! then.
+//! to pack it, or where it never built anything like it once for both, and inotify tells when it
+//! does. The file is large enough that it is far from read by then.
 
 use std::fs::File;
 use std::io::Write;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify;
+use rustix::time::Timespec;
 
 use super::{Case, UNAVAILABLE};
 use crate::support::recipes::entries;
@@ -23,54 +29,62 @@ fn make_sparse(path: &Path) {
 /// Whether the process has `path` open now.
 fn has_open(process: &Child, path: &Path) -> bool {
     let folder = format!("/proc/{}/fd", process.id());
-    let Ok(_) = std::fs::metadata(&folder) else {
-        return false;
-    };
+    // It may have ended.
     let links = std::panic::catch_unwind(|| entries(Path::new(&folder))).unwrap_or_default();
+    // Removed ones are shown as such.
+    let name = path.to_str().unwrap();
     links
         .iter()
-        .any(|link| std::fs::read_link(link).is_ok_and(|to| to == path))
+        .filter_map(|link| std::fs::read_link(link).ok())
+        .any(|to| to.to_string_lossy().starts_with(name))
 }
 
-/// Waits until `is_so`; false where the process ended before.
-fn wait_until(process: &mut Child, is_so: impl Fn(&Child) -> bool) -> bool {
-    loop {
-        if is_so(process) {
-            return true;
+/// Waits until a file has been opened for the `time`th time; false where the process ended before.
+fn wait_until_opened(process: &mut Child, openings: &OwnedFd, time: u32) -> bool {
+    let mut room = [MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(openings, &mut room);
+    let mut opened = 0;
+    while opened < time {
+        let mut waits = [PollFd::new(openings, PollFlags::IN)];
+        let wait = Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
+        if poll(&mut waits, Some(&wait)).unwrap() == 0 {
+            if process.try_wait().unwrap().is_some() {
+                return false;
+            }
+            continue;
         }
-        if process.try_wait().unwrap().is_some() {
-            return false;
-        }
-        std::thread::yield_now();
+        events.next().unwrap();
+        opened += 1;
     }
+    true
 }
 
-/// Changes the file when it is open for the `time`th time; what became of the build.
+/// Changes the file when it is open for the `time`th time, of a recipe that was built before or
+/// wasn't; what became of the build.
 #[track_caller]
-fn changed_at(time: u32, change: &dyn Fn(&Path)) -> String {
+fn changed_at(was_built: bool, time: u32, change: &dyn Fn(&Path)) -> String {
     // That the change came while the file was open is seen afterwards; else it is tried again.
     for _ in 0..60 {
         let case = Case::new("[[steps]]\ncopy = { paths = [\".\"], to = \"/app\" }\n");
         let path = case.context("large");
+        if was_built {
+            std::fs::write(&path, "small").unwrap();
+            case.must_build();
+            std::fs::remove_file(case.path("out/image.tar")).unwrap();
+        }
         make_sparse(&path);
         let path = path.canonicalize().unwrap();
+        let openings = inotify::init(inotify::CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&openings, &path, inotify::WatchFlags::OPEN).unwrap();
         let mut command = case.command();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap();
-        let mut is_there = wait_until(&mut process, |process| has_open(process, &path));
-        for _ in 1..time {
-            is_there &= wait_until(&mut process, |process| !has_open(process, &path));
-            is_there &= wait_until(&mut process, |process| has_open(process, &path));
-        }
+        let is_there = wait_until_opened(&mut process, &openings, time);
         change(&path);
-        let folder = format!("/proc/{}/fd", process.id());
-        let still = std::panic::catch_unwind(|| entries(Path::new(&folder))).unwrap_or_default();
-        let name = path.to_string_lossy().into_owned();
-        // Removed ones are shown as such.
-        let is_it = |link: &std::path::PathBuf| {
-            std::fs::read_link(link).is_ok_and(|to| to.to_string_lossy().starts_with(&name))
-        };
-        let was_in_time = is_there && still.iter().any(is_it);
+        let was_in_time = is_there && has_open(&process, &path);
         let output = process.wait_with_output().unwrap();
         if was_in_time {
             let text = super::must_be_clear(&output, UNAVAILABLE, &["large"]);
@@ -143,9 +157,17 @@ fn changes() -> [(&'static str, Change); 6] {
 }
 
 #[test]
+fn a_change_while_the_file_is_read_once_for_all_is_named() {
+    for (name, change) in changes() {
+        let text = changed_at(false, 1, &change);
+        assert!(text.contains("changed while"), "{name}: {text}");
+    }
+}
+
+#[test]
 fn a_change_while_the_digest_is_read_is_named() {
     for (name, change) in changes() {
-        let text = changed_at(1, &change);
+        let text = changed_at(true, 1, &change);
         assert!(text.contains("changed while"), "{name}: {text}");
     }
 }
@@ -153,7 +175,7 @@ fn a_change_while_the_digest_is_read_is_named() {
 #[test]
 fn a_change_while_the_layer_is_packed_is_named() {
     for (name, change) in changes() {
-        let text = changed_at(2, &change);
+        let text = changed_at(true, 2, &change);
         let words = ["changed while", "ended", "longer than it was"];
         assert!(
             words.iter().any(|word| text.contains(word)),
