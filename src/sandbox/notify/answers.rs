@@ -11,6 +11,7 @@ use super::call::Call;
 use super::filter::{self, Action, Programs};
 use super::owner::record::{Inode, Owner, Table};
 use super::owner::{Devices, Ownership};
+use super::restart::Restarts;
 use super::rights::Users;
 use super::{Answering, Handler as _, deny, turns};
 use crate::sandbox::clock::{self, Clock, ClockWay, FileTimes, Files, Hidden};
@@ -44,6 +45,7 @@ pub(in crate::sandbox) fn filter_for(
         rules.extend(Tracer::rules());
     }
     rules.extend(owners.into_iter().chain(Attributes::rules()));
+    rules.extend(Restarts::rules());
     if request.network == Network::Forwarded {
         rules.extend(Connects::rules());
     }
@@ -178,6 +180,7 @@ impl Answers {
             },
             Answering::by(&mut self.attributes),
         ]);
+        handlers.push(Answering::by(Restarts));
         handlers.extend(self.connects.as_mut().map(Answering::by));
         let kernels: &[Call] = match self.has_namespaces {
             true => &FILE_SYSTEMS,

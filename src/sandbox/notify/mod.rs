@@ -14,6 +14,7 @@ pub mod filter;
 pub mod owner;
 pub mod reading;
 pub mod resolve;
+mod restart;
 pub mod rights;
 pub mod stat;
 mod supervisor;

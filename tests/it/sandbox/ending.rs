@@ -6,9 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use cairn::canon::EntryPath;
-use cairn::sandbox::{Error, Exit, Limits, Mount, Source, Wanted};
+use cairn::sandbox::{ClockWay, Error, Exit, Limits, Mount, Source, Wanted};
 
+use super::clock::{for_all, with_machine};
 use super::ground::{Ground, open};
+use crate::support::require;
 
 #[test]
 fn codes_and_signals_are_told_truthfully() {
@@ -173,4 +175,36 @@ fn a_killed_agent_ends_what_it_runs() {
     let error = session.run(&request, &mut kill).unwrap_err();
     assert!(matches!(error, Error::Ended), "{error}");
     assert!(session.list(&request.upper).is_err());
+}
+
+#[test]
+fn the_end_of_a_child_breaks_no_call_off() {
+    if !require("dash") {
+        return;
+    }
+    // Its handler of that signal has no `SA_RESTART`.
+    let script = "exec dash -c 'i=0; while [ $i -lt 300 ]; do /bin/true & \
+        [ -e /etc/passwd ] || echo lost; i=$((i+1)); done; wait'";
+    for_all(|ground| {
+        let request = with_machine(ground, ClockWay::Rewritten, script);
+        ground.answers(&request, "");
+    });
+}
+
+#[test]
+fn who_waits_for_a_handler_is_woken_by_it() {
+    if !require("python3") {
+        return;
+    }
+    // By a call that the kernel would make anew if the handler had `SA_RESTART`.
+    let script = "python3 -c 'import signal, subprocess, threading\n\
+        ended = threading.Event()\n\
+        signal.signal(signal.SIGCHLD, lambda *_: ended.set())\n\
+        child = subprocess.Popen([\"sleep\", \"0.3\"])\n\
+        signal.alarm(30)\n\
+        print(ended.wait())'";
+    for_all(|ground| {
+        let request = with_machine(ground, ClockWay::Rewritten, script);
+        ground.answers(&request, "True\n");
+    });
 }
