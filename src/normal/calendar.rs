@@ -15,7 +15,7 @@ pub(super) struct Moment {
     pub(super) second: u8,
 }
 
-const SECONDS_OF_A_DAY: i64 = 86_400;
+pub(super) const SECONDS_OF_A_DAY: i64 = 86_400;
 /// Days of 400 years, after which the calendar begins again.
 const DAYS_OF_AN_ERA: i64 = 146_097;
 /// Days from 1 March 0 to 1 January 1970: counted from a March, a leap day is the last of its year.

@@ -8,13 +8,12 @@
 use std::collections::BTreeSet;
 
 use super::File;
+use super::calendar::SECONDS_OF_A_DAY;
 
 /// Of the normaliser.
 pub(super) const NAME: &str = "shadow";
 /// The lines of this file that were there before aren't new; those of its backup are of it, too.
 pub(super) const BELOW: &str = "etc/shadow";
-
-const SECONDS_OF_A_DAY: i64 = 86_400;
 
 /// With the epoch's day wherever a line is new and has a day on which the command ran.
 pub(super) fn dated(file: &File<'_>) -> Option<Vec<u8>> {
@@ -42,9 +41,7 @@ fn dated_line(line: &[u8], file: &File<'_>) -> Option<Vec<u8>> {
     // 99999 days are no limit, and what useradd writes (login.defs(5), `PASS_MAX_DAYS`).
     let grows_old = !matches!(most, b"" | b"99999") || !until.is_empty();
     let day: i64 = std::str::from_utf8(day).ok()?.parse().ok()?;
-    let ran = &file.times.ran;
-    let days = ran.start() / SECONDS_OF_A_DAY..=ran.end() / SECONDS_OF_A_DAY;
-    if grows_old || !days.contains(&day) {
+    if grows_old || !file.times.leaked_day(day) {
         return None;
     }
     // On day 0 the password has to be changed at once.

@@ -5,6 +5,8 @@
 
 use std::ops::RangeInclusive;
 
+use super::calendar::SECONDS_OF_A_DAY;
+
 /// When a command ran, in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Times {
@@ -17,15 +19,31 @@ pub struct Times {
 }
 
 impl Times {
-    /// Whether that is a time of the moment in which it really ran.
+    /// Whether that is a time of the moment in which it really ran. A time of its own clock is none, even
+    /// where that tells the very moment, as it does while a lock is made: whoever runs it again by the
+    /// lock's clock has the same time then, and keeps it.
     pub fn leaked(&self, seconds: i64) -> bool {
-        self.ran.contains(&seconds)
+        self.ran.contains(&seconds) && !self.is_own(seconds)
     }
 
     /// Whether that is a time of its running, by any clock.
     pub fn made(&self, seconds: i64) -> bool {
+        self.ran.contains(&seconds) || self.is_own(seconds)
+    }
+
+    /// Whether that is one of the days in which it really ran, of which the same holds; days since 1970.
+    pub fn leaked_day(&self, day: i64) -> bool {
+        let has = |seconds: &RangeInclusive<i64>| {
+            let days = [seconds.start(), seconds.end()];
+            let [first, last] = days.map(|seconds| seconds.div_euclid(SECONDS_OF_A_DAY));
+            (first..=last).contains(&day)
+        };
+        has(&self.ran) && !self.own.as_ref().is_some_and(has)
+    }
+
+    fn is_own(&self, seconds: i64) -> bool {
         let own = self.own.as_ref();
-        self.leaked(seconds) || own.is_some_and(|own| own.contains(&seconds))
+        own.is_some_and(|own| own.contains(&seconds))
     }
 }
 
@@ -71,5 +89,27 @@ pub(super) mod tests {
             assert_eq!(times.made(seconds), made, "{seconds}");
             assert_eq!(times.leaked(seconds), leaked, "{seconds}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_tells_the_very_moment_leaks_nothing() {
+        let times = Times {
+            own: Some(1_790_000_000..=1_790_000_011),
+            ..times()
+        };
+        for seconds in [1_790_000_000, 1_790_000_010] {
+            assert!(times.made(seconds) && !times.leaked(seconds), "{seconds}");
+        }
+        let today = 1_790_000_000 / SECONDS_OF_A_DAY;
+        assert!(!times.leaked_day(today));
+    }
+
+    #[test]
+    fn a_day_leaks_as_its_seconds_do() {
+        let times = times();
+        let today = 1_790_000_000 / SECONDS_OF_A_DAY;
+        let of_its_clock = 1_000_000_000 / SECONDS_OF_A_DAY;
+        let leaked = [today - 1, today, today + 1, of_its_clock].map(|day| times.leaked_day(day));
+        assert_eq!(leaked, [false, true, false, false]);
     }
 }

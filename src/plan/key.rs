@@ -55,7 +55,8 @@ impl OutputDigest {
 /// network's hardware address are the same everywhere, no disk tells of itself, a file that is linked
 /// keeps its number, and there are normalisers for git's index and ninja's records; 7, real time passes only in
 /// commands that wait, a clock stands still for who sleeps while its children work, servers know their users,
-/// and there are normalisers for Berkeley DB, CMake, Go and PostgreSQL.
+/// there are normalisers for Berkeley DB, CMake, Go and PostgreSQL, and times of a clock that tells the very
+/// moment stay in files.
 const SURROUNDINGS: u32 = 7;
 
 /// Why a step has no key.

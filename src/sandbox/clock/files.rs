@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use super::linked::{Linked, Links};
 use super::numbers::Numbers;
 use super::{SECOND, pace};
-use crate::sandbox::facts::disk;
+use crate::sandbox::facts::{Given, disk};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Rule};
 use crate::sandbox::notify::rights::{Rights, Users};
@@ -70,6 +70,8 @@ pub struct FileTimes {
     numbers: Numbers,
     /// What all are shown for files that were linked.
     linked: Linked,
+    /// For which others some stand.
+    given: Given,
 }
 
 impl FileTimes {
@@ -80,7 +82,13 @@ impl FileTimes {
             instant,
             numbers,
             linked: Linked::default(),
+            given: Given::default(),
         }
+    }
+
+    /// Where it is kept what stands for another file.
+    pub fn given(&self) -> Given {
+        self.given.clone()
     }
 
     /// What links files, so that they are shown as they were.
@@ -127,6 +135,10 @@ impl FileTimes {
     }
 
     fn show_by_itself(&self, caller: &Caller<'_>, told: &mut Told) -> Difference {
+        let real = self.given.real(told.place());
+        if let Some(real) = real {
+            told.set_place(real);
+        }
         let number = self.numbers.shown(caller.pid(), || told.place());
         if let Some(number) = number {
             told.set_number_alone(number);
@@ -144,7 +156,7 @@ impl FileTimes {
         if has_made {
             told.set_made_when_changed();
         }
-        let is_other = show_room(told) || has_made;
+        let is_other = show_room(told) || has_made || real.is_some();
         match is_other || is_written.get() || number.is_some() {
             true => Difference::Some,
             false if has_times => Difference::Making,

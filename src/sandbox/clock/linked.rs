@@ -16,11 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
-use super::numbers::Place;
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Rule};
 use crate::sandbox::notify::resolve::{self, Way};
 use crate::sandbox::notify::rights::{Rights, Users};
+use crate::sandbox::notify::stat::Place;
 use crate::sandbox::notify::{Answer, Caller, Handler};
 
 /// A copy's number is given again when it is gone: when it was made tells it from what comes after.

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::sandbox::notify::stat::Place;
 use crate::sandbox::random::is_there;
 
 /// Programs that write numbers of files down.
@@ -18,9 +19,6 @@ const WRITING: [&[u8]; 2] = [b"cpio", b"bsdcpio"];
 const FILES: usize = 1 << 20;
 /// Most processes that are kept before the ended ones are forgotten.
 const PROCESSES: usize = 4;
-
-/// What tells a file from others: the two numbers of its device, its own.
-pub type Place = (u32, u32, u64);
 
 /// The numbers of a step's processes.
 #[derive(Debug, Clone, Default)]

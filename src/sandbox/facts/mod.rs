@@ -57,6 +57,7 @@ mod calls;
 mod directories;
 pub mod disk;
 pub mod files;
+mod given;
 mod listing;
 mod processes;
 pub(super) mod refused;
@@ -64,6 +65,7 @@ mod texts;
 
 pub(super) use calls::Facts;
 pub(super) use directories::Directories;
+pub(super) use given::Given;
 pub(super) use processes::Processes;
 
 /// `sysname` of uname(2).

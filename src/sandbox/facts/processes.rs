@@ -12,8 +12,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
-use super::disk;
 use super::texts::Text;
+use super::{Given, disk};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::Rule;
 use crate::sandbox::notify::{self, Answer, Caller, Handler, reading};
@@ -24,9 +24,41 @@ const LONGEST: usize = 48;
 /// Most bytes that a text may have.
 const MOST: u64 = 4 << 20;
 
-/// Shows the files; keeps nothing.
+/// Shows the files.
 #[derive(Debug)]
-pub struct Processes;
+pub struct Processes {
+    given: Given,
+}
+
+impl Processes {
+    /// What stands for which file it keeps in `given`.
+    pub fn new(given: Given) -> Processes {
+        Processes { given }
+    }
+
+    fn open(&self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
+        let mut buffer = [0; LONGEST];
+        let path = reading::path(call, caller, &mut buffer)?;
+        let path = path.and_then(|path| std::str::from_utf8(path).ok());
+        let Some((path, (whose, text))) = path.and_then(|path| Some((path, named(path)?))) else {
+            return Ok(Answer::Continue);
+        };
+        let Some(source) = file(caller, whose, text.source())? else {
+            return Ok(Answer::Continue);
+        };
+        let told = text.told(&read_all(&source)?);
+        let made = notify::text_file("proc", told.as_bytes());
+        let made = made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::NOMEM))?;
+        let (_, name) = path.rsplit_once('/').ok_or(Errno::NOENT)?;
+        if let Some(real) = file(caller, whose, name)? {
+            self.given.keep(&made, &real)?;
+        }
+        Ok(Answer::Descriptor {
+            file: made,
+            close_on_exec: false,
+        })
+    }
+}
 
 /// Whose file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,24 +95,6 @@ fn named(path: &str) -> Option<(Whose<'_>, Text)> {
     (!has_none && !is_refused).then_some((whose, text))
 }
 
-fn open(call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
-    let mut buffer = [0; LONGEST];
-    let path = reading::path(call, caller, &mut buffer)?;
-    let path = path.and_then(|path| std::str::from_utf8(path).ok());
-    let Some((whose, text)) = path.and_then(named) else {
-        return Ok(Answer::Continue);
-    };
-    let real = match file(caller, whose, text.source())? {
-        Some(file) => read_all(file)?,
-        None => return Ok(Answer::Continue),
-    };
-    let made = notify::text_file("proc", text.told(&real).as_bytes());
-    Ok(Answer::Descriptor {
-        file: made.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::NOMEM))?,
-        close_on_exec: false,
-    })
-}
-
 /// The kernel's file; none where the caller has no `/proc`.
 fn file(caller: &Caller<'_>, whose: Whose<'_>, name: &str) -> Result<Option<OwnedFd>, Errno> {
     let open = |from: &OwnedFd, path: &str, flags| {
@@ -114,9 +128,10 @@ fn inside(number: u32) -> Result<u32, Errno> {
     processes::own_number(number).ok_or(Errno::SRCH)
 }
 
-fn read_all(file: OwnedFd) -> Result<String, Errno> {
+fn read_all(file: &OwnedFd) -> Result<String, Errno> {
     let mut bytes = Vec::new();
-    let read = File::from(file).take(MOST).read_to_end(&mut bytes);
+    let file = File::from(file.try_clone().map_err(|_| Errno::MFILE)?);
+    let read = file.take(MOST).read_to_end(&mut bytes);
     read.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     String::from_utf8(bytes).map_err(|_| Errno::ILSEQ)
 }
@@ -128,7 +143,7 @@ impl Handler for Processes {
 
     fn answer(&mut self, call: Call, caller: &Caller<'_>) -> Answer {
         // Whatever goes wrong on the way goes wrong in the kernel, too, which says it better.
-        open(call, caller).unwrap_or(Answer::Continue)
+        self.open(call, caller).unwrap_or(Answer::Continue)
     }
 }
 

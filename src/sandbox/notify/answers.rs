@@ -148,7 +148,7 @@ impl Answers {
             return;
         };
         (self.clock, self.random) = (Some(clock), Some(random));
-        self.processes = Some(Processes);
+        self.processes = Some(Processes::new(times.given()));
         match &mut self.owners {
             Owners::Real(_) => {
                 self.links = Some(times.links(Users::Many));

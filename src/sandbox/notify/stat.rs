@@ -101,6 +101,9 @@ pub enum Stamp {
     Made,
 }
 
+/// What tells a file from others: the two numbers of its device, its own.
+pub type Place = (u32, u32, u64);
+
 /// Where the times of a file are: of the last reading, change, change of what is told here; and of its
 /// making, which `struct stat` doesn't have.
 const TIMES: [(Stamp, usize); 3] = [
@@ -149,8 +152,8 @@ impl Told {
             .unwrap_or([0; LENGTH])
     }
 
-    /// What tells the file from others: the two numbers of its device, its own.
-    pub fn place(&self) -> (u32, u32, u64) {
+    /// What tells the file from others.
+    pub fn place(&self) -> Place {
         match self.is_extended {
             true => (
                 u32::from_ne_bytes(self.get(offset_of!(libc::statx, stx_dev_major))),
@@ -176,13 +179,21 @@ impl Told {
 
     /// Another number, on a device that is always the same.
     pub fn set_number_alone(&mut self, number: u64) {
+        self.set_place((0, 1, number));
+    }
+
+    /// What tells another file from others.
+    pub fn set_place(&mut self, (major, minor, number): Place) {
         self.set_number(number);
         match self.is_extended {
             true => {
-                self.put(offset_of!(libc::statx, stx_dev_major), &0_u32.to_ne_bytes());
-                self.put(offset_of!(libc::statx, stx_dev_minor), &1_u32.to_ne_bytes());
+                self.put(offset_of!(libc::statx, stx_dev_major), &major.to_ne_bytes());
+                self.put(offset_of!(libc::statx, stx_dev_minor), &minor.to_ne_bytes());
             }
-            false => self.put(offset_of!(libc::stat, st_dev), &1_u64.to_ne_bytes()),
+            false => {
+                let device = rustix::fs::makedev(major, minor);
+                self.put(offset_of!(libc::stat, st_dev), &device.to_ne_bytes());
+            }
         }
     }
 

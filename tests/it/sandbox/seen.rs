@@ -1,8 +1,9 @@
 //! What a command sees, and what it leaves.
 
 use cairn::canon::EntryPath;
-use cairn::sandbox::{Exit, FoundKind, Mount, Request, Source, Wanted};
+use cairn::sandbox::{ClockWay, Exit, FoundKind, Mount, Request, Source, Wanted};
 
+use super::clock::{for_all, with_machine};
 use super::ground::Ground;
 
 const BOTH: [Wanted; 2] = [Wanted::Best, Wanted::Single];
@@ -222,4 +223,16 @@ fn a_command_is_its_user() {
     let script = "grep CapEff /proc/self/status; grep NoNewPrivs /proc/self/status; \
                   chown 33:34 /tmp; stat -c %u:%g /tmp";
     ground.says(script, "CapEff:\t00000000a80425fb\nNoNewPrivs:\t0\n33:34\n");
+}
+
+#[test]
+fn what_processes_are_told_of_themselves_can_be_copied() {
+    // cp(1) leaves out what isn't the file any more that it saw before it opened it.
+    let script = "set -e; for name in stat status maps mounts mountinfo mountstats cgroup uid_map gid_map; do \
+        /usr/bin/cp /proc/self/$name /tmp/$name; done; cp -L /proc/mounts /tmp/all; \
+        cmp /tmp/all /proc/mounts; cmp /tmp/mountinfo /proc/self/mountinfo; grep -c ^Name: /tmp/status";
+    for_all(|ground| {
+        let request = with_machine(ground, ClockWay::Rewritten, script);
+        ground.answers(&request, "1\n");
+    });
 }

@@ -98,3 +98,21 @@ fn git() {
         ],
     });
 }
+
+#[test]
+fn what_was_made_while_the_lock_was_is_what_is_made_by_it() {
+    // As whoever made a lock has the images of others, by the same clock, in files that hold times, too.
+    let script = "curl -fsS HTTPS/latest -o /out/latest
+        gzip -k /out/latest
+        tar -cf /out/latest.tar -C /out latest
+        date > /out/date
+        sleep 3";
+    let Some(bench) = Bench::new("times", "tools", "tools:1", script) else {
+        return;
+    };
+    bench.write("input/wanted", "");
+    bench.world.set(Answers::Pages(releases(&["0.9", "1.0"])));
+    bench.run(&["lock"]);
+    let recorded = bench.run(&["build", "-q", "--locked"]);
+    assert_eq!(bench.replay(&[]), recorded);
+}
