@@ -67,7 +67,7 @@ impl Evaluation<'_> {
         outputs: &Outputs,
     ) -> Result<Layers, Cause> {
         if let Operation::Run(command) = &step.operation {
-            self.runner.permit(command)?;
+            self.runner.permit(command, &self.fetching(step)?)?;
         }
         let mut work = None;
         for &files in &step.inputs {

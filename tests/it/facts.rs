@@ -389,15 +389,18 @@ fn a_guarantee_that_is_missing_is_told_or_refused() {
 #[test]
 fn what_the_recipe_asks_for_may_be_refused() {
     let (context, store) = (temp(), temp());
-    let recipe = "FROM scratch\nRUN --network=host [\"/a\"]\n";
-    std::fs::write(context.path().join("Dockerfile"), recipe).unwrap();
-    let mut build = cairn(store.path());
-    build.args(["build", "--allow=network.host", "--require-hermetic"]);
-    let output = build.arg(context.path()).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(
-        told.contains("has the host's network, and `--require-hermetic`"),
-        "{told}"
-    );
+    let refused = |recipe: &str, what: &str| {
+        std::fs::write(context.path().join("Dockerfile"), recipe).unwrap();
+        let mut build = cairn(store.path());
+        build.args(["build", "--allow=network.host", "--require-hermetic"]);
+        let output = build.arg(context.path()).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(what), "{told}");
+    };
+    let what = "has the host's network, and `--require-hermetic`";
+    refused("FROM scratch\nRUN --network=host [\"/a\"]\n", what);
+    // No lock holds what it would fetch.
+    let what = "has the network as it is today";
+    refused("FROM scratch\nRUN [\"/a\"]\n", what);
 }

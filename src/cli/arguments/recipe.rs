@@ -127,8 +127,8 @@ pub struct Commands {
     /// Let RUN have more: `network.host`, `security.insecure`, `device[=NAME]`
     #[arg(long, value_name = "WHAT", value_parser = flags::allow)]
     pub allow: Vec<Allow>,
-    /// Run no RUN whose result may depend on more than the recipe: by what it asks for, or on this
-    /// machine
+    /// Run no RUN whose result may depend on more than the recipe and its lock: by what it asks for, as
+    /// it has a network that no lock holds, or on this machine
     #[arg(long)]
     pub require_hermetic: bool,
     /// Leave what RUN leaves as it is where this normaliser would change it; `all` is every one. They

@@ -115,7 +115,9 @@ fn of_path(
     let step = &steps[number];
     let inputs = match (step.is_otherwise, step.is_known) {
         (true, _) => "by the same inputs something else",
-        (false, true) => "by the same inputs the same",
+        (false, true) => {
+            "the newest result here of the same inputs is the same: the image is of another"
+        }
         (false, false) => "whether by the same inputs isn't known here",
     };
     let key = step.past.key.0.short();

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::Runner;
 use super::error::Error;
+use super::fetching::Fetching;
 use super::sources::absolute;
 use crate::plan::{Command, command};
 use crate::sandbox::{Limit, Outcome, Session, group_remedy};
@@ -30,7 +31,7 @@ fn impure(command: &Command, has_devices: bool) -> impl Iterator<Item = &'static
 impl Runner<'_> {
     /// Refuses a command whose result may depend on more than the recipe, where none may: also one
     /// whose result is there already.
-    pub fn permit(&self, command: &Command) -> Result<(), Error> {
+    pub fn permit(&self, command: &Command, fetching: &Fetching<'_>) -> Result<(), Error> {
         if !self.settings.requires_hermetic {
             return Ok(());
         }
@@ -40,6 +41,7 @@ impl Runner<'_> {
         }
         match command.network {
             command::Network::None => self.tell_clock().map(drop),
+            _ if fetching.instant().is_none() => Err(Error::NotFetched),
             _ => self.session().map(drop),
         }
     }
