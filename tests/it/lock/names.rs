@@ -1,7 +1,7 @@
 //! Names of images, repositories and files: locked, moved, gone.
 
 use super::World;
-use crate::support::{require, temp};
+use crate::support::{require, run, temp};
 
 #[test]
 fn what_is_locked_stays_when_everything_moves_or_goes() {
@@ -34,6 +34,21 @@ fn what_is_locked_stays_when_everything_moves_or_goes() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("--offline"), "{text}");
+}
+
+#[test]
+fn by_a_lock_alone_another_store_has_what_it_names_where_the_servers_still_do() {
+    if !require("git") {
+        return;
+    }
+    let world = World::new();
+    world.run(&["lock"]);
+    let locked = world.run(&["build", "-q"]);
+    world.move_image("two");
+    world.move_branch("two");
+    let other = temp();
+    let built = run(&mut world.command_in(other.path(), &["build", "-q", "--locked"]));
+    assert_eq!(built, locked);
 }
 
 #[test]
