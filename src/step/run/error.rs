@@ -52,11 +52,11 @@ pub enum Error {
         "the command {0}, and `--require-hermetic` says that no result depends on that\nhint: take it out of the recipe, or leave out `--require-hermetic`"
     )]
     NotHermetic(String),
-    /// What a command fetches no lock has.
+    /// A command whose network no lock holds.
     #[error(
         "a command has the network as it is today, and this machine's time and chance, and `--require-hermetic` says that no result depends on that\nhint: `cairn lock` records what it fetches, and with `--network=none` it has no network; or leave out `--require-hermetic`"
     )]
-    NotFetched,
+    NotRecorded,
     /// What commands don't find the same here as everywhere.
     #[error("this machine can't have commands see what they see everywhere:{}", told(.0))]
     Guarantees(Vec<Guarantee>),

@@ -41,7 +41,7 @@ impl Runner<'_> {
         }
         match command.network {
             command::Network::None => self.tell_clock().map(drop),
-            _ if fetching.instant().is_none() => Err(Error::NotFetched),
+            _ if fetching.instant().is_none() => Err(Error::NotRecorded),
             _ => self.session().map(drop),
         }
     }
