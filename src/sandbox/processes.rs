@@ -1,8 +1,12 @@
 //! Processes, as `/proc` tells of them (proc(5)).
 //!
-//! In: numbers of processes and threads. Out: what they do and have spent; nothing where they are gone.
+//! In: numbers of processes and threads. Out: what they do and have spent, nothing where they are gone; and their
+//! memory, written.
 
 use std::fs::read_to_string;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// What the kernel tells in `/proc/PID/stat` of a process or a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +85,28 @@ fn numbers(folder: &str) -> Vec<u32> {
     let mut numbers: Vec<u32> = names.filter_map(|name| name.parse().ok()).collect();
     numbers.sort_unstable();
     numbers
+}
+
+/// Writes to memory that the process itself may only read: it gets a copy of its own.
+pub fn write_over(process: u32, at: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let path = format!("/proc/{process}/mem");
+    let memory = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    let memory = memory.map_err(gone)?;
+    match rustix::io::pwrite(&memory, bytes, at) {
+        Ok(written) if written == bytes.len() => Ok(()),
+        // Its memory is gone.
+        Ok(0) => Err(Errno::SRCH),
+        Ok(_) => Err(Errno::IO),
+        Err(error) => Err(gone(error)),
+    }
+}
+
+/// A process without a folder in `/proc` has ended.
+fn gone(error: Errno) -> Errno {
+    match error {
+        Errno::NOENT => Errno::SRCH,
+        other => other,
+    }
 }
 
 #[cfg(test)]

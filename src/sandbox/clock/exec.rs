@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::stack;
 use super::vdso::Patch;
+use crate::sandbox::processes;
 use crate::sandbox::sys_notify;
 use crate::sandbox::sys_trace::{self, Cell};
 
@@ -197,35 +198,13 @@ fn set(
                 since: now,
             };
             let (at, bytes) = patch.fill(vdso, cell);
-            write_over(process, at, &bytes)
+            processes::write_over(process, at, &bytes)
         }
         None if start.is_of_32_bits => {
             let ignore = (IGNORE as u32).to_le_bytes();
             sys_notify::write_memory(process, entry, &ignore)
         }
         None => write(entry, IGNORE),
-    }
-}
-
-/// Writes to memory that the process itself may only read: it gets a copy of its own.
-pub fn write_over(process: u32, at: u64, bytes: &[u8]) -> Result<(), Errno> {
-    let path = format!("/proc/{process}/mem");
-    let memory = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-    let memory = memory.map_err(gone)?;
-    match rustix::io::pwrite(&memory, bytes, at) {
-        Ok(written) if written == bytes.len() => Ok(()),
-        // Its memory is gone.
-        Ok(0) => Err(Errno::SRCH),
-        Ok(_) => Err(Errno::IO),
-        Err(error) => Err(gone(error)),
-    }
-}
-
-/// A process without a folder in `/proc` has ended.
-fn gone(error: Errno) -> Errno {
-    match error {
-        Errno::NOENT => Errno::SRCH,
-        other => other,
     }
 }
 

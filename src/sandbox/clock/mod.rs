@@ -32,7 +32,6 @@ mod vdso;
 mod waits;
 
 pub(super) use calls::Clock;
-pub(super) use exec::write_over;
 pub(super) use files::{Difference, FileTimes, Files};
 pub(super) use hidden::Hidden;
 pub(super) use linked::Links;

@@ -2,9 +2,9 @@
 //!
 //! In: a process. Out: where its cell is ([`Cell`]), and what that says.
 
-use super::exec;
 use super::patience::Since;
 use super::vdso::{self, Patch};
+use crate::sandbox::processes;
 use crate::sandbox::sys_notify;
 use crate::sandbox::sys_trace::Cell;
 
@@ -35,6 +35,6 @@ impl Own {
 
     /// Changes since when its patience counts; whether that may be.
     pub fn set_since(&self, process: u32, since: Since) -> bool {
-        exec::write_over(process, self.at + 16, &since.kept().to_le_bytes()).is_ok()
+        processes::write_over(process, self.at + 16, &since.kept().to_le_bytes()).is_ok()
     }
 }

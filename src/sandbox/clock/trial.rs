@@ -11,6 +11,7 @@ use super::{ClockWay, exec};
 use crate::sandbox::Error;
 use crate::sandbox::channel::retried;
 use crate::sandbox::error::Doing as _;
+use crate::sandbox::processes;
 use crate::sandbox::sys::{self, Alone, Forked};
 use crate::sandbox::{sys_notify, sys_trace};
 
@@ -64,7 +65,7 @@ fn follow(child: Pid) -> io::Result<ClockWay> {
         return Ok(ClockWay::Hidden);
     };
     // The child is a copy of this process, and has the same vDSO at the same place.
-    Ok(match exec::write_over(number, base, &image) {
+    Ok(match processes::write_over(number, base, &image) {
         Ok(()) => ClockWay::Rewritten,
         Err(_) => ClockWay::Hidden,
     })

@@ -8,8 +8,8 @@
 use rustix::io::Errno;
 use rustix::time::{ClockId, Itimerspec, TimerfdTimerFlags, Timespec};
 
+use super::SECOND;
 use super::calls::{Clock, machine, monotonic, nanoseconds};
-use super::{SECOND, exec};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Condition, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller};
@@ -232,9 +232,7 @@ impl Clock {
         }
         let moved = self.moved(caller, deadline, is_call)?;
         let bytes = bytes(moved, is_narrow);
-        // A constant is none that the caller may write to.
-        let written = caller.write(at, &bytes);
-        written.or_else(|_| exec::write_over(caller.pid(), at, &bytes))?;
+        caller.write_over(at, &bytes)?;
         if self.moved.len() >= MOST {
             // The earliest: whoever waited for it waits no more.
             self.moved.pop_first();

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
 use super::call::ARCHITECTURE;
+use crate::sandbox::processes;
 use crate::sandbox::sys_notify::{self, Notification};
 use crate::sandbox::sys_trace;
 
@@ -92,6 +93,12 @@ impl Caller<'_> {
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
         self.check()?;
         sys_notify::write_memory(self.pid(), address, bytes)
+    }
+
+    /// The same, where the caller itself may only read, too, as constants are.
+    pub fn write_over(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let written = self.write(address, bytes);
+        written.or_else(|_| processes::write_over(self.pid(), address, bytes))
     }
 
     /// The path at `address`, without its end.

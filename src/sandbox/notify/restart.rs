@@ -12,13 +12,12 @@ use rustix::io::Errno;
 use super::call::Call;
 use super::filter::{Action, Condition, Is, Rule};
 use super::{Answer, Caller, Handler};
-use crate::sandbox::clock::write_over;
 
 /// The signals that have names, as a set: C libraries leave some of the others out of full ones.
 const USUAL: u64 = (1 << 31) - 1;
 
 /// Sets the flag.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Restarts;
 
 impl Handler for Restarts {
@@ -69,8 +68,5 @@ fn restart(caller: &Caller<'_>) -> Result<(), Errno> {
     }
     let at = at.checked_add(width as u64).ok_or(Errno::FAULT)?;
     let bytes = &new.to_le_bytes()[..width];
-    // A constant is none that the caller may write to.
-    caller
-        .write(at, bytes)
-        .or_else(|_| write_over(caller.pid(), at, bytes))
+    caller.write_over(at, bytes)
 }
