@@ -3,7 +3,8 @@
 //! In: a database file: pages, of which the first, and each that another database in the file begins with,
 //! says what it is, and how the file is called (`dbinc/db_page.h`, `DBMETA`): by the numbers of its inode and
 //! device, a time, and a counter that begins with a process's number (`os/os_fid.c`). Out: the same without the
-//! first two; the others tell databases apart.
+//! first two; the others tell databases apart. A page that was in the memory where such a one had been before
+//! has it still, where nothing is.
 
 use super::File;
 
@@ -15,6 +16,8 @@ const MAGIC: usize = 12;
 const PAGE_SIZE: usize = 20;
 const FLAGS: usize = 26;
 const NAME: usize = 52;
+/// Bytes of that.
+const WHOLE: usize = 20;
 /// Bytes of an inode's number and a device's.
 const NUMBERS: usize = 8;
 /// Trees, hashes, queues, heaps.
@@ -43,10 +46,14 @@ fn page_size(first: &[u8]) -> Option<usize> {
 
 pub(super) fn unnumbered(file: &File<'_>) -> Option<Vec<u8>> {
     let size = page_size(file.content)?;
-    let numbers = file.content.get(NAME..NAME + NUMBERS)?;
+    let name = file.content.get(NAME..NAME + WHOLE)?;
     let mut changed = file.content.to_vec();
     for page in changed.chunks_mut(size) {
-        if !is_meta(page) || page.get(NAME..NAME + NUMBERS) != Some(numbers) {
+        let same = match is_meta(page) {
+            true => NUMBERS,
+            false => WHOLE,
+        };
+        if page.get(NAME..NAME + same) != Some(&name[..same]) {
             continue;
         }
         // Who logs knows it by its whole name when it recovers.
@@ -63,17 +70,20 @@ mod tests {
     use super::*;
     use crate::normal::times::tests::judged;
 
-    /// A file of three pages, of which the last begins another database.
+    /// A file of four pages, of which the third begins another database, and the last is where the first had
+    /// been.
     fn database(numbers: [u8; 8], flags: u8) -> Vec<u8> {
         let mut page = vec![0; 512];
         page[MAGIC..MAGIC + 4].copy_from_slice(&MAGICS[1].to_le_bytes());
         page[PAGE_SIZE..PAGE_SIZE + 4].copy_from_slice(&512_u32.to_le_bytes());
         page[FLAGS] = flags;
         page[NAME..NAME + NUMBERS].copy_from_slice(&numbers);
-        page[NAME + NUMBERS..NAME + 20].fill(7);
-        let mut last = page.clone();
-        last[NAME + 16] = 8;
-        [&page[..], &[9; 512], &last].concat()
+        page[NAME + NUMBERS..NAME + WHOLE].fill(7);
+        let mut other = page.clone();
+        other[NAME + 16] = 8;
+        let mut left = page.clone();
+        left[..NAME].fill(0);
+        [&page[..], &[9; 512], &other, &left].concat()
     }
 
     #[test]
@@ -83,6 +93,11 @@ mod tests {
         let changed = judged(unnumbered, &made).unwrap();
         assert_eq!(changed, database([0; 8], 0));
         assert_eq!(judged(unnumbered, &changed), None);
+        // What only looks like a part of it is somebody's.
+        let mut somebodys = made.clone();
+        somebodys[3 * 512 + NAME + WHOLE - 1] = 1;
+        let kept = judged(unnumbered, &somebodys).unwrap();
+        assert_eq!(kept[3 * 512..], somebodys[3 * 512..]);
         // A log has its name.
         let mut logged = made.clone();
         logged[LOG] = 1;

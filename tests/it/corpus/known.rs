@@ -4,16 +4,8 @@
 pub const KNOWN: &[(&str, &str)] = &[
     ("golang", "go keeps in its cache how long tests took"),
     (
-        "java",
-        "`java -Xshare:dump` writes its archive of classes in an order that threads decide",
-    ),
-    (
         "mariadb",
         "MariaDB's tables and logs hold uuids that it makes of clocks that run, and its threads take numbers of transactions in any order",
-    ),
-    (
-        "php",
-        "composer names its autoloader by the clock, which goes on by how often it looks whether its children are done; and systemd says in apt's log that a user without a range can't give /var/log/journal to a group",
     ),
     (
         "uv",
@@ -26,8 +18,9 @@ pub const KNOWN: &[(&str, &str)] = &[
 pub const WITH_KEYS: &[&str] = &["apache", "certs", "java", "postgresql", "sshd"];
 
 /// Those whose result depends on races: `--strict` is for them. ccache counts in a folder that goes by
-/// its process's number, and ninja begins several at once.
-pub const STRICT: &[&str] = &["cmake"];
+/// its process's number, and ninja begins several at once. Composer names its autoloader by the clock, which
+/// goes on by how often it looks whether its children are done.
+pub const STRICT: &[&str] = &["cmake", "php"];
 
 /// What `cairn` is told besides for a project.
 pub fn flags(name: &str) -> &'static [&'static str] {
