@@ -56,8 +56,9 @@ impl OutputDigest {
 /// keeps its number, and there are normalisers for git's index and ninja's records; 7, real time passes only in
 /// commands that wait, a clock stands still for who sleeps while its children work, servers know their users,
 /// there are normalisers for Berkeley DB, CMake, Go and PostgreSQL, and times of a clock that tells the very
-/// moment stay in files.
-const SURROUNDINGS: u32 = 7;
+/// moment stay in files; 8, what was spent of processors is by a command's own clock, and pages of Berkeley
+/// DB that a database's first page was in forget its inode.
+const SURROUNDINGS: u32 = 8;
 
 /// Why a step has no key.
 #[derive(Debug, thiserror::Error)]

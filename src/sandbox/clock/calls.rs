@@ -16,19 +16,13 @@ use super::pace::{Pace, TICK, slept};
 use super::patience::{END, Since, Toil};
 use super::processor::Processors;
 use super::vdso::Patch;
-use super::{ClockWay, SECOND, spent, stamps, waits};
+use super::{ClockWay, SECOND, spent, stamps, told, waits};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller, Handler};
 use crate::sandbox::random::{self, Shared};
 use crate::sandbox::{Error, sys_trace};
 
-/// The clocks that tell the time of day, by their numbers (clock_gettime(2)): `CLOCK_REALTIME`,
-/// `_COARSE`, `_ALARM`, `CLOCK_TAI`.
-const TIMES_OF_DAY: [u32; 4] = [0, 5, 8, 11];
-/// The clocks that tell what a process or thread has spent of a processor: `CLOCK_PROCESS_CPUTIME_ID`,
-/// `_THREAD_`. Who makes names up takes them for chance (glibc's mkstemp(3)).
-const TIMES_SPENT: [u32; 2] = [2, 3];
 /// What arch_prctl(2) does to put another vDSO into a process (`ARCH_MAP_VDSO_X32`, `_32`, `_64`).
 const OTHER_VDSOS: [u32; 3] = [0x2001, 0x2002, 0x2003];
 /// Most processes that something is kept of here.
@@ -256,7 +250,8 @@ impl Clock {
         View { since, ..view }
     }
 
-    fn read(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
+    /// What the clock of the caller's process says next.
+    pub(super) fn read(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
         // Who reads waits no more.
         self.waits
             .retain(|_, wait| wait.thread != Some(caller.pid()));
@@ -273,7 +268,7 @@ impl Clock {
 
     /// What the caller has spent of a processor: a tick for each time that it asks, and real time once that
     /// passes, so that who waits for it to have spent some waits not for ever.
-    fn spent(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
+    pub(super) fn spent(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
         let view = self.view(caller)?;
         let monotonic = monotonic();
         let view = self.looked_at(caller, view, monotonic);
@@ -357,56 +352,15 @@ impl Clock {
         }
         self.keep(caller, &View { since, ..view }, slept(view.read, more))
     }
-
-    /// Tells the caller the time, in the form that its call has.
-    fn tell(&mut self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
-        let is_of_clock = matches!(call, Call::ClockGettime | Call::ClockGettime64);
-        let time = match is_of_clock && TIMES_SPENT.contains(&caller.word(0)) {
-            true => self.spent(caller)?,
-            false => self.read(caller)?,
-        };
-        let (seconds, rest) = (time / SECOND, time % SECOND);
-        let is_narrow = caller.is_of_32_bits();
-        let pair = |rest: i64, is_narrow| match is_narrow {
-            // As the kernel does it, which such programs will not outlive.
-            true => [(seconds as i32).to_le_bytes(), (rest as i32).to_le_bytes()].concat(),
-            false => [seconds.to_le_bytes(), rest.to_le_bytes()].concat(),
-        };
-        match call {
-            Call::Time => {
-                let bytes = pair(0, is_narrow);
-                if caller.argument(0) != 0 {
-                    caller.write(caller.argument(0), &bytes[..bytes.len() / 2])?;
-                }
-                return Ok(Answer::Value(seconds));
-            }
-            Call::Gettimeofday => {
-                if caller.argument(0) != 0 {
-                    caller.write(caller.argument(0), &pair(rest / 1000, is_narrow))?;
-                }
-                if caller.argument(1) != 0 {
-                    caller.write(caller.argument(1), &[0; 8])?;
-                }
-            }
-            Call::ClockGettime64 => caller.write(caller.argument(1), &pair(rest, false))?,
-            _ => caller.write(caller.argument(1), &pair(rest, is_narrow))?,
-        }
-        Ok(Answer::Value(0))
-    }
 }
 
 impl Handler for Clock {
     fn rules() -> Vec<Rule> {
         let deny = Action::Deny(libc::EPERM);
         let notify = Action::Notify;
-        let told = || Is::OneOf([&TIMES_OF_DAY[..], &TIMES_SPENT].concat());
         let mut rules = vec![
             Rule::always(Call::Execve, notify),
             Rule::always(Call::Execveat, notify),
-            Rule::when(Call::ClockGettime, 0, !0, told(), notify),
-            Rule::when(Call::ClockGettime64, 0, !0, told(), notify),
-            Rule::always(Call::Gettimeofday, notify),
-            Rule::always(Call::Time, notify),
             // A process has one tracer only, and that must be cairn when it executes something.
             Rule::always(Call::Ptrace, deny),
             Rule::when(
@@ -421,6 +375,7 @@ impl Handler for Clock {
             Rule::always(Call::ClockAdjtime, deny),
             Rule::always(Call::ClockAdjtime64, deny),
         ];
+        rules.extend(told::rules());
         rules.extend(stamps::rules());
         rules.extend(waits::rules());
         rules
@@ -430,13 +385,7 @@ impl Handler for Clock {
         self.end_waits();
         match call {
             Call::Execve | Call::Execveat => self.execute(caller),
-            // Who traces asks for other clocks, too.
-            Call::ClockGettime | Call::ClockGettime64 if !is_told(caller.word(0)) => {
-                Answer::Continue
-            }
-            Call::ClockGettime | Call::ClockGettime64 | Call::Gettimeofday | Call::Time => {
-                self.tell(call, caller).into()
-            }
+            told if told::is_asked_by(told) => self.tell(call, caller).into(),
             _ => self.wait(call, caller).into(),
         }
     }
@@ -469,11 +418,6 @@ impl Handler for Clock {
             }
         }
     }
-}
-
-/// Whether a clock of that number is answered for.
-fn is_told(clock: u32) -> bool {
-    TIMES_OF_DAY.contains(&clock) || TIMES_SPENT.contains(&clock)
 }
 
 /// What makes programs read the clock on this machine, if that is known.

@@ -12,7 +12,8 @@
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
 //! a processor's own counters together with the page behind the vDSO, the kernel's own functions in a vDSO
 //! to who looks for them past its symbols, and times of System V's queues, semaphores and shared memory. What
-//! a process has spent is told by getrusage(2), times(2) and the clocks of clock_getcpuclockid(3).
+//! a process has spent is told by the clocks of clock_getcpuclockid(3), and to who waits for its end by
+//! wait4(2).
 
 mod calls;
 mod exec;
@@ -27,6 +28,7 @@ mod processor;
 mod spent;
 mod stack;
 mod stamps;
+mod told;
 mod trial;
 mod vdso;
 mod waits;

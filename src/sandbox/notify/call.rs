@@ -223,6 +223,7 @@ calls! {
     Vfork 58 - 190;
     Futex 202 98 240;
     Futex64 - - 422;
+    Getrusage 98 165 77;
     Gettimeofday 96 169 78;
     MqTimedreceive 243 183 280;
     MqTimedreceive64 - - 419;
@@ -231,6 +232,7 @@ calls! {
     Nanosleep 35 101 162;
     Ptrace 101 117 26;
     Time 201 - 13;
+    Times 100 153 43;
     TimerSettime 223 110 260;
     TimerSettime64 - - 409;
     TimerfdSettime 286 86 325;
@@ -306,6 +308,8 @@ mod tests {
             (Call::Statfs, libc::SYS_statfs),
             (Call::Statx, libc::SYS_statx),
             (Call::Sysinfo, libc::SYS_sysinfo),
+            (Call::Getrusage, libc::SYS_getrusage),
+            (Call::Times, libc::SYS_times),
             (Call::Umount2, libc::SYS_umount2),
             (Call::Userfaultfd, libc::SYS_userfaultfd),
         ] {

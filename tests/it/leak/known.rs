@@ -68,11 +68,6 @@ pub static KNOWN: &[Leak] = &[
     },
     Leak {
         ways: &[
-            "clock PROCESS_CPUTIME of itself, by number*",
-            "clock *_CPUTIME_ID*",
-            "times, spent",
-            "clock()",
-            "getrusage *",
             "/proc/self/schedstat, closed by exec, *",
             "turns of a thread while another sleeps",
             "alarms within so many turns",

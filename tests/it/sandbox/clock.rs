@@ -240,7 +240,7 @@ fn programs_of_32_bits_have_it() {
     let mut request = timed(&ground, ClockWay::Rewritten, "/narrow");
     request.lowers.insert(0, folder);
     let [before, after] = [INSTANT, INSTANT + 1].map(|time| format!("{time} ").repeat(4));
-    ground.answers(&request, &format!("{before}{after}0 "));
+    ground.answers(&request, &format!("{before}{after}0 0 65536 8 0 9 "));
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod limits;
 mod random;
 mod rights;
 mod seen;
+mod spent;
 mod turns;
 mod users;

@@ -46,19 +46,27 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         "B2",
-        "the time since boot",
+        "the time since boot, and what was spent of processors",
         &[
             Same(&[
                 "/proc/uptime",
                 "sysinfo, up",
                 "/proc/self/timens_offsets",
                 "/proc/self/stat, word 22",
+                "clock *_CPUTIME*",
+                "clock()",
+                "getrusage *",
+                "times, spent",
             ]),
             Left(&[
                 "clock MONOTONIC, libc",
                 "clock BOOTTIME, vDSO",
                 "times, since boot",
             ]),
+            By(&[(
+                "tests/it/sandbox/spent.rs",
+                "what_was_spent_of_processors_is_the_same_in_every_run",
+            )]),
         ],
     ),
     row("B3", "cycle counters", &[Left(&["rdtsc", "rdtscp"])]),
