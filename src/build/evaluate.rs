@@ -106,7 +106,10 @@ pub(super) fn evaluate(
         done.map_err(at(step))
     };
     let done = schedule::run(&needs.collect::<Vec<_>>(), threads, &job);
-    evaluation.keep_commands();
+    // Who only asks for what names mean hasn't built anything.
+    if only.is_none() || !locked(&evaluation.commands).is_empty() {
+        evaluation.keep_commands();
+    }
     if only.is_none()
         && let Err(error) = evaluation.past.keep(&settings.store, done.is_ok())
     {

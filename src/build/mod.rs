@@ -36,7 +36,7 @@ use crate::inputs::base::{Bases, Registries};
 use crate::inputs::debian::PackageSettings;
 use crate::layer::Codec;
 use crate::layer::codec::Expansion;
-use crate::plan::{Plan, StepId};
+use crate::plan::{Operation, Plan, Source, StepId};
 use crate::policy::Policy;
 use crate::step::run::{CommandSettings, OnFailure};
 use crate::store::Store;
@@ -98,6 +98,17 @@ pub struct Built {
     pub descriptor: Descriptor,
     /// One a platform, in the plan's order.
     pub images: Vec<BuiltImage>,
+    /// What they were made of that is neither in the recipe nor its result, in the plan's order.
+    pub materials: Vec<Material>,
+}
+
+/// An image or files of a context that a build took.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Material {
+    /// The step that took it.
+    pub name: String,
+    /// Of the image's manifest; of the files' table, which covers names, metadata and contents.
+    pub digest: Digest,
 }
 
 /// One image.
@@ -166,5 +177,21 @@ pub fn build(plan: &Plan, settings: &Settings) -> Result<Built, Error> {
         [only] => only.manifest.clone(),
         _ => assemble::index(&images, &settings.index_annotations, &settings.store)?,
     };
-    Ok(Built { descriptor, images })
+    let materials = plan.steps.iter().zip(0..).map(|(step, number)| {
+        let digest = outputs.material(step, StepId(number))?;
+        let name = match &step.operation {
+            // Where on this machine it lies is nobody else's concern.
+            Operation::Image {
+                source: Source::Layout { path, .. },
+                ..
+            } => format!("image {}", path.rsplit('/').next().unwrap_or(path)),
+            _ => step.name.clone(),
+        };
+        Some(Material { name, digest })
+    });
+    Ok(Built {
+        descriptor,
+        images,
+        materials: materials.flatten().collect(),
+    })
 }

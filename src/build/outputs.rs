@@ -5,9 +5,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Cause;
-use crate::canon::TreeDigest;
+use crate::canon::{Digest, TreeDigest};
 use crate::inputs::{BaseImage, Files, Layer, Selected, Stack};
-use crate::plan::{OutputDigest, StepId};
+use crate::plan::{Operation, OutputDigest, Step, StepId};
 
 const NOT_YET: &str = "a step stands before its input";
 
@@ -77,6 +77,15 @@ impl Outputs {
             }
             Output::Files(_, digest) | Output::Commit(digest) => Ok(digest),
             Output::Unread(_) => Err(Cause::Bug("files were named before they were read")),
+        }
+    }
+
+    /// The digest of what a step took from outside that no lock needs to name, if it did and it was read.
+    pub(super) fn material(&self, step: &Step, id: StepId) -> Option<Digest> {
+        match step.operation {
+            Operation::Image { .. } => Some(self.layers(id).ok()?.base?.descriptor.digest),
+            Operation::Context { .. } => Some(self.digest(id).ok()?.0),
+            _ => None,
         }
     }
 }

@@ -55,6 +55,7 @@ impl Warnings {
             bases: Some(&bases),
             arguments: Some(&options.build_args),
             contexts: Some(&contexts),
+            is_locked: recipe.lock.as_ref().is_some_and(|lock| lock.exists()),
             settings: settings.as_ref(),
         };
         Warnings {

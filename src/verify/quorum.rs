@@ -103,6 +103,7 @@ mod tests {
                 varied: [].into(),
                 not_varied: [].into(),
                 materials: Vec::new(),
+                parameters: BTreeMap::new(),
                 format: 1,
                 builder: String::new(),
                 rebuilder: rebuilder.map(str::to_owned),

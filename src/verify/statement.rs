@@ -6,7 +6,7 @@
 //! ```text
 //! {"_type":"https://in-toto.io/Statement/v1",
 //!  "predicate":{"builder":"cairn 0.1.0","format":1,"materials":[{"digest":{"sha256":"…"},"name":"cairn.lock"}],
-//!               "notVaried":{},"passes":[],"rebuilder":"ci-1","rebuilt":{"sha256":"…"},"varied":["cores"],
+//!               "notVaried":{},"parameters":{"strict":["true"]},"passes":[],"rebuilder":"ci-1","rebuilt":{"sha256":"…"},"varied":["cores"],
 //!               "verdict":"IDENTICAL"},
 //!  "predicateType":"urn:cairn:rebuild:1",
 //!  "subject":[{"digest":{"sha256":"…"},"name":"example.com/app:1"}]}
@@ -42,9 +42,9 @@ pub enum Error {
 /// What a rebuild was made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Material {
-    /// What it is: a file's name.
+    /// What it is: a file's name, or the step that took it.
     pub name: String,
-    /// Of its bytes.
+    /// Of a file's bytes, an image's manifest, the table of a step's files.
     pub digest: Digest,
 }
 
@@ -61,8 +61,10 @@ pub struct Rebuild {
     pub varied: BTreeSet<Variation>,
     /// What was to be otherwise and couldn't, and why.
     pub not_varied: BTreeMap<Variation, String>,
-    /// The recipe, its lock.
+    /// The recipe, its lock, which names all that is fetched; images, and files of the context.
     pub materials: Vec<Material>,
+    /// What was said beside the recipe of what is built: values by the flags of `cairn build`.
+    pub parameters: BTreeMap<String, Vec<String>>,
     /// The format of cairn's bytes.
     pub format: u32,
     /// What rebuilt it, with its version.
@@ -113,6 +115,8 @@ struct Predicate {
     varied: BTreeSet<Variation>,
     not_varied: BTreeMap<Variation, String>,
     materials: Vec<Named>,
+    #[serde(default)]
+    parameters: BTreeMap<String, Vec<String>>,
     format: u32,
     builder: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,6 +153,7 @@ impl Statement {
                 varied: it.varied.clone(),
                 not_varied: it.not_varied.clone(),
                 materials: materials.map(|it| named(&it.name, &it.digest)).collect(),
+                parameters: it.parameters.clone(),
                 format: it.format,
                 builder: it.builder.clone(),
                 rebuilder: it.rebuilder.clone(),
@@ -199,6 +204,7 @@ impl Statement {
                     .iter()
                     .map(material)
                     .collect::<Result<_, _>>()?,
+                parameters: it.parameters,
                 format: it.format,
                 builder: it.builder,
                 rebuilder: it.rebuilder,
@@ -225,6 +231,7 @@ mod tests {
                     name: "cairn.lock".to_owned(),
                     digest: Digest::of(b"lock"),
                 }],
+                parameters: [("strict".to_owned(), vec!["true".to_owned()])].into(),
                 format: 1,
                 builder: "cairn 0.1.0".to_owned(),
                 rebuilder: rebuilder.map(str::to_owned),

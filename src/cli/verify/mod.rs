@@ -8,6 +8,7 @@
 //! starts. It has a store of its own, which begins with the blobs of the caller's and nothing else: no
 //! step's result is there.
 
+mod parameters;
 mod rebuild;
 mod scratch;
 mod tell;
@@ -41,6 +42,7 @@ struct Made {
     image: Descriptor,
     not_varied: BTreeMap<Variation, String>,
     materials: Vec<Material>,
+    parameters: BTreeMap<String, Vec<String>>,
     /// What no lock held, so that it was had anew.
     not_locked: String,
 }
@@ -180,6 +182,7 @@ fn in_scratch(
             varied: BTreeSet::new(),
             not_varied: BTreeMap::new(),
             materials: Vec::new(),
+            parameters: BTreeMap::new(),
             format: format::CURRENT.number(),
             builder: format!("cairn {}", env!("CARGO_PKG_VERSION")),
             rebuilder: arguments.rebuilder.clone(),
@@ -204,6 +207,7 @@ fn in_scratch(
     rebuild.varied = varied.into_iter().filter(is_varied).collect();
     rebuild.not_varied = made.not_varied;
     rebuild.materials = made.materials;
+    rebuild.parameters = made.parameters;
     if !not_locked.is_empty() {
         let why = match rebuilt == statement.subject {
             true => {

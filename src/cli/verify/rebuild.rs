@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::scratch::Scratch;
 use super::vary;
-use super::{Made, put};
+use super::{Made, parameters, put};
 use crate::build::{Settings, build};
 use crate::canon::{Digest, Problem};
 use crate::cli::arguments::Locking;
@@ -152,10 +152,16 @@ pub fn inside(
     let not_locked = locked::not_pinned(&plan, &settings)?;
     let built = build(&plan, &settings).map_err(|error| Failure::build(error, source))?;
     drop(kept);
+    let taken: BTreeSet<_> = built.materials.into_iter().collect();
+    materials.extend(taken.into_iter().map(|it| Material {
+        name: it.name,
+        digest: it.digest,
+    }));
     let made = Made {
         image: built.descriptor,
         not_varied: std::mem::take(&mut otherwise.not),
         materials,
+        parameters: parameters::of(&arguments),
         not_locked,
     };
     let bytes = serde_json::to_vec(&made);

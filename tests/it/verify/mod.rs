@@ -6,6 +6,7 @@ mod why;
 use std::path::Path;
 use std::process::Output;
 
+use cairn::canon::Digest;
 use serde_json::Value;
 
 use crate::support::users::{User, Users};
@@ -112,6 +113,46 @@ fn a_step_without_network_is_identical_whatever_is_otherwise() {
         let images = String::from_utf8(bench.cairn(&["images", "-q"]).stdout).unwrap();
         assert_eq!(images.lines().count(), 1, "{images}");
     }
+}
+
+#[test]
+fn a_statement_names_what_was_taken_and_said() {
+    let Some(bench) = Bench::new(User::ALL[0]) else {
+        return;
+    };
+    let base = bench.context("");
+    let layout = format!("{}/layout", bench.users.text("context"));
+    bench.build(&["-o", &format!("type=oci-dir,dest={layout}"), &base]);
+    let index = json(Path::new(&format!("{layout}/index.json")));
+    bench.users.write(
+        "context/Dockerfile",
+        "FROM base\nARG WHO\nCOPY files/a /a\nRUN --network=none echo $WHO > /who\n",
+    );
+    let said = [
+        "--build-context",
+        &format!("base=oci-layout://{layout}"),
+        "--build-arg",
+        "WHO=me",
+        "--strict",
+        &base,
+    ];
+    bench.build(&[&["-t", "app:1"], &said[..]].concat());
+    let statement = bench.users.text("said.json");
+    let (code, out, err) = bench.verify(&[&["app:1", "-o", &statement], &said[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let predicate = json(Path::new(&statement))["predicate"].take();
+    let told = serde_json::json!({
+        "build-arg": ["WHO=me"], "build-context": ["base"], "strict": ["true"],
+    });
+    assert_eq!(predicate["parameters"], told);
+    let materials = predicate["materials"].as_array().unwrap();
+    let names: Vec<_> = materials.iter().map(|it| &it["name"]).collect();
+    assert_eq!(names, ["Dockerfile", "image layout", "read files/a"]);
+    let digest = |at: usize| materials[at]["digest"]["sha256"].as_str().unwrap();
+    let recipe = std::fs::read(bench.users.path("context/Dockerfile")).unwrap();
+    assert_eq!(digest(0), Digest::of(&recipe).hex());
+    let manifest = index["manifests"][0]["digest"].as_str().unwrap();
+    assert_eq!(format!("sha256:{}", digest(1)), manifest);
 }
 
 #[test]

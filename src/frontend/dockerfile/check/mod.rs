@@ -62,6 +62,8 @@ pub struct CheckInput<'a> {
     pub arguments: Option<&'a BTreeMap<String, String>>,
     /// Names that are no images: named contexts.
     pub contexts: Option<&'a BTreeSet<String>>,
+    /// Whether a lock holds what names mean, and what commands fetch.
+    pub is_locked: bool,
     /// In place of what the recipe says.
     pub settings: Option<&'a Settings>,
 }
@@ -96,7 +98,9 @@ pub fn check(file: &Dockerfile, input: &CheckInput<'_>) -> Vec<Finding> {
         let is_skipped = |(span, names): &(&Span, Vec<Names>)| {
             span.contains(&finding.span.start) && names.iter().any(|names| names.has(name))
         };
+        let is_held = input.is_locked && rule::HELD_BY_LOCK.contains(&name);
         !settings.skip.has(name)
+            && !is_held
             && (!finding.rule.is_experimental || settings.experimental.has(name))
             && !skipped_at.iter().any(is_skipped)
     });

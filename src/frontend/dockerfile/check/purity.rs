@@ -58,7 +58,9 @@ pub(super) fn check(file: &Dockerfile, input: &CheckInput<'_>, findings: &mut Ve
                     download::run(&placed, findings);
                     package::run(&placed, findings);
                     unlocked::run(&placed, input.text, findings);
-                    ambient(&placed, findings);
+                    let network = run.network.as_ref().map(|network| network.value);
+                    let is_own = input.is_locked || network == Some(Network::None);
+                    ambient(&placed, is_own, findings);
                 }
                 _ => {}
             }
@@ -139,14 +141,24 @@ fn flags(run: &Run, node: &Instruction, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Clock, chance and host.
-fn ambient(placed: &Placed<'_>, findings: &mut Vec<Finding>) {
+/// Programs that make keys.
+fn makes_key(program: &str, verb: Option<&str>) -> bool {
+    let verbs = ["genrsa", "genpkey", "ecparam", "req"];
+    match program {
+        "ssh-keygen" => true,
+        "openssl" => verb.is_some_and(|verb| verbs.contains(&verb)),
+        _ => false,
+    }
+}
+
+/// Clock, chance and host. Where the command has a clock and chance of its own, they are the same each time.
+fn ambient(placed: &Placed<'_>, is_own: bool, findings: &mut Vec<Finding>) {
     for command in &placed.commands {
         let Some(first) = command.words.first() else {
             continue;
         };
         let program = command.program();
-        let mut operands = command.operands().map(|word| &word.text[..]);
+        let verb = command.operands().next().map(|word| &word.text[..]);
         let clock = match program {
             "date" => {
                 let fixed = ["-d", "--date", "-r", "--reference", "-u@"];
@@ -159,7 +171,7 @@ fn ambient(placed: &Placed<'_>, findings: &mut Vec<Finding>) {
             "hwclock" | "ntpdate" => true,
             _ => false,
         };
-        if clock {
+        if clock && !is_own {
             let message = format!("`{program}` says when it is built");
             let hint = "use `date -d @$SOURCE_DATE_EPOCH`, or leave the time out";
             find(findings, CLOCK_IN_RUN, &placed.span(first), message, hint);
@@ -167,10 +179,8 @@ fn ambient(placed: &Placed<'_>, findings: &mut Vec<Finding>) {
         let random = match program {
             "uuidgen" | "ssh-keygen" | "pwgen" | "apg" | "shuf" => Some(first),
             "openssl" => {
-                let makes = ["rand", "genrsa", "genpkey", "ecparam", "req", "dhparam"];
-                let verb = operands.next();
-                verb.is_some_and(|verb| makes.contains(&verb))
-                    .then_some(first)
+                let is_random = matches!(verb, Some("rand" | "dhparam"));
+                (is_random || makes_key(program, verb)).then_some(first)
             }
             _ => {
                 let names = [
@@ -184,8 +194,12 @@ fn ambient(placed: &Placed<'_>, findings: &mut Vec<Finding>) {
                 command.words.iter().find(|word| is_random(&word.text))
             }
         };
-        if let Some(word) = random {
-            let message = format!("`{}` gives something else each time", word.text);
+        let is_key = makes_key(program, verb);
+        if let Some(word) = random.filter(|_| !is_own || is_key) {
+            let message = match is_own {
+                true => format!("`{}` makes a key that others can make, too", word.text),
+                false => format!("`{}` gives something else each time", word.text),
+            };
             let hint = "make it where the container starts, or copy it in";
             find(findings, RANDOM_IN_RUN, &placed.span(word), message, hint);
         }
@@ -210,7 +224,7 @@ fn ambient(placed: &Placed<'_>, findings: &mut Vec<Finding>) {
             }
         };
         if let Some(word) = host {
-            let message = format!("`{}` tells of the machine that builds", word.text);
+            let message = format!("`{}` tells of a machine that there is not", word.text);
             let hint = "write the value that is meant";
             find(findings, HOST_IN_RUN, &placed.span(word), message, hint);
         }

@@ -162,3 +162,22 @@ rules! {
     GIT_FOLDER_COPIED "GitFolderCopied" Note own
         "`.git` is left out of the context"
 }
+
+/// The names of those whose findings are no more where a lock holds what moves.
+pub const HELD_BY_LOCK: &[&str] = &[
+    UNPINNED_BASE.name,
+    UNPINNED_GIT.name,
+    UNVERIFIED_ADD.name,
+    UNVERIFIED_DOWNLOAD.name,
+    UNPINNED_APT.name,
+    UNPINNED_APK.name,
+    UNPINNED_RPM.name,
+    SYSTEM_UPGRADE.name,
+    UNPINNED_PIP.name,
+    UNPINNED_NPM.name,
+    UNPINNED_GEM.name,
+    UNPINNED_GO.name,
+    UNPINNED_CARGO.name,
+    UNPINNED_COMPOSER.name,
+    UNLOCKED_INSTALL.name,
+];

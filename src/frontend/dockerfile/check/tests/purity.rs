@@ -1,6 +1,6 @@
 //! cairn's own rules.
 
-use super::{must_find, must_find_in_run};
+use super::{CheckInput, findings, must_find, must_find_in_run};
 
 #[test]
 fn languages_that_others_read() {
@@ -329,6 +329,39 @@ fn clock_chance_and_host() {
             ("cat /proc/cpuinfo", &["/proc/cpuinfo"]),
         ],
     );
+}
+
+/// The names of the rules that find something in `RUN command` of a recipe with a lock, or without.
+fn found_in(run: &str, is_locked: bool) -> Vec<&'static str> {
+    let text = format!("FROM a:1\nRUN {run}\n");
+    let input = CheckInput {
+        is_locked,
+        ..CheckInput::default()
+    };
+    let found = findings(&text, input).into_iter();
+    found.map(|finding| finding.rule.name).collect()
+}
+
+#[test]
+fn what_a_lock_holds_and_a_clock_of_its_own_are_no_findings() {
+    let moves = "apt-get install -y gcc && date && echo $RANDOM && curl -O https://a.test/b";
+    let found = found_in(moves, false);
+    let expected = [
+        "UnpinnedBase",
+        "UnpinnedApt",
+        "ClockInRun",
+        "RandomInRun",
+        "UnverifiedDownload",
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(found_in(moves, true), [""; 0]);
+    let alone = "--network=none date && echo $RANDOM";
+    assert_eq!(found_in(alone, false), ["UnpinnedBase"]);
+    // These are to be seen all the same.
+    let keys = "--network=none ssh-keygen -A && openssl genrsa";
+    assert_eq!(found_in(keys, true), ["RandomInRun"; 2]);
+    let unseen = "curl https://a.test/b | sh";
+    assert_eq!(found_in(unseen, true), ["PipedDownload"]);
 }
 
 #[test]
