@@ -201,6 +201,8 @@ pub fn changes(store: &Store, before: &StepKey, now: &Made) -> Option<Vec<Change
 pub fn line(change: &Change) -> String {
     let Change { what, was, is, .. } = change;
     match (was, is) {
+        (None, Some(is)) if is == "true" => format!("{what} is new"),
+        (Some(was), None) if was == "true" => format!("{what} is gone"),
         (Some(was), Some(is)) => format!("{what} changed: {} → {}", short(was), short(is)),
         (Some(was), None) => format!("{what} is gone: {}", short(was)),
         (None, Some(is)) => format!("{what} is new: {}", short(is)),

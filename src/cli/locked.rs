@@ -16,9 +16,12 @@ use crate::inputs::Pins;
 use crate::inputs::pins::{ADD, Unheld};
 use crate::lock::{self, Lock};
 use crate::plan::{Plan, StepId};
+use crate::ui::shortened;
 
 /// Names that one message tells.
 const TOLD: usize = 5;
+/// Most characters of one name.
+const LONGEST: usize = 72;
 
 /// Where the lock of `recipe` is.
 pub fn path(
@@ -204,9 +207,12 @@ pub fn asked(plan: &Plan, settings: &Settings) -> Result<Vec<Question>, Failure>
 
 /// The names of questions, and for commands what is meant.
 pub fn listed(questions: &[&Question]) -> String {
-    let names = questions.iter().take(TOLD).map(|question| match question {
-        Question::Command(..) => format!("what `{}` fetches", question.name()),
-        _ => format!("`{}`", question.name()),
+    let names = questions.iter().take(TOLD).map(|question| {
+        let name = shortened(question.name(), LONGEST);
+        match question {
+            Question::Command(..) => format!("what `{name}` fetches"),
+            _ => format!("`{name}`"),
+        }
     });
     let mut names: Vec<_> = names.collect();
     let more = questions.len().saturating_sub(TOLD);

@@ -26,6 +26,15 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// Text as one line of so many characters at most, and an ellipsis where there are more.
+pub fn shortened(text: &str, most: usize) -> String {
+    let line = text.replace('\n', "\\n");
+    match line.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
 /// Unicode's explicit directional formatting characters (UAX #9, section 2), and the separators of
 /// lines and paragraphs.
 fn turns_direction(character: char) -> bool {
@@ -33,4 +42,16 @@ fn turns_direction(character: char) -> bool {
         character,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_long_is_one_short_line() {
+        assert_eq!(shortened("a\nb", 4), "a\\nb");
+        assert_eq!(shortened("äöüß", 4), "äöüß");
+        assert_eq!(shortened("äöüßa", 4), "äöüß…");
+    }
 }

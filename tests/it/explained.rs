@@ -56,6 +56,7 @@ fn steps_of_files_contents_of_layers_and_their_sizes_are_told() {
         ),
         (&["--layer", "9", "app:1"], 2, "the image has 4 layers"),
         (&["--size"], 2, "is no image"),
+        (&["--path", "/", "app:1"], 2, "is all of the image"),
         (&["--size", "absent:1"], 3, "no image"),
     ] {
         let output = cairn(home.path())

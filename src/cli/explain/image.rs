@@ -15,12 +15,14 @@ use crate::image::account::{self, Change};
 use crate::inputs::layers;
 use crate::layer::codec::Expansion;
 use crate::layer::{Kind, Meta};
-use crate::ui::printable;
 use crate::ui::progress::Mode;
 use crate::ui::table::{Table, size};
+use crate::ui::{printable, shortened};
 
 /// Largest files that are shown.
 const LARGEST: usize = 15;
+/// Most characters of a step in a table.
+const LONGEST: usize = 100;
 
 /// What is asked of an image.
 pub enum Asked<'a> {
@@ -93,6 +95,12 @@ fn steps(config: &ImageConfig, layers: usize) -> Vec<String> {
 }
 
 fn touched(tables: &[account::Table<'_>], text: &str, steps: &[String]) -> Result<String, Failure> {
+    if text.trim_matches('/').is_empty() {
+        return Err(Failure::usage(
+            format!("`{text}` is all of the image"),
+            "name something in it; `--layer 0` shows what is in a layer",
+        ));
+    }
     let path = EntryPath::new(text.as_bytes()).map_err(|error| {
         let hint = "give it as it is from the image's root: `/usr/bin/env`";
         Failure::usage(format!("`{text}` is no path of an image: {error}"), hint)
@@ -114,7 +122,7 @@ fn touched(tables: &[account::Table<'_>], text: &str, steps: &[String]) -> Resul
             touch.layer.to_string(),
             what.to_owned(),
             since.unwrap_or_else(|| "gone".to_owned()),
-            steps[touch.layer].clone(),
+            shortened(&steps[touch.layer], LONGEST),
         ]);
     }
     Ok(table.render())
@@ -154,7 +162,7 @@ fn sizes(tables: &[account::Table<'_>], steps: &[String]) -> String {
             weight.files.to_string(),
             size(weight.bytes),
             size(weight.hidden),
-            steps[number].clone(),
+            shortened(&steps[number], LONGEST),
         ]);
     }
     let mut files = Table::new(&["LAYER", "SIZE", "FILE"]).right(0).right(1);

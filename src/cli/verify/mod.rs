@@ -193,8 +193,13 @@ fn in_scratch(
         report,
         why,
     };
-    let Some(made) = made else {
-        return Ok(compared(statement, None, String::new()));
+    let made = match made {
+        Ok(made) => made,
+        Err(code) => {
+            let is_missing = code == i32::from(Code::Unavailable as u8);
+            let hint = if is_missing { tell::MISSING } else { "" };
+            return Ok(compared(statement, None, hint.to_owned()));
+        }
     };
     let rebuilt = made.image.digest;
     // A rebuild for one platform of several speaks of that image alone.

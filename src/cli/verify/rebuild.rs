@@ -31,13 +31,14 @@ const MADE: &str = "made.json";
 const CODEC: &str = "codec";
 const CODECS: [Codec; 3] = [Codec::None, Codec::Gzip, Codec::Zstd];
 
-/// Has the process run, and gives what it made; none where it made nothing, and said why.
+/// Has the process run, and gives what it made; the code that it ended with where it made nothing, and said
+/// why.
 pub fn start(
     scratch: &Scratch,
     image: &Operand,
     environment: &Environment,
     varied: &BTreeSet<Variation>,
-) -> Result<Option<Made>, Failure> {
+) -> Result<Result<Made, i32>, Failure> {
     let folder = scratch.folder();
     put(&folder.join(CODEC), codec(image).name().as_bytes())?;
     let failed = |error: std::io::Error| {
@@ -58,7 +59,7 @@ pub fn start(
     match status.code() {
         Some(0) => {}
         // The image's inputs or commands failed, which was said.
-        Some(1 | 3 | 4) => return Ok(None),
+        Some(code @ (1 | 3 | 4)) => return Ok(Err(code)),
         _ => {
             return Err(failed(std::io::Error::other(format!(
                 "it ended with {status}"
@@ -67,7 +68,7 @@ pub fn start(
     }
     let made = std::fs::read(folder.join(MADE)).map_err(failed)?;
     let made = serde_json::from_slice(&made);
-    made.map(Some)
+    made.map(Ok)
         .map_err(|error| Failure::new(Code::Failed, error))
 }
 

@@ -7,7 +7,7 @@ use std::fmt::{Display, Write as _};
 
 use crate::compare::Report;
 use crate::ui::{difference, printable};
-use crate::verify::{Agreement, Statement, Verdict};
+use crate::verify::{Agreement, Statement};
 
 /// Lines of differences that are shown.
 const SHOWN: usize = 40;
@@ -36,6 +36,11 @@ pub fn passes(report: &Report) -> Option<Vec<String>> {
     }
     Some(passes.into_iter().collect())
 }
+
+/// The way out where an input is missing.
+pub const MISSING: &str = "hint: `cairn pull --inputs` brings what a lock names; of a recipe that has no lock `--explain` says why
+it isn't the same each time
+";
 
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
@@ -77,7 +82,7 @@ pub fn text(statement: &Statement, report: Option<&Report>, why: &str) -> String
         }
         let _ = writeln!(
             text,
-            "hint: `cairn diff {} {rebuilt}` shows all of it",
+            "hint: `cairn diff {} {rebuilt}` shows all of it, and `cairn rm {rebuilt}` forgets it",
             statement.name
         );
         if !why.is_empty() {
@@ -85,11 +90,6 @@ pub fn text(statement: &Statement, report: Option<&Report>, why: &str) -> String
         }
     } else {
         text.push_str(why);
-    }
-    if it.verdict == Verdict::CannotRebuild && why.is_empty() {
-        text.push_str(
-            "hint: where an input is missing, `cairn pull --inputs` brings those of a lock; of one\nthat has no lock `--explain` says why it isn't the same each time\n",
-        );
     }
     text
 }

@@ -74,7 +74,11 @@ pub fn apply(
             _ => Ok(()),
         };
         if let Err(error) = done {
-            it.not.insert(*variation, error.to_string());
+            let why = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "only root may".to_owned(),
+                _ => error.to_string(),
+            };
+            it.not.insert(*variation, why);
         }
     }
     let moving = [Variation::Path, Variation::FsOrder, Variation::Time];

@@ -13,7 +13,7 @@ use crate::compare::{EntryChange, Object, Report};
 use crate::layer::{Entry, Kind, Tree};
 use crate::sandbox::{Asked, Trace};
 use crate::store::Store;
-use crate::ui::printable;
+use crate::ui::{printable, shortened};
 use crate::verify::cause;
 
 /// Reasons that are told, and paths of one.
@@ -38,7 +38,10 @@ pub fn text(report: &Report, rebuilt: &Store, own: &Store, was_traced: bool) -> 
     let steps = steps(rebuilt, own);
     let mut text = "why\n".to_owned();
     if let Some(first) = steps.iter().find(|step| step.is_otherwise) {
-        let (name, key) = (cut(&first.past.place.name), first.past.key.0.short());
+        let (name, key) = (
+            shortened(&first.past.place.name, LONGEST),
+            first.past.key.0.short(),
+        );
         let _ = writeln!(
             text,
             "  the first step that came out otherwise by the same inputs is {key}, `{name}`"
@@ -121,7 +124,7 @@ fn of_path(
         (false, false) => "whether by the same inputs isn't known here",
     };
     let key = step.past.key.0.short();
-    let name = cut(&step.past.place.name);
+    let name = shortened(&step.past.place.name, LONGEST);
     line("step", &format!("{key}, `{name}`: {inputs}"));
     if path != change.path {
         line("there", &path.to_string());
@@ -167,7 +170,8 @@ fn of_path(
         line("writer", why);
         return text;
     };
-    let command = |program: usize| format!("`{}`", cut(&trace.programs[program].command));
+    let command =
+        |program: usize| format!("`{}`", shortened(&trace.programs[program].command, LONGEST));
     let which = |asked| format!(", which {}", cause::asked(asked));
     let (own, other) = match blame.source {
         Some((program, asked)) if program == blame.writer => (which(asked), None),
@@ -185,15 +189,6 @@ fn of_path(
     line("varies", row.name);
     line("mend", row.mend);
     text
-}
-
-/// A command as one line, not too long.
-fn cut(command: &str) -> String {
-    let line = command.replace('\n', "\\n");
-    match line.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
 }
 
 /// The step that first made what the rebuild has there, and the path that it made it at.

@@ -20,7 +20,7 @@ use super::plain::rate;
 use super::{Event, Outcome, Show, Summary};
 use crate::ui::diagnostic::painted;
 use crate::ui::table::{duration, size};
-use crate::ui::{diagnostic, printable};
+use crate::ui::{diagnostic, printable, shortened};
 
 /// Most running pieces of work that have a line; the others run unseen until they end.
 const MOST_LINES: usize = 16;
@@ -50,6 +50,8 @@ struct Tail {
 
 /// Lines of output that are shown of a running command.
 const TAIL: usize = 4;
+/// Most characters of a step's name in a line that is drawn again.
+const MOST: usize = 50;
 
 impl Terminal {
     /// Draws on standard error.
@@ -77,7 +79,7 @@ impl Terminal {
         let line = (shown < MOST_LINES).then(|| {
             let line = self.lines.add(ProgressBar::no_length());
             line.set_style(style());
-            line.set_prefix(shortened(&name));
+            line.set_prefix(shortened(&name, MOST));
             line.enable_steady_tick(Duration::from_millis(100));
             line
         });
@@ -148,15 +150,6 @@ impl Terminal {
         };
         let mark = painted(mark, colour, self.colour);
         self.say(&format!("{mark} {name}{}", painted(&how, "2", self.colour)));
-    }
-}
-
-/// A line that is drawn again must not be broken in two.
-fn shortened(name: &str) -> String {
-    const MOST: usize = 50;
-    match name.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
     }
 }
 
