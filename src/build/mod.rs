@@ -102,7 +102,7 @@ pub struct Built {
     pub materials: Vec<Material>,
 }
 
-/// An image or files of a context that a build took.
+/// An image or files that a build took.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Material {
     /// The step that took it.
@@ -184,7 +184,10 @@ pub fn build(plan: &Plan, settings: &Settings) -> Result<Built, Error> {
             Operation::Image {
                 source: Source::Layout { path, .. },
                 ..
-            } => format!("image {}", path.rsplit('/').next().unwrap_or(path)),
+            } => {
+                let path = path.trim_end_matches('/');
+                format!("image {}", path.rsplit('/').next().unwrap_or(path))
+            }
             _ => step.name.clone(),
         };
         Some(Material { name, digest })

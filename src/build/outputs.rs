@@ -80,11 +80,13 @@ impl Outputs {
         }
     }
 
-    /// The digest of what a step took from outside that no lock needs to name, if it did and it was read.
+    /// The digest of what a step took from outside, if it did and it was read.
     pub(super) fn material(&self, step: &Step, id: StepId) -> Option<Digest> {
         match step.operation {
             Operation::Image { .. } => Some(self.layers(id).ok()?.base?.descriptor.digest),
-            Operation::Context { .. } => Some(self.digest(id).ok()?.0),
+            Operation::Context { .. } | Operation::Http { .. } | Operation::Git { .. } => {
+                Some(self.digest(id).ok()?.0)
+            }
             _ => None,
         }
     }

@@ -20,6 +20,10 @@ const NAME: usize = 52;
 const WHOLE: usize = 20;
 /// Bytes of an inode's number and a device's.
 const NUMBERS: usize = 8;
+/// Of a page of items (`PAGE`): how many there are, where they begin, and where it is said where each is.
+const ENTRIES: usize = 20;
+const ITEMS: usize = 22;
+const PLACES: usize = 26;
 /// Trees, hashes, queues, heaps.
 const MAGICS: [u32; 4] = [0x0005_3162, 0x0006_1561, 0x0004_2253, 0x0007_4582];
 /// `DBMETA_CHKSUM`.
@@ -44,21 +48,30 @@ fn page_size(first: &[u8]) -> Option<usize> {
     (size.is_power_of_two() && (512..=65536).contains(&size)).then_some(size)
 }
 
+/// Whether nothing is where the name would be in a page of items: their places are counted from its begin on,
+/// and they lie at its end.
+fn is_free(page: &[u8]) -> bool {
+    let half = |at: usize| {
+        let bytes = page.get(at..at + 2)?.try_into().ok()?;
+        Some(usize::from(u16::from_le_bytes(bytes)))
+    };
+    let free = half(ENTRIES).zip(half(ITEMS));
+    free.is_some_and(|(entries, items)| PLACES + 2 * entries <= NAME && items >= NAME + WHOLE)
+}
+
 pub(super) fn unnumbered(file: &File<'_>) -> Option<Vec<u8>> {
     let size = page_size(file.content)?;
     let name = file.content.get(NAME..NAME + WHOLE)?;
     let mut changed = file.content.to_vec();
     for page in changed.chunks_mut(size) {
-        let same = match is_meta(page) {
-            true => NUMBERS,
-            false => WHOLE,
-        };
-        if page.get(NAME..NAME + same) != Some(&name[..same]) {
-            continue;
-        }
-        // Who logs knows it by its whole name when it recovers.
-        if page[FLAGS] & HAS_SUM != 0 || word(page, LOG)? != 0 {
-            return None;
+        let has = |bytes| page.get(NAME..NAME + bytes) == name.get(..bytes);
+        match is_meta(page) {
+            true if !has(NUMBERS) => continue,
+            // Who logs knows it by its whole name when it recovers.
+            true if page[FLAGS] & HAS_SUM != 0 || word(page, LOG)? != 0 => return None,
+            true => {}
+            false if has(WHOLE) && is_free(page) => {}
+            false => continue,
         }
         page[NAME..NAME + NUMBERS].fill(0);
     }
@@ -83,6 +96,10 @@ mod tests {
         other[NAME + 16] = 8;
         let mut left = page.clone();
         left[..NAME].fill(0);
+        left[ENTRIES] = 1;
+        left[ITEMS..ITEMS + 2].copy_from_slice(&507_u16.to_le_bytes());
+        // Where its one item is: no flag, however it looks.
+        left[PLACES..PLACES + 2].copy_from_slice(&507_u16.to_le_bytes());
         [&page[..], &[9; 512], &other, &left].concat()
     }
 
@@ -98,6 +115,12 @@ mod tests {
         somebodys[3 * 512 + NAME + WHOLE - 1] = 1;
         let kept = judged(unnumbered, &somebodys).unwrap();
         assert_eq!(kept[3 * 512..], somebodys[3 * 512..]);
+        // So is what items have.
+        let mut full = made.clone();
+        full[3 * 512 + ITEMS] = 60;
+        full[3 * 512 + ITEMS + 1] = 0;
+        let kept = judged(unnumbered, &full).unwrap();
+        assert_eq!(kept[3 * 512..], full[3 * 512..]);
         // A log has its name.
         let mut logged = made.clone();
         logged[LOG] = 1;

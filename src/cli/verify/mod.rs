@@ -197,7 +197,10 @@ fn in_scratch(
         Ok(made) => made,
         Err(code) => {
             let is_missing = code == i32::from(Code::Unavailable as u8);
-            let hint = if is_missing { tell::MISSING } else { "" };
+            let hint = match (is_missing, arguments.explain) {
+                (true, false) => tell::MISSING,
+                _ => "",
+            };
             return Ok(compared(statement, None, hint.to_owned()));
         }
     };

@@ -1,19 +1,24 @@
 //! What the command line says of what is built.
 //!
-//! In: the arguments of `cairn verify`. Out: values by their flags, as a statement has them: whoever rebuilds
-//! has to say the same.
+//! In: the arguments of `cairn verify`, and what they and the environment come to. Out: values by their flags, as
+//! a statement has them: whoever rebuilds has to say the same. No logins, and of variables whose names tell of a
+//! secret no values: statements are for others.
 
 use std::collections::BTreeMap;
 
 use clap::ValueEnum as _;
 
+use crate::canon::{Epoch, login};
 use crate::cli::arguments::verify::Verify;
 use crate::cli::flags::Annotation;
+use crate::frontend::NamedContext;
+use crate::frontend::dockerfile::check::names_secret;
 use crate::normal::Without;
+use crate::plan::Plan;
 use crate::plan::command::Ulimit;
 
-/// Those that were given. Of a variable without a value that is the environment's, and not told.
-pub fn of(arguments: &Verify) -> BTreeMap<String, Vec<String>> {
+/// Those that were given, and the epoch and platforms of the plan.
+pub fn of(arguments: &Verify, epoch: Epoch, plan: &Plan) -> BTreeMap<String, Vec<String>> {
     let Verify {
         recipe, commands, ..
     } = arguments;
@@ -23,7 +28,8 @@ pub fn of(arguments: &Verify) -> BTreeMap<String, Vec<String>> {
     let network = network.map(|value| value.get_name().to_owned());
     let given = [
         ("target", texts(&recipe.target)),
-        ("platform", texts(&recipe.platform)),
+        ("platform", texts(plan.images.iter().map(|it| &it.platform))),
+        ("source-date-epoch", texts([epoch.seconds()])),
         (
             "build-context",
             recipe.build_context.iter().map(of_context).collect(),
@@ -46,7 +52,10 @@ pub fn of(arguments: &Verify) -> BTreeMap<String, Vec<String>> {
     ];
     let given = given.into_iter().filter(|(_, values)| !values.is_empty());
     given
-        .map(|(flag, values)| (flag.to_owned(), values))
+        .map(|(flag, values)| {
+            let values = values.iter().map(|value| login::redacted(value));
+            (flag.to_owned(), values.collect())
+        })
         .collect()
 }
 
@@ -59,20 +68,28 @@ fn pair((name, value): &(String, String)) -> String {
     format!("{name}={value}")
 }
 
-/// By its name alone: where it is is this machine's, and what was taken of it is told as materials.
-fn of_context((name, _): &(String, String)) -> String {
-    name.clone()
+/// Of what lies here the name alone: where it is is this machine's, and what was taken of it is told as
+/// materials.
+fn of_context((name, value): &(String, String)) -> String {
+    match NamedContext::parse(value) {
+        Ok(NamedContext::Folder(_) | NamedContext::Layout { .. }) => name.clone(),
+        _ => format!("{name}={value}"),
+    }
 }
 
 fn argument((name, value): &(String, Option<String>)) -> String {
     match value {
-        Some(value) => format!("{name}={value}"),
-        None => name.clone(),
+        Some(value) if !names_secret(name) => format!("{name}={value}"),
+        _ => name.clone(),
     }
 }
 
 fn annotation(it: &Annotation) -> String {
-    let place = if it.of_index { "index:" } else { "" };
+    let place = match (it.of_manifests, it.of_index) {
+        (true, true) => "manifest,index:",
+        (false, true) => "index:",
+        _ => "",
+    };
     format!("{place}{}={}", it.key, it.value)
 }
 

@@ -153,6 +153,10 @@ pub fn inside(
     let not_locked = locked::not_pinned(&plan, &settings)?;
     let built = build(&plan, &settings).map_err(|error| Failure::build(error, source))?;
     drop(kept);
+    materials.extend(settings.policy.digest().map(|digest| Material {
+        name: "source policy".to_owned(),
+        digest: *digest,
+    }));
     let taken: BTreeSet<_> = built.materials.into_iter().collect();
     materials.extend(taken.into_iter().map(|it| Material {
         name: it.name,
@@ -162,7 +166,7 @@ pub fn inside(
         image: built.descriptor,
         not_varied: std::mem::take(&mut otherwise.not),
         materials,
-        parameters: parameters::of(&arguments),
+        parameters: parameters::of(&arguments, settings.epoch, &plan),
         not_locked,
     };
     let bytes = serde_json::to_vec(&made);

@@ -75,7 +75,9 @@ pub fn apply(
         };
         if let Err(error) = done {
             let why = match error.kind() {
-                std::io::ErrorKind::PermissionDenied => "only root may".to_owned(),
+                std::io::ErrorKind::PermissionDenied if !rustix::process::geteuid().is_root() => {
+                    "only root may".to_owned()
+                }
                 _ => error.to_string(),
             };
             it.not.insert(*variation, why);

@@ -25,6 +25,9 @@ use crate::sandbox::{Error, sys_trace};
 
 /// What arch_prctl(2) does to put another vDSO into a process (`ARCH_MAP_VDSO_X32`, `_32`, `_64`).
 const OTHER_VDSOS: [u32; 3] = [0x2001, 0x2002, 0x2003];
+/// Most nanoseconds that a process has spent of a processor from one time that it asks to the next: longer than
+/// anybody measures by it at once, which for GnuPG is 0.3 s.
+const MOST_SPENT: i64 = 16 * SECOND;
 /// Most processes that something is kept of here.
 const PROCESSES: usize = 4096;
 /// Most waits that are looked after.
@@ -266,14 +269,16 @@ impl Clock {
         Ok(next.saturating_add(view.since.passed(monotonic)))
     }
 
-    /// What the caller has spent of a processor: a tick for each time that it asks, and real time once that
-    /// passes, so that who waits for it to have spent some waits not for ever.
+    /// What the caller has spent of a processor: each time that it asks twice as much as before, so that who
+    /// works until some has passed between two asks, as GnuPG does, has soon enough; and real time once that
+    /// passes.
     pub(super) fn spent(&mut self, caller: &Caller<'_>) -> Result<i64, Errno> {
         let view = self.view(caller)?;
         let monotonic = monotonic();
         let view = self.looked_at(caller, view, monotonic);
         let kept = self.kept(view.process);
-        kept.spent = kept.spent.saturating_add(TICK);
+        let more = (kept.spent + TICK).min(MOST_SPENT);
+        kept.spent = kept.spent.saturating_add(more);
         Ok(kept.spent.saturating_add(view.since.passed(monotonic)))
     }
 

@@ -12,8 +12,8 @@
 //! It fails closed: a process whose clock can't be set ends the step. What still tells real time:
 //! a processor's own counters together with the page behind the vDSO, the kernel's own functions in a vDSO
 //! to who looks for them past its symbols, and times of System V's queues, semaphores and shared memory. What
-//! a process has spent is told by the clocks of clock_getcpuclockid(3), and to who waits for its end by
-//! wait4(2).
+//! others have spent is told by the clocks of clock_getcpuclockid(3), and to who waits for their end by
+//! wait4(2) and waitid(2). times(2) gives how long the machine has been up.
 
 mod calls;
 mod exec;

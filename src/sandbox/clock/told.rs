@@ -10,14 +10,20 @@ use super::calls::{Clock, monotonic};
 use crate::sandbox::notify::call::Call;
 use crate::sandbox::notify::filter::{Action, Is, Rule};
 use crate::sandbox::notify::{Answer, Caller};
+use crate::sandbox::processes;
 
 /// The clocks that tell the time of day, by their numbers (clock_gettime(2)): `CLOCK_REALTIME`,
 /// `_COARSE`, `_ALARM`, `CLOCK_TAI`.
 const TIMES_OF_DAY: [u32; 4] = [0, 5, 8, 11];
 /// The clocks that tell what a process or thread has spent of a processor: `CLOCK_PROCESS_CPUTIME_ID`,
-/// `_THREAD_`, and as clock_getcpuclockid(3) names them of who asks. Who makes names up takes them for
-/// chance (glibc's mkstemp(3)).
-const TIMES_SPENT: [u32; 4] = [2, 3, !5, !1];
+/// `_THREAD_`. Who makes names up takes them for chance (glibc's mkstemp(3)).
+const TIMES_SPENT: [u32; 2] = [2, 3];
+/// A bit of the numbers of clocks that hold whose they are: of clock_getcpuclockid(3), and those of devices.
+const OF_SOMEBODY: u32 = 1 << 31;
+/// Bits below the number of a process or thread, which is inverted in them, and their value in those of
+/// devices (`CLOCKFD`).
+const KINDS: u32 = 3;
+const OF_DEVICE: u32 = 3;
 /// Whom getrusage(2) tells of: `RUSAGE_SELF`, `_THREAD`.
 const ITSELF: [i32; 2] = [0, 1];
 /// `RUSAGE_CHILDREN`.
@@ -29,49 +35,70 @@ const COUNTS: usize = 14;
 /// Nanoseconds of what times(2) counts in, for every program (`USER_HZ`).
 const HUNDREDTH: i64 = SECOND / 100;
 
+/// Calls that ask for what is told here, whatever their arguments.
+const CALLS: [Call; 4] = [Call::Gettimeofday, Call::Time, Call::Getrusage, Call::Times];
+/// And for some clocks.
+const CALLS_OF_CLOCKS: [Call; 2] = [Call::ClockGettime, Call::ClockGettime64];
+
 /// Whether it asks for what is told here.
 pub fn is_asked_by(call: Call) -> bool {
-    let calls = [
-        Call::ClockGettime,
-        Call::ClockGettime64,
-        Call::Gettimeofday,
-        Call::Time,
-        Call::Getrusage,
-        Call::Times,
-    ];
-    calls.contains(&call)
+    CALLS.contains(&call) || CALLS_OF_CLOCKS.contains(&call)
 }
 
 /// The calls that ask, and of which clocks.
-pub fn rules() -> [Rule; 6] {
-    let told = || Is::OneOf([&TIMES_OF_DAY[..], &TIMES_SPENT].concat());
-    let notify = Action::Notify;
-    [
-        Rule::when(Call::ClockGettime, 0, !0, told(), notify),
-        Rule::when(Call::ClockGettime64, 0, !0, told(), notify),
-        Rule::always(Call::Gettimeofday, notify),
-        Rule::always(Call::Time, notify),
-        Rule::always(Call::Getrusage, notify),
-        Rule::always(Call::Times, notify),
-    ]
+pub fn rules() -> Vec<Rule> {
+    let always = CALLS.map(|call| Rule::always(call, Action::Notify));
+    let of_clocks = CALLS_OF_CLOCKS.into_iter().flat_map(|call| {
+        let told = Is::OneOf([&TIMES_OF_DAY[..], &TIMES_SPENT].concat());
+        let of_somebody = Is::OneOf(vec![OF_SOMEBODY]);
+        [
+            Rule::when(call, 0, !0, told, Action::Notify),
+            Rule::when(call, 0, OF_SOMEBODY, of_somebody, Action::Notify),
+        ]
+    });
+    always.into_iter().chain(of_clocks).collect()
+}
+
+/// What a call asks for.
+enum Asked {
+    TimeOfDay,
+    /// What the caller's process, or thread, has spent.
+    Spent,
+    /// What others have, or a device says.
+    Other,
+}
+
+/// By the number of a clock.
+fn asked(clock: u32, caller: &Caller<'_>) -> Result<Asked, Errno> {
+    if TIMES_OF_DAY.contains(&clock) {
+        return Ok(Asked::TimeOfDay);
+    }
+    if TIMES_SPENT.contains(&clock) {
+        return Ok(Asked::Spent);
+    }
+    if clock & OF_SOMEBODY == 0 || clock & KINDS == OF_DEVICE {
+        return Ok(Asked::Other);
+    }
+    let number = !(clock.cast_signed() >> 3);
+    Ok(match caller.named(number.cast_unsigned()) {
+        Ok(thread) if processes::threads(caller.process()?).contains(&thread) => Asked::Spent,
+        _ => Asked::Other,
+    })
 }
 
 impl Clock {
     /// Tells the caller what it asks for, in the form that its call has.
     pub(super) fn tell(&mut self, call: Call, caller: &Caller<'_>) -> Result<Answer, Errno> {
-        match call {
-            // Who traces asks for other clocks, too.
-            Call::ClockGettime | Call::ClockGettime64 if !is_told(caller.word(0)) => {
-                return Ok(Answer::Continue);
-            }
+        let asked = match call {
             Call::Getrusage => return self.tell_usage(caller),
             Call::Times => return self.tell_times(caller),
-            _ => {}
-        }
-        let is_of_clock = matches!(call, Call::ClockGettime | Call::ClockGettime64);
-        let time = match is_of_clock && TIMES_SPENT.contains(&caller.word(0)) {
-            true => self.spent(caller)?,
-            false => self.read(caller)?,
+            Call::ClockGettime | Call::ClockGettime64 => asked(caller.word(0), caller)?,
+            _ => Asked::TimeOfDay,
+        };
+        let time = match asked {
+            Asked::TimeOfDay => self.read(caller)?,
+            Asked::Spent => self.spent(caller)?,
+            Asked::Other => return Ok(Answer::Continue),
         };
         let (seconds, rest) = (time / SECOND, time % SECOND);
         let is_narrow = caller.is_of_32_bits();
@@ -129,11 +156,6 @@ impl Clock {
             false => up,
         }))
     }
-}
-
-/// Whether a clock of that number is answered for.
-fn is_told(clock: u32) -> bool {
-    TIMES_OF_DAY.contains(&clock) || TIMES_SPENT.contains(&clock)
 }
 
 /// Numbers as the kernel has them in `long`s. Of those that don't fit into 32 bits programs of such get the

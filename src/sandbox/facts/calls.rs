@@ -132,7 +132,7 @@ impl Facts {
         if room == 0 || !room.is_multiple_of(word) {
             return Err(Errno::INVAL);
         }
-        let thread = thread(caller, caller.word(0))?;
+        let thread = caller.named(caller.word(0))?;
         let set = self.affinity.of(thread, affinity::look);
         let written = room.min(SET);
         caller.write(caller.argument(2), &set.to_le_bytes()[..written])?;
@@ -146,7 +146,7 @@ impl Facts {
         let room = usize::try_from(caller.word(1)).map_err(|_| Errno::INVAL)?;
         let mut bytes = [0; SET];
         caller.read(caller.argument(2), &mut bytes[..room.min(SET)])?;
-        let thread = thread(caller, caller.word(0))?;
+        let thread = caller.named(caller.word(0))?;
         let set = u64::from_le_bytes(bytes);
         match self.affinity.set(thread, set, affinity::look) {
             true => Ok(()),
@@ -160,7 +160,7 @@ impl Facts {
         if self.nice == 0 || (call == Call::Setpriority && !is_of_itself) {
             return Ok(Answer::Continue);
         }
-        let thread = thread(caller, caller.word(1))?;
+        let thread = caller.named(caller.word(1))?;
         let pid = Pid::from_raw(thread.cast_signed()).ok_or(Errno::SRCH)?;
         match call {
             Call::Setpriority => {
@@ -266,47 +266,6 @@ fn sysinfo(is_of_32_bits: bool) -> Vec<u8> {
     bytes.extend((unit as u32).to_le_bytes());
     bytes.extend(vec![0; if is_of_32_bits { 8 } else { 4 }]);
     bytes
-}
-
-/// The thread that a caller names by a number of its own namespace: by its number out here.
-fn thread(caller: &Caller<'_>, named: u32) -> Result<u32, Errno> {
-    if named == 0 {
-        return Ok(caller.pid());
-    }
-    let named = named.to_string();
-    let is_it = |number: u32| {
-        let status = std::fs::read_to_string(format!("/proc/{number}/status")).ok()?;
-        let mut lines = status.lines();
-        let numbers = lines.find_map(|line| line.strip_prefix("NSpid:"))?;
-        (numbers.split_whitespace().next_back() == Some(&named)).then_some(number)
-    };
-    let process = caller.status("Tgid")?.parse().map_err(|_| Errno::SRCH)?;
-    let own = [caller.pid(), process].into_iter().find_map(is_it);
-    let own = own.or_else(|| numbers(&format!("/proc/{process}/task")).find_map(is_it));
-    let space = |number: u32| {
-        Some(
-            rustix::fs::stat(format!("/proc/{number}/ns/pid"))
-                .ok()?
-                .st_ino,
-        )
-    };
-    let is_beside = |number: &u32| space(*number).is_some_and(|it| Some(it) == space(process));
-    let found = own.or_else(|| {
-        let beside = numbers("/proc").filter(is_beside);
-        let mut threads = beside.flat_map(|number| numbers(&format!("/proc/{number}/task")));
-        threads.find_map(is_it)
-    });
-    caller.check()?;
-    found.ok_or(Errno::SRCH)
-}
-
-/// The names in a folder that are numbers, in order.
-#[expect(clippy::disallowed_methods, reason = "they are sorted")]
-fn numbers(folder: &str) -> impl Iterator<Item = u32> + use<> {
-    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let numbers = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
-    let numbers: std::collections::BTreeSet<u32> = numbers.collect();
-    numbers.into_iter()
 }
 
 #[cfg(test)]

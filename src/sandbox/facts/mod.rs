@@ -47,8 +47,8 @@
 //! - the processor that a thread is on, by the vDSO, which may be past the fourth; by system call it is
 //!   the first. CPUID, and what the kernel tells of the processor beside a program's arguments
 //!   (getauxval(3));
-//! - clocks that count from the machine's begin (clock_gettime(2)), and what wait4(2) tells of who has
-//!   ended: they are durations, another each time on one machine, too;
+//! - clocks that count from the machine's begin (clock_gettime(2), and what times(2) gives), and what wait4(2)
+//!   and waitid(2) tell of who has ended: they are durations, another each time on one machine, too;
 //! - where a set-user-ID program lies, or one that sets another personality(2), as `linux32` does: the
 //!   kernel has it by chance then.
 

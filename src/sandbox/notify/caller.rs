@@ -184,6 +184,25 @@ impl Caller<'_> {
         Ok(value.ok_or(Errno::SRCH)?.1.trim().to_owned())
     }
 
+    /// The thread that the caller names by a number of its own namespace, or by 0 itself: by its number out
+    /// here.
+    pub fn named(&self, number: u32) -> Result<u32, Errno> {
+        if number == 0 {
+            return Ok(self.pid());
+        }
+        let process = self.process()?;
+        let is_it = |thread: &u32| processes::own_number(*thread) == Some(number);
+        let own = processes::threads(process).into_iter().find(is_it);
+        let space = |process: u32| std::fs::read_link(format!("/proc/{process}/ns/pid")).ok();
+        let is_beside = |other: &u32| space(*other).is_some_and(|it| Some(it) == space(process));
+        let found = own.or_else(|| {
+            let beside = processes::all().into_iter().filter(is_beside);
+            beside.flat_map(processes::threads).find(is_it)
+        });
+        self.check()?;
+        found.ok_or(Errno::SRCH)
+    }
+
     /// The caller's umask.
     pub fn umask(&self) -> Result<u32, Errno> {
         u32::from_str_radix(&self.status("Umask")?, 8).map_err(|_| Errno::SRCH)

@@ -133,6 +133,20 @@ fn a_statement_names_what_was_taken_and_said() {
         &format!("base=oci-layout://{layout}"),
         "--build-arg",
         "WHO=me",
+        "--build-arg",
+        "NPM_TOKEN=hidden",
+        "--build-arg",
+        "https_proxy=http://me:hidden@proxy.test:1/",
+        "--label",
+        "a=b",
+        "--annotation",
+        "c=d",
+        "--ulimit",
+        "nofile=512:1024",
+        "--no-normalise",
+        "zip",
+        "--network",
+        "none",
         "--strict",
         &base,
     ];
@@ -141,8 +155,15 @@ fn a_statement_names_what_was_taken_and_said() {
     let (code, out, err) = bench.verify(&[&["app:1", "-o", &statement], &said[..]].concat());
     assert_eq!(code, 0, "{out}{err}");
     let predicate = json(Path::new(&statement))["predicate"].take();
+    let platform = match std::env::consts::ARCH {
+        "x86_64" => "linux/amd64",
+        _ => "linux/arm64",
+    };
     let told = serde_json::json!({
-        "build-arg": ["WHO=me"], "build-context": ["base"], "strict": ["true"],
+        "annotation": ["c=d"], "build-context": ["base"], "label": ["a=b"],
+        "build-arg": ["WHO=me", "NPM_TOKEN", "https_proxy=http://xxxxx@proxy.test:1/"],
+        "network": ["none"], "no-normalise": ["zip"], "platform": [platform],
+        "source-date-epoch": ["315532800"], "strict": ["true"], "ulimit": ["nofile=512:1024"],
     });
     assert_eq!(predicate["parameters"], told);
     let materials = predicate["materials"].as_array().unwrap();

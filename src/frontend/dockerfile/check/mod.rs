@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use rule::{Level, RULES, Rule};
 pub use settings::{Error, Names, Settings};
+pub use variable::names_secret;
 
 use super::syntax::{Dockerfile, Span};
 use crate::canon::Platform;
@@ -98,7 +99,10 @@ pub fn check(file: &Dockerfile, input: &CheckInput<'_>) -> Vec<Finding> {
         let is_skipped = |(span, names): &(&Span, Vec<Names>)| {
             span.contains(&finding.span.start) && names.iter().any(|names| names.has(name))
         };
-        let is_held = input.is_locked && rule::HELD_BY_LOCK.contains(&name);
+        let is_in = |span: &Span| span.contains(&finding.span.start);
+        let is_held = input.is_locked
+            && rule::HELD_BY_LOCK.contains(&name)
+            && !purity::on_host_network(file).any(is_in);
         !settings.skip.has(name)
             && !is_held
             && (!finding.rule.is_experimental || settings.experimental.has(name))

@@ -58,14 +58,29 @@ pub(super) fn check(file: &Dockerfile, input: &CheckInput<'_>, findings: &mut Ve
                     download::run(&placed, findings);
                     package::run(&placed, findings);
                     unlocked::run(&placed, input.text, findings);
-                    let network = run.network.as_ref().map(|network| network.value);
-                    let is_own = input.is_locked || network == Some(Network::None);
+                    let is_own = match run.network.as_ref().map(|network| network.value) {
+                        Some(Network::None) => true,
+                        Some(Network::Host) => false,
+                        Some(Network::Default) | None => input.is_locked,
+                    };
                     ambient(&placed, is_own, findings);
                 }
                 _ => {}
             }
         }
     }
+}
+
+/// The places of commands that reach all that the machine does, which no lock holds.
+pub(super) fn on_host_network(file: &Dockerfile) -> impl Iterator<Item = &Span> {
+    let nodes = file.stages.iter().flat_map(|stage| &stage.instructions);
+    nodes.filter_map(|node| match &node.kind {
+        Kind::Run(run) => {
+            let network = run.network.as_ref()?;
+            (network.value == Network::Host).then_some(&node.span)
+        }
+        _ => None,
+    })
 }
 
 /// Global arguments, for the names of bases.
@@ -141,12 +156,15 @@ fn flags(run: &Run, node: &Instruction, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Programs that make keys.
-fn makes_key(program: &str, verb: Option<&str>) -> bool {
-    let verbs = ["genrsa", "genpkey", "ecparam", "req"];
+/// Whether a program makes something that nobody else may know.
+fn makes_secret(program: &str, verb: Option<&str>) -> bool {
+    let verbs = [
+        "rand", "genrsa", "genpkey", "gendsa", "dsaparam", "ecparam", "req",
+    ];
     match program {
-        "ssh-keygen" => true,
+        "ssh-keygen" | "pwgen" | "apg" => true,
         "openssl" => verb.is_some_and(|verb| verbs.contains(&verb)),
+        "wg" => matches!(verb, Some("genkey" | "genpsk")),
         _ => false,
     }
 }
@@ -176,12 +194,11 @@ fn ambient(placed: &Placed<'_>, is_own: bool, findings: &mut Vec<Finding>) {
             let hint = "use `date -d @$SOURCE_DATE_EPOCH`, or leave the time out";
             find(findings, CLOCK_IN_RUN, &placed.span(first), message, hint);
         }
+        let is_secret = makes_secret(program, verb);
         let random = match program {
-            "uuidgen" | "ssh-keygen" | "pwgen" | "apg" | "shuf" => Some(first),
-            "openssl" => {
-                let is_random = matches!(verb, Some("rand" | "dhparam"));
-                (is_random || makes_key(program, verb)).then_some(first)
-            }
+            "uuidgen" | "shuf" => Some(first),
+            "openssl" if verb == Some("dhparam") => Some(first),
+            _ if is_secret => Some(first),
             _ => {
                 let names = [
                     "$RANDOM",
@@ -194,10 +211,9 @@ fn ambient(placed: &Placed<'_>, is_own: bool, findings: &mut Vec<Finding>) {
                 command.words.iter().find(|word| is_random(&word.text))
             }
         };
-        let is_key = makes_key(program, verb);
-        if let Some(word) = random.filter(|_| !is_own || is_key) {
+        if let Some(word) = random.filter(|_| !is_own || is_secret) {
             let message = match is_own {
-                true => format!("`{}` makes a key that others can make, too", word.text),
+                true => format!("`{}` makes a secret that others can make, too", word.text),
                 false => format!("`{}` gives something else each time", word.text),
             };
             let hint = "make it where the container starts, or copy it in";

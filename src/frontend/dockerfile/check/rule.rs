@@ -179,5 +179,4 @@ pub const HELD_BY_LOCK: &[&str] = &[
     UNPINNED_GO.name,
     UNPINNED_CARGO.name,
     UNPINNED_COMPOSER.name,
-    UNLOCKED_INSTALL.name,
 ];

@@ -301,11 +301,15 @@ const SECRET: [&str; 10] = [
     "token",
 ];
 
+/// Whether a variable's name tells of a secret.
+pub fn names_secret(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    let has = |what: &[&str]| lower.split('_').any(|word| what.contains(&word));
+    has(&SECRET) && !has(&["public"])
+}
+
 fn secret(instruction: &str, name: &Word, findings: &mut Vec<Finding>) {
-    let lower = name.raw.to_lowercase();
-    let mut words = lower.split('_');
-    let is_secret = words.any(|word| SECRET.contains(&word));
-    if is_secret && !lower.split('_').any(|word| word == "public") {
+    if names_secret(&name.raw) {
         let message = format!("everybody who has the image can read `{}`", name.raw);
         let hint = match instruction {
             "ENV" => "give it to the container when it runs, or use `RUN --mount=type=secret`",

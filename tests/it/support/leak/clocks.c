@@ -26,6 +26,7 @@ static const struct {
     {6, "MONOTONIC_COARSE"}, {7, "BOOTTIME"},         {8, "REALTIME_ALARM"},
     {9, "BOOTTIME_ALARM"},   {10, "SGI_CYCLE"},       {11, "TAI"},
     {16, "AUX0"},            {17, "AUX1"},            {-6, "PROCESS_CPUTIME of itself, by number"},
+    {-2, "THREAD_CPUTIME of itself, by number"}, {-8, "PROCESS_CPUTIME of itself, profiled"},
 };
 
 typedef int gettime(clockid_t, struct timespec *);

@@ -358,8 +358,12 @@ fn what_a_lock_holds_and_a_clock_of_its_own_are_no_findings() {
     let alone = "--network=none date && echo $RANDOM";
     assert_eq!(found_in(alone, false), ["UnpinnedBase"]);
     // These are to be seen all the same.
-    let keys = "--network=none ssh-keygen -A && openssl genrsa";
-    assert_eq!(found_in(keys, true), ["RandomInRun"; 2]);
+    let secrets = "--network=none ssh-keygen -A && openssl genrsa && openssl rand 8 && pwgen";
+    assert_eq!(found_in(secrets, true), ["RandomInRun"; 4]);
+    let on_host = "--network=host date && apt-get install -y gcc";
+    let expected = ["ImpureRun", "ClockInRun", "UnpinnedApt"];
+    assert_eq!(found_in(on_host, true), expected);
+    assert_eq!(found_in("pip install -r a.txt", true), ["UnlockedInstall"]);
     let unseen = "curl https://a.test/b | sh";
     assert_eq!(found_in(unseen, true), ["PipedDownload"]);
 }
