@@ -15,6 +15,7 @@ mod ar;
 mod berkeley_db;
 mod calendar;
 mod fields;
+mod gem_makefile;
 mod git_index;
 mod glance;
 mod go_cache;
@@ -347,6 +348,14 @@ mod tests {
             ("root/.wget-hsts", Some("wget-hsts")),
             ("usr/local/cargo/.global-cache", Some("cargo")),
             (
+                "src/target/debug/incremental/a-1/s-b-c-d/query-cache.bin",
+                Some("rustc-queries"),
+            ),
+            (
+                "src/target/debug/incremental/a-1/s-b-c-d/dep-graph.bin",
+                None,
+            ),
+            (
                 "var/lib/gems/3.1.0/extensions/x86_64-linux/3.1.0/a-1/gem_make.out",
                 Some("gem-logs"),
             ),
@@ -354,6 +363,11 @@ mod tests {
                 "var/lib/gems/3.1.0/gems/a-1/ext/a/mkmf.log",
                 Some("gem-logs"),
             ),
+            (
+                "app/vendor/bundle/ruby/3.1.0/gems/a-1/ext/a/Makefile",
+                Some("gem-makefile"),
+            ),
+            ("app/ext/a/Makefile", None),
             ("app/mkmf.log", None),
             ("var/lib/dpkg/status-old", Some("backups")),
             ("var/lib/dpkg/status", None),

@@ -3,8 +3,8 @@
 //! In: nothing. Out: [`TABLE`].
 
 use super::{
-    Does, Looks, Normaliser, ar, berkeley_db, fields, git_index, go_cache, gzip, keystore_times,
-    machine_id, ninja, png, pyc, shadow, sqlite, tar, zip,
+    Does, Looks, Normaliser, ar, berkeley_db, fields, gem_makefile, git_index, go_cache, gzip,
+    keystore_times, machine_id, ninja, png, pyc, shadow, sqlite, tar, zip,
 };
 
 /// All normalisers, sorted by name.
@@ -63,6 +63,12 @@ pub const TABLE: &[Normaliser] = &[
             "**/gems/*/ext/**/mkmf.log",
         ]),
         does: Does::Remove,
+    },
+    Normaliser {
+        name: "gem-makefile",
+        about: "the name of the folder, which is gone, that a gem's extension was first installed into",
+        looks: Looks::At(&["**/gems/*/ext/**/Makefile"]),
+        does: Does::Rewrite(gem_makefile::unnamed),
     },
     Normaliser {
         name: "git-index",
@@ -187,6 +193,12 @@ pub const TABLE: &[Normaliser] = &[
         name: "random-seed",
         about: "what a machine's random numbers begin with, which all that begin with the image would share (systemd-random-seed.service(8))",
         looks: Looks::At(&["var/lib/systemd/random-seed"]),
+        does: Does::Remove,
+    },
+    Normaliser {
+        name: "rustc-queries",
+        about: "results that rustc keeps for the next build of a debug profile, in the order in which its threads had them",
+        looks: Looks::At(&["**/incremental/*/s-*/query-cache.bin"]),
         does: Does::Remove,
     },
     Normaliser {

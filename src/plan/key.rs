@@ -57,7 +57,8 @@ impl OutputDigest {
 /// commands that wait, a clock stands still for who sleeps while its children work, servers know their users,
 /// there are normalisers for Berkeley DB, CMake, Go and PostgreSQL, and times of a clock that tells the very
 /// moment stay in files; 8, what was spent of processors is by a command's own clock, and pages of Berkeley
-/// DB that a database's first page was in forget its inode.
+/// DB that a database's first page was in forget its inode, and results of rustc's queries and names of folders that
+/// RubyGems had are left out.
 const SURROUNDINGS: u32 = 8;
 
 /// Why a step has no key.
