@@ -4,6 +4,10 @@
 pub const KNOWN: &[(&str, &str)] = &[
     ("golang", "go keeps in its cache how long tests took"),
     (
+        "java",
+        "`java -Xshare:dump` writes its archive of classes in an order that threads decide, mostly the same",
+    ),
+    (
         "mariadb",
         "MariaDB's tables and logs hold uuids that it makes of clocks that run, and its threads take numbers of transactions in any order",
     ),
