@@ -45,7 +45,7 @@ pub fn of(arguments: &Verify, epoch: Epoch, plan: &Plan) -> BTreeMap<String, Vec
         ),
         ("add-host", dockerfile.add_host.iter().map(pair).collect()),
         ("ulimit", dockerfile.ulimit.iter().map(limit).collect()),
-        ("shm-size", texts(&dockerfile.shm_size)),
+        ("shm-size", texts(dockerfile.shm_size)),
         ("network", texts(&network)),
         ("no-normalise", texts(without)),
         ("strict", texts(commands.strict.then_some(true))),

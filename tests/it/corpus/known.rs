@@ -23,8 +23,9 @@ pub const WITH_KEYS: &[&str] = &["apache", "certs", "java", "postgresql", "sshd"
 
 /// Those whose result depends on races: `--strict` is for them. ccache counts in a folder that goes by
 /// its process's number, and ninja begins several at once. Composer names its autoloader by the clock, which
-/// goes on by how often it looks whether its children are done.
-pub const STRICT: &[&str] = &["cmake", "php"];
+/// goes on by how often it looks whether its children are done. PostgreSQL's processes tell each other what
+/// changed, and keep where that was in memory.
+pub const STRICT: &[&str] = &["cmake", "php", "postgresql"];
 
 /// What `cairn` is told besides for a project.
 pub fn flags(name: &str) -> &'static [&'static str] {
